@@ -1,0 +1,3 @@
+"""Interactive, semi-automatic segmentation of volumetric microscopy, connectomics first."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,36 @@
+"""What training may ask of the user's annotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from napari_pytc.geometry import Box, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedBox:
+    """A chunk that holds annotations, and when it last changed (seconds since the epoch)."""
+
+    box: Box
+    changed: float
+
+
+class AnnotationSource(Protocol):
+    """Sparse class labels on the voxels of a volume: 0 = not annotated, k = k-th class."""
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths along z, y, x in voxels, those of the volume."""
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change."""
+
+    def boxes(self) -> list[AnnotatedBox]:
+        """The disjoint chunks, cut at the volume's edge, that were ever written; all else is 0."""
+
+    def read(self, box: Box) -> np.ndarray:
+        """Labels of a box within the volume, uint8, shape ``box.shape``."""

@@ -1,0 +1,7 @@
+"""Boxes, tiles and voxel sizes: numpy only."""
+
+from napari_pytc.geometry.box import Box, Shape, hull_of
+from napari_pytc.geometry.space import VoxelSpace
+from napari_pytc.geometry.tiles import Tile, TileGrid
+
+__all__ = ["Box", "Shape", "Tile", "TileGrid", "VoxelSpace", "hull_of"]

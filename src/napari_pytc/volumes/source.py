@@ -1,0 +1,42 @@
+"""What the rest of the program may ask of a volume."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.volumes.spec import VolumeSpec
+
+
+@runtime_checkable
+class VolumeSource(Protocol):
+    """A readable volume of one channel, axes (z, y, x); a 2D image is a volume of one section."""
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths along z, y, x in voxels."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of a voxel."""
+
+    @property
+    def space(self) -> VoxelSpace:
+        """Voxel size and origin in nm."""
+
+    @property
+    def spec(self) -> VolumeSpec:
+        """How another process opens the same volume."""
+
+    def read(self, box: Box) -> np.ndarray:
+        """The voxels of a box that lies within the volume, shape ``box.shape``; the caller pads."""
+
+
+@runtime_checkable
+class VolumeSink(Protocol):
+    """A writable volume; (z, y, x), or (c, z, y, x) where it has channels."""
+
+    def write(self, box: Box, data: np.ndarray) -> None:
+        """Store the voxels of a box, shape ``box.shape``, or ``(c, *box.shape)`` where the sink has channels."""
