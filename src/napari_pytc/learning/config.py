@@ -20,7 +20,7 @@ class Settings(BaseModel):
 
 def setting(default: Any, title: str, description: str, unit: str = "", **bounds: Any) -> Any:
     """A field whose title, description, unit and bounds are shown to people."""
-    extra = {"unit": unit} if unit else None
+    extra: dict[str, Any] | None = {"unit": unit} if unit else None
     return Field(default, title=title, description=description, json_schema_extra=extra, **bounds)
 
 
