@@ -1,0 +1,77 @@
+"""Files and folders that are either complete on disk or not there at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name not in use, in the same folder, so that a rename never crosses file systems."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's bytes to the disk."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries to the disk, where the system can (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse; the rename stays atomic all the same
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file, then put it in place of `path` in one step.
+
+    Whatever interrupts it, `path` holds either its old content or all of its new content.
+    """
+    aside = temporary_beside(path)
+    try:
+        write(aside)
+        sync_file(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def folder_built_aside(folder: Path) -> Iterator[Path]:
+    """A temporary sibling to fill, which becomes `folder` when the block ends well and vanishes when it does not.
+
+    A folder of that name that is there already is replaced as a whole.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = temporary_beside(folder)
+    aside.mkdir()
+    try:
+        yield aside
+        for file in aside.iterdir():
+            sync_file(file)
+        sync_folder(aside)
+        former = temporary_beside(folder)
+        if folder.exists():
+            os.replace(folder, former)
+        try:
+            os.replace(aside, folder)
+        except OSError:
+            if former.exists():
+                os.replace(former, folder)
+            raise
+        sync_folder(folder.parent)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,185 @@
+"""A trained model as a folder that explains itself; everything here works without torch.
+
+::
+
+    models/<id>/
+        weights.safetensors   the averaged weights of the best step
+        plan.json             the recipe, with every setting (`TrainPlan`)
+        normalisation.json    how intensities were scaled (`Normalisation`)
+        provenance.json       id, name, date, classes, parent, voxel size, versions, effort
+        scores.json           Dice and IoU on the held-out boxes
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_pytc.errors import ModelError, PytcError
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.durable import folder_built_aside
+from napari_pytc.learning.networks import NetworkLimits
+from napari_pytc.learning.normalisation import Normalisation
+
+__all__ = ["ModelInfo", "Normalisation", "read_model_info", "read_normalisation", "weights_path", "write_model_folder"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+SCHEMA_VERSION = 1
+WEIGHTS, PLAN, NORMALISATION, PROVENANCE, SCORES = (
+    "weights.safetensors",
+    "plan.json",
+    "normalisation.json",
+    "provenance.json",
+    "scores.json",
+)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of this package and of those that decide what a network computes."""
+    found = {}
+    for name in ("napari-pytc", "torch", "monai", "lightning", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class ModelInfo(BaseModel):
+    """What is known of a trained model besides its weights.
+
+    `classes` are the names in the order of the output channels; `scores` holds ``{"dice": {class: ...}, "iou":
+    {class: ...}, "mean": ...}`` of the held-out boxes and is empty where nothing was held out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = Field(min_length=1)
+    name: str
+    created: str = Field(default_factory=_now, description="ISO 8601 date and time, UTC.")
+    recipe: str
+    classes: tuple[str, ...] = Field(min_length=1)
+    parent: str | None = Field(None, description="Id of the model this one was fine-tuned from.")
+    voxel_size_nm: tuple[float, float, float]
+    limits: NetworkLimits | None = Field(None, description="Halo and alignment that tiles need, in voxels.")
+    versions: dict[str, str] = Field(default_factory=library_versions)
+    seconds: float = 0.0
+    steps: int = 0
+    n_annotated: dict[str, int] = Field({}, description="Annotated voxels of each class at the end of training.")
+    precision: str = Field("float32", description="Arithmetic used in training.")
+    plan: TrainPlan
+    scores: dict[str, Any] = {}
+
+
+def weights_path(folder: Path | str) -> Path:
+    """Where a model folder keeps its weights."""
+    return Path(folder) / WEIGHTS
+
+
+def write_model_folder(
+    folder: Path | str, info: ModelInfo, normalisation: Normalisation, weights_writer: Callable[[Path], None]
+) -> None:
+    """Write a model so that its folder is there completely or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the model appears; a model that is there already is replaced as a whole.
+    info : ModelInfo
+        What is known of the model, its plan and scores included.
+    normalisation : Normalisation
+        How its intensities were scaled.
+    weights_writer : callable
+        Gets the path of the weights file to write (safetensors).
+    """
+    with folder_built_aside(Path(folder)) as aside:
+        weights_writer(aside / WEIGHTS)
+        provenance = info.model_dump_json(indent=2, exclude={"plan", "scores"})
+        (aside / PROVENANCE).write_text(provenance, encoding="utf-8")
+        (aside / PLAN).write_text(info.plan.model_dump_json(indent=2), encoding="utf-8")
+        (aside / NORMALISATION).write_text(normalisation.model_dump_json(indent=2), encoding="utf-8")
+        scores = json.loads(info.model_dump_json(include={"scores"}))["scores"]
+        (aside / SCORES).write_text(json.dumps(scores, indent=2), encoding="utf-8")
+
+
+def read_model_info(folder: Path | str) -> ModelInfo:
+    """Read what a model folder says of itself.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or unreadable, or the folder was written by a newer version.
+    """
+    folder = Path(folder)
+    provenance = _read_json(folder, PROVENANCE)
+    _check_schema(folder, provenance)
+    if not weights_path(folder).is_file():
+        raise ModelError(f"Model folder {folder} has no {WEIGHTS}.", "Copy the whole folder again.")
+    plan, scores = _read_json(folder, PLAN), _read_json(folder, SCORES)
+    return _validated(ModelInfo, {**provenance, "plan": plan, "scores": scores}, folder, PROVENANCE)
+
+
+def read_normalisation(folder: Path | str) -> Normalisation:
+    """Read how a model wants its intensities; errors as in `read_model_info`."""
+    folder = Path(folder)
+    return _validated(Normalisation, _read_json(folder, NORMALISATION), folder, NORMALISATION)
+
+
+def _check_schema(folder: Path, provenance: dict[str, Any]) -> None:
+    schema = provenance.get("schema_version")
+    if not isinstance(schema, int) or schema < 1:
+        raise ModelError(
+            f"{folder / PROVENANCE} has no schema version, so {folder} is not a model of napari-pytc.",
+            "Name a folder models/<id> of a project.",
+        )
+    if schema > SCHEMA_VERSION:
+        raise ModelError(
+            f"Model {folder} has format {schema}, written by a newer napari-pytc; this one reads up to format "
+            f"{SCHEMA_VERSION}.",
+            "Update with: pip install --upgrade napari-pytc.",
+        )
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    if not folder.is_dir():
+        raise ModelError(
+            f"There is no model folder {folder}.", "`napari-pytc models PROJECT` lists a project's models."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder} is not a complete model folder: it has no {name}.",
+            "A model folder holds weights.safetensors, plan.json, normalisation.json, provenance.json and scores.json.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.", "Copy the model again or train a new one.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} must hold a JSON object, got {type(content).__name__}.", "Copy the model again.")
+    return content
+
+
+def _validated(model: type[_Model], content: dict[str, Any], folder: Path, name: str) -> _Model:
+    try:
+        return model.model_validate(content)
+    except PytcError as error:  # an architecture that is not installed here
+        raise ModelError(f"Model folder {folder} cannot be used: {error.message}", error.hint) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or name
+        raise ModelError(
+            f"Model folder {folder} is damaged: {where}: {first['msg']}.", "Copy the model again or train a new one."
+        ) from error
