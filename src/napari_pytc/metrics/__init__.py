@@ -1,0 +1,18 @@
+"""How good a segmentation is: NumPy and SciPy only; counts are gathered block by block, so no volume is too large."""
+
+from napari_pytc.metrics.boundaries import BoundaryScore, boundary_f1
+from napari_pytc.metrics.evaluation import evaluate_classes, evaluate_instances
+from napari_pytc.metrics.objects import ObjectScore, average_precision
+from napari_pytc.metrics.overlap import ClassCounts
+from napari_pytc.metrics.partitions import ContingencyTable
+
+__all__ = [
+    "BoundaryScore",
+    "ClassCounts",
+    "ContingencyTable",
+    "ObjectScore",
+    "average_precision",
+    "boundary_f1",
+    "evaluate_classes",
+    "evaluate_instances",
+]
