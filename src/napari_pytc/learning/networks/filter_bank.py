@@ -1,0 +1,180 @@
+"""The instant model's network: fixed multi-scale Gaussian derivative features and a small perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from napari_pytc.geometry import Box, Shape
+from napari_pytc.learning.networks.filter_scales import Level, downsample, plan_levels, upsample
+
+_SLAB_VOXELS = {"cpu": 1 << 17}
+_SLAB_VOXELS_OF_GPUS = 1 << 22
+
+
+class FilterBank(nn.Module):
+    """Rotation-invariant features at several scales, standardised, then a perceptron on every voxel.
+
+    Large scales are computed on coarser grids. The perceptron's first layer is linear, and so is interpolation: it is
+    applied on each grid, and the sums, not the many features, are brought to the next finer grid::
+
+        image ──── features ── W0 ──────────────(+)── rest of the perceptron ── logits
+          └ pool ── features ── W1 ─────(+)─ up ─┘
+              └ pool ── features ── W2 ─ up ─┘
+
+    Only the perceptron learns, and only through `classify`; `forward` and `features` keep no graph.
+
+    Parameters
+    ----------
+    sigmas : sequence of float
+        Standard deviations of the Gaussians in in-plane voxels.
+    hidden : sequence of int
+        Widths of the perceptron's hidden layers, at least one.
+    dims : "2d" or "3d"
+        Features section by section, or in the volume.
+    anisotropy : float
+        Section thickness over the in-plane voxel edge; of use in 3D only.
+    n_classes : int
+        Number of logits.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+
+    def __init__(
+        self,
+        sigmas: Sequence[float],
+        hidden: Sequence[int],
+        dims: Literal["2d", "3d"],
+        anisotropy: float,
+        n_classes: int,
+    ) -> None:
+        super().__init__()
+        self.levels: tuple[Level, ...] = plan_levels(sigmas, dims, anisotropy)
+        self.n_features = sum(level.n_features for level in self.levels)
+        self.n_classes = n_classes
+        self.register_buffer("feature_mean", torch.zeros(self.n_features))
+        self.register_buffer("feature_scale", torch.ones(self.n_features))
+        layers: list[nn.Module] = []
+        widths = [self.n_features, *hidden]
+        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
+        self.head = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
+
+    @property
+    def alignment(self) -> Shape:
+        """Tiles have to start at multiples of this (z, y, x)."""
+        return self.levels[-1].factor
+
+    @property
+    def halo(self) -> Shape:
+        """Context that a prediction depends on (z, y, x)."""
+        reaches = [0, 0, 0]
+        crossed = [0, 0, 0]
+        for level in self.levels:
+            # Interpolation looks one cell further on every grid crossed; pooling, to the end of a cell.
+            crossed = [c + f * (s > 1) for c, f, s in zip(crossed, level.factor, level.step, strict=True)]
+            for axis in range(3):
+                reach = crossed[axis] + level.margin[axis] * level.factor[axis] + level.factor[axis] - 1
+                reaches[axis] = max(reaches[axis], reach)
+        return (reaches[0], reaches[1], reaches[2])
+
+    def fit_normalisation(self, features: Tensor) -> None:
+        """Take mean and standard deviation of every feature from a sample (n, f)."""
+        self.feature_mean.copy_(features.mean(dim=0))
+        deviation = features.std(dim=0, unbiased=False)
+        # A feature that never changes in the sample must not be blown up where it does change elsewhere.
+        self.feature_scale.copy_(torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (n, k) of features (n, f)."""
+        logits: Tensor = self.head((features - self.feature_mean) / self.feature_scale)
+        return logits
+
+    @torch.no_grad()
+    def features(self, image: Tensor, inner: Box | None = None) -> Tensor:
+        """Features (b, f, z, y, x) of a normalised image (b, 1, z, y, x), or of the voxels of a box in it."""
+        inner = inner or Box((0, 0, 0), _shape(image))
+        found = image.new_empty((len(image), *inner.shape, self.n_features))
+        matrix = torch.eye(self.n_features, device=image.device, dtype=image.dtype)
+        for one, into in zip(image, found, strict=True):
+            for box, rows in self._mixed(one[0], inner, matrix, matrix.new_zeros(self.n_features)):
+                into[box.relative_to(inner.start).slices] = rows
+        return found.permute(0, 4, 1, 2, 3)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, inner: Box | None = None) -> Tensor:
+        """Logits (b, k, z, y, x) of a normalised image (b, 1, z, y, x), or of the voxels of a box in it.
+
+        Give the box within the halo as `inner` where the rest is thrown away: the fine scales, which cost the most, are
+        then computed only there.
+        """
+        inner = inner or Box((0, 0, 0), _shape(image))
+        logits = image.new_empty((len(image), self.n_classes, *inner.shape))
+        first, *others = self.head
+        matrix = first.weight.t() / self.feature_scale[:, None]
+        bias = first.bias - self.feature_mean @ matrix
+        with torch.autocast(image.device.type, enabled=False):
+            for one, into in zip(image.to(matrix.dtype), logits, strict=True):
+                for box, rows in self._mixed(one[0], inner, matrix, bias):
+                    for layer in others:
+                        rows = layer(rows)
+                    into[(slice(None), *box.relative_to(inner.start).slices)] = rows.movedim(-1, 0)
+        return logits
+
+    def _mixed(self, image: Tensor, inner: Box, matrix: Tensor, bias: Tensor) -> Iterator[tuple[Box, Tensor]]:
+        """The features times a matrix (f, h) plus a bias, slab by slab: boxes and (z, y, x, h)."""
+        images = [image]
+        for level in self.levels[1:]:
+            images.append(downsample(images[-1], level.step))
+        yield from self._ascend(images, 0, inner, matrix.split([level.n_features for level in self.levels]), bias)
+
+    def _ascend(
+        self, images: list[Tensor], depth: int, inner: Box, matrices: Sequence[Tensor], bias: Tensor
+    ) -> Iterator[tuple[Box, Tensor]]:
+        level, image = self.levels[depth], images[depth]
+        coarser, coarser_box, step = None, inner, (1, 1, 1)
+        if depth + 1 < len(self.levels):
+            step = self.levels[depth + 1].step
+            coarser_box = _coarser_box(inner, step, images[depth + 1].shape)
+            coarser = image.new_empty((*coarser_box.shape, len(bias)))
+            for box, rows in self._ascend(images, depth + 1, coarser_box, matrices, bias):
+                coarser[box.relative_to(coarser_box.start).slices] = rows
+        n_voxels = _SLAB_VOXELS.get(image.device.type, _SLAB_VOXELS_OF_GPUS)
+        prepared = level.prepare(image, inner)
+        for box in _slabs(inner, n_voxels):
+            rows = image.new_empty((*box.shape, len(bias)))
+            if coarser is None:
+                rows.copy_(bias)
+            else:
+                window = _coarser_box(box, step, images[depth + 1].shape)
+                upsample(coarser[window.relative_to(coarser_box.start).slices], window, box, step, out=rows)
+            if level.n_features:
+                maps = level.features(prepared, box.relative_to(inner.start))
+                rows.view(-1, len(bias)).addmm_(maps.flatten(1).t(), matrices[depth])
+            yield box, rows
+
+
+def _shape(image: Tensor) -> Shape:
+    z, y, x = image.shape[2:]
+    return (z, y, x)
+
+
+def _coarser_box(box: Box, step: Shape, shape: Sequence[int]) -> Box:
+    """The coarser voxels that interpolation in a box looks at."""
+    start = [max(a // s - (s > 1), 0) for a, s in zip(box.start, step, strict=True)]
+    stop = [min((b - 1) // s + 1 + (s > 1), n) for b, s, n in zip(box.stop, step, shape, strict=True)]
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
+def _slabs(box: Box, n_voxels: int) -> Iterator[Box]:
+    """Cut a box into runs of sections, or of rows where a section is too large."""
+    depth, height, width = box.shape
+    rows = min(height, max(1, n_voxels // max(width, 1)))
+    sections = min(depth, max(1, n_voxels // max(rows * width, 1))) if rows == height else 1
+    for z in range(box.start[0], box.stop[0], max(sections, 1)):
+        for y in range(box.start[1], box.stop[1], max(rows, 1)):
+            yield Box.at((z, y, box.start[2]), (sections, rows, width)).intersect(box)

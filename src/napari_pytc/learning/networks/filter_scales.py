@@ -1,0 +1,215 @@
+"""Scales of a filter bank: which grid each is computed on, the maps there, and the way between grids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_pytc.geometry import Box, Shape
+from napari_pytc.learning.networks.filter_invariants import n_invariants, of_hessian, of_structure
+
+_CELLS_PER_SIGMA = 1.25
+"""A Gaussian is computed on the coarsest grid where its sigma is at least this many cells."""
+_COARSEST = 8
+_TRUNCATE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One Gaussian on its grid: sigmas (z, y, x) in cells, and those of the structure tensor's window, if it has one."""
+
+    sigmas: tuple[float, float, float]
+    window: tuple[float, float, float] | None
+
+    @property
+    def margin(self) -> Shape:
+        """Cells that a feature looks at on every side."""
+        return _sum(self.radii, self.derivative, self.window_radii)
+
+    @property
+    def radii(self) -> Shape:
+        """Radii of the smoothing kernels."""
+        return _radii(self.sigmas)
+
+    @property
+    def window_radii(self) -> Shape:
+        """Radii of the structure tensor's window."""
+        return _radii(self.window) if self.window else (0, 0, 0)
+
+    @property
+    def derivative(self) -> Shape:
+        """Cells that finite differences look at on every side."""
+        return (int(self.sigmas[0] > 0), 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is computed for a whole box before its slabs: smoothed images, one cell larger, and finished maps."""
+
+    smoothed: list[Tensor]
+    structure: list[Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A grid and its scales.
+
+    Parameters
+    ----------
+    factor : Shape
+        Voxels a cell along z, y, x.
+    step : Shape
+        Cells of the next finer grid a cell.
+    z_spacing : float
+        Thickness of a cell over its width.
+    scales : tuple of Scale
+        From the finest.
+    """
+
+    factor: Shape
+    step: Shape
+    z_spacing: float
+    scales: tuple[Scale, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Number of maps."""
+        return sum(n_invariants(s.sigmas[0] > 0, s.window is not None) for s in self.scales)
+
+    @property
+    def margin(self) -> Shape:
+        """Cells that the features look at on every side."""
+        z, y, x = (max((s.margin[axis] for s in self.scales), default=0) for axis in range(3))
+        return (z, y, x)
+
+    def prepare(self, image: Tensor, box: Box) -> Prepared:
+        """Smooth what the features of a box (z, y, x cells) need."""
+        prepared = Prepared([], [])
+        for scale in self.scales:
+            reach = _sum(scale.derivative, scale.window_radii)
+            smooth = smoothed(cut(image, box.grow(_sum(reach, scale.radii))), scale.sigmas)
+            prepared.smoothed.append(smooth[Box.of_shape(smooth.shape).grow([-r for r in scale.window_radii]).slices])
+            if scale.window:
+                prepared.structure.append(of_structure(smooth, self.z_spacing, scale.window, smoothed))
+        return prepared
+
+    def features(self, prepared: Prepared, box: Box) -> Tensor:
+        """The maps (f, z, y, x) of a box counted from the start of the prepared one."""
+        maps = prepared.smoothed[0].new_empty((self.n_features, *box.shape))
+        rest, structures = maps, iter(prepared.structure)
+        for scale, smooth in zip(self.scales, prepared.smoothed, strict=True):
+            n = n_invariants(scale.sigmas[0] > 0, False)
+            grown = Box(box.start, _sum(box.stop, scale.derivative, scale.derivative))
+            of_hessian(smooth[grown.slices], self.z_spacing, rest[:n])
+            rest = rest[n:]
+            if scale.window:
+                structure = next(structures)
+                rest[: len(structure)] = structure[(slice(None), *box.slices)]
+                rest = rest[len(structure) :]
+        return maps
+
+
+def plan_levels(sigmas: Sequence[float], dims: Literal["2d", "3d"], anisotropy: float) -> tuple[Level, ...]:
+    """Assign sigmas (in-plane voxels) to grids, each twice as coarse as the last; along z only once cells are flat."""
+    depths = [_depth(sigma) for sigma in sigmas]
+    levels: list[Level] = []
+    before: Shape = (1, 1, 1)
+    for depth in range(max(depths) + 1):
+        side = 2**depth
+        thick = 1 if dims == "2d" else 2 ** max(0, round(math.log2(side / max(anisotropy, 1e-6))))
+        thick = min(thick, before[0] * 2, side)
+        factor = (thick, side, side)
+        scales = []
+        for sigma in sorted(s for s, d in zip(sigmas, depths, strict=True) if d == depth):
+            flat = dims == "2d"
+            blur = (0.0 if flat else _sigma_left(sigma / anisotropy, thick), *[_sigma_left(sigma, side)] * 2)
+            outer = (0.0 if flat else sigma / anisotropy / thick, sigma / side, sigma / side)
+            scales.append(Scale((blur[0], blur[1], blur[2]), outer if depth else None))
+        step = tuple(f // b for f, b in zip(factor, before, strict=True))
+        levels.append(Level(factor, (step[0], step[1], step[2]), thick * anisotropy / side, tuple(scales)))
+        before = factor
+    return tuple(levels)
+
+
+def smoothed(image: Tensor, sigmas: Sequence[float]) -> Tensor:
+    """Gaussian smoothing of the last three axes; each loses its kernel's radius at both ends.
+
+    Shifted sums: on a processor two to four times as fast as convolutions or band matrices, which gain nothing from
+    the single channel.
+    """
+    for axis, sigma in zip((-3, -2, -1), sigmas, strict=True):
+        if not sigma:
+            continue
+        radius = _radius(sigma)
+        kernel = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
+        total = kernel[0] + 2 * sum(kernel[1:])
+        length = image.shape[axis] - 2 * radius
+        result = image.narrow(axis, radius, length) * (kernel[0] / total)
+        for i in range(1, radius + 1):
+            pair = image.narrow(axis, radius - i, length) + image.narrow(axis, radius + i, length)
+            result.add_(pair, alpha=kernel[i] / total)
+        image = result
+    return image
+
+
+def cut(image: Tensor, box: Box) -> Tensor:
+    """The voxels of a box; those beyond the image repeat its last ones."""
+    whole = Box.of_shape(image.shape)
+    inside = box.intersect(whole)
+    pads: list[int] = []
+    for axis in (2, 1, 0):
+        pads += [inside.start[axis] - box.start[axis], box.stop[axis] - inside.stop[axis]]
+    window = image[inside.slices]
+    return functional.pad(window[None, None], pads, mode="replicate")[0, 0] if any(pads) else window
+
+
+def downsample(image: Tensor, step: Shape) -> Tensor:
+    """Means of blocks; those that stick out at the far ends are means of what is there."""
+    z, y, x = (-(-n // s) * s for n, s in zip(image.shape, step, strict=True))
+    return functional.avg_pool3d(cut(image, Box((0, 0, 0), (z, y, x)))[None], step)[0]
+
+
+def upsample(rows: Tensor, window: Box, box: Box, step: Shape, out: Tensor) -> None:
+    """Interpolate linearly from the coarser cells of a window, (z, y, x, h), to the finer ones of a box."""
+    fine = functional.interpolate(
+        rows.movedim(-1, 1), scale_factor=(float(step[1]), float(step[2])), mode="bilinear", align_corners=False
+    ).movedim(1, -1)
+    start = [w * s for w, s in zip(window.start, step, strict=True)]
+    inside = box.relative_to(start)
+    fine = fine[:, inside.slices[1], inside.slices[2]]
+    if step[0] == 1:
+        out.copy_(fine)
+        return
+    last = len(fine) - 1
+    for z in range(inside.start[0], inside.stop[0]):
+        near, other = z // 2, min(max(z // 2 + (1 if z % 2 else -1), 0), last)
+        torch.lerp(fine[near], fine[other], 0.25, out=out[z - inside.start[0]])
+
+
+def _depth(sigma: float) -> int:
+    return max(0, math.floor(math.log2(min(sigma / _CELLS_PER_SIGMA, _COARSEST))))
+
+
+def _sigma_left(sigma: float, factor: int) -> float:
+    """Sigma in cells that is still to be applied after means over cells."""
+    return math.sqrt(max(sigma**2 - (factor**2 - 1) / 12, 0.04)) / factor
+
+
+def _radius(sigma: float) -> int:
+    return max(1, math.floor(_TRUNCATE * sigma + 0.5)) if sigma else 0
+
+
+def _radii(sigmas: Sequence[float]) -> Shape:
+    z, y, x = (_radius(sigma) for sigma in sigmas)
+    return (z, y, x)
+
+
+def _sum(*shapes: Shape) -> Shape:
+    z, y, x = (sum(parts) for parts in zip(*shapes, strict=True))
+    return (z, y, x)
