@@ -63,12 +63,15 @@ def cgroup_headroom_bytes(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP)
     count as used.
     """
     try:
-        lines = membership.read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
+        lines = membership.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return _UNLIMITED
     headroom = _UNLIMITED
     for line in lines:
-        _, controllers, group = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, is_entry, group = rest.partition(":")
+        if not is_entry:
+            continue
         if controllers == "":
             files = (root, "memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):

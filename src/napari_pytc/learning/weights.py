@@ -146,7 +146,7 @@ def _is_header(start: bytes) -> bool:
 
 def _is_pickle(start: bytes) -> bool:
     # A header length may begin with the same two bytes as a pickle of protocol 2 to 5; the brace tells them apart.
-    return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5 and not _is_header(start)
+    return len(start) == 9 and start[0] == 0x80 and 2 <= start[1] <= 5 and not _is_header(start)
 
 
 def _named_like_pickle(path: Path) -> bool:
@@ -162,5 +162,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total = zlib.crc32(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode(), total)
-        total = zlib.crc32(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()), total)
+        total = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data, total)
     return f"{total:08x}"
