@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -60,7 +61,7 @@ class FilterBank(nn.Module):
         self.register_buffer("feature_scale", torch.ones(self.n_features))
         layers: list[nn.Module] = []
         widths = [self.n_features, *hidden]
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
         self.head = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
 
@@ -115,6 +116,7 @@ class FilterBank(nn.Module):
         inner = inner or Box((0, 0, 0), _shape(image))
         logits = image.new_empty((len(image), self.n_classes, *inner.shape))
         first, *others = self.head
+        assert isinstance(first, nn.Linear)
         matrix = first.weight.t() / self.feature_scale[:, None]
         bias = first.bias - self.feature_mean @ matrix
         with torch.autocast(image.device.type, enabled=False):

@@ -97,7 +97,7 @@ def of_structure(
 def extreme_eigenvalues(
     xx: Tensor, yy: Tensor, zz: Tensor, xy: Tensor, xz: Tensor, yz: Tensor, trace: Tensor, high: Tensor, low: Tensor
 ) -> None:
-    """Largest and smallest eigenvalue of symmetric 3 x 3 matrices, less a third of the trace; `xx`, `yy`, `zz` are spent.
+    """Largest and smallest eigenvalue of symmetric 3 x 3 matrices, less a third of the trace; spends the diagonal.
 
     The trigonometric solution (Smith 1961) needs cos(acos(r) / 3). With s = sqrt((1 + r) / 2) that is
     cos(2 / 3 acos(s)), smooth on [0, 1]: a cubic meets it within 3e-4, at a fraction of the cost.

@@ -22,7 +22,7 @@ _TRUNCATE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One Gaussian on its grid: sigmas (z, y, x) in cells, and those of the structure tensor's window, if it has one."""
+    """One Gaussian on its grid: sigmas (z, y, x) in cells, and those of the window of its structure tensor, if any."""
 
     sigmas: tuple[float, float, float]
     window: tuple[float, float, float] | None
