@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,10 @@ class VoxelSpace:
                 "Write it as Z,Y,X, for example 40,4,4.",
             )
         object.__setattr__(self, "voxel_size_nm", size)
-        object.__setattr__(self, "origin_nm", tuple(float(v) for v in self.origin_nm))
+        origin = tuple(float(v) for v in self.origin_nm)
+        if len(origin) != 3 or not all(math.isfinite(v) for v in origin):
+            raise InvalidInput(f"An origin is three finite positions in nm (z, y, x), got {self.origin_nm}.")
+        object.__setattr__(self, "origin_nm", origin)
 
     @classmethod
     def parse(cls, text: str) -> VoxelSpace:

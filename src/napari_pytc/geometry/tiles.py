@@ -107,6 +107,7 @@ class TileGrid:
     def nearest_first(self, focus: Sequence[float], scale: Sequence[float] = (1, 1, 1)) -> Iterator[int]:
         """Every index once, by growing distance of the tile's centre from a point.
 
+        Tiles cut at the far faces count as if they were whole, so that the tile around the point is always the first.
         A best-first search over neighbours, so that the first tiles of a huge grid come at once.
 
         Parameters
