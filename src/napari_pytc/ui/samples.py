@@ -1,0 +1,37 @@
+"""The bundled samples as napari layers: File > Open Sample > PyTC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_pytc.geometry import Box
+from napari_pytc.samples import sample_path
+from napari_pytc.volumes.opening import open_volume
+
+LayerData = tuple[np.ndarray, dict[str, Any], str]
+"""What napari makes a layer of: data, keyword arguments, kind of layer."""
+
+_MEDULLA: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("raw", "medulla", "image", {"colormap": "gray"}),
+    ("neurons", "neurons (truth)", "labels", {"visible": False}),
+    ("classes", "membrane 1, inside 2 (truth)", "labels", {"visible": False, "opacity": 0.4}),
+    ("strokes", "strokes", "labels", {"opacity": 0.8}),
+)
+"""Dataset, layer name, kind of layer, how it is shown; strokes last, so that they lie on top."""
+
+
+def medulla() -> list[LayerData]:
+    """FIB-SEM of the *Drosophila* medulla with truth and strokes, scaled in nanometres."""
+    layers: list[LayerData] = []
+    for dataset, name, kind, shown in _MEDULLA:
+        source = open_volume(f"{sample_path('medulla')}:{dataset}")
+        placed = {
+            "scale": source.space.voxel_size_nm,
+            "translate": source.space.origin_nm,
+            "units": ("nm", "nm", "nm"),
+            "axis_labels": ("z", "y", "x"),
+        }
+        layers.append((source.read(Box.of_shape(source.shape)), {"name": name, **placed, **shown}, kind))
+    return layers
