@@ -1,0 +1,145 @@
+"""HDF5: one chunked, compressed dataset with its voxel size as attributes, as PyTC reads it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.exporting.aside import written_aside
+from napari_pytc.exporting.base import ArrayReader, ExportOptions
+from napari_pytc.exporting.blocks import chunk_blocks
+from napari_pytc.geometry import Box, Shape
+from napari_pytc.jobs.context import JobContext
+
+CHUNK_SHAPE: Shape = (32, 128, 128)
+_GZIP_LEVEL = 4
+
+
+class Hdf5Exporter:
+    """Writes (z, y, x) and (c, z, y, x) block by block."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
+
+    def export(self, labels: ArrayReader, path: Path, options: ExportOptions, ctx: JobContext) -> None:
+        """Write the array to a dataset; see `Exporter`."""
+        name = options.dataset.strip("/")
+        if not name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise InvalidInput(
+                f"A dataset needs a name such as main or volumes/labels, got {options.dataset!r}.",
+            )
+        if options.compression == "zstd":
+            raise InvalidInput(
+                "HDF5 has no zstd compression that every program reads.", "Choose zlib (gzip), or export to OME-Zarr."
+            )
+        chunk_shape: Shape = tuple(min(c, n) for c, n in zip(CHUNK_SHAPE, labels.shape, strict=True))  # type: ignore[assignment]
+        with written_aside(path, options.overwrite) as aside, _NeverFailingFile(aside) as file:
+            with h5py.File(file, "w") as container:
+                dataset = _create(container, name, labels, chunk_shape, options)
+                grid = chunk_blocks(labels, chunk_shape, options.block_bytes)
+                for tile in grid:
+                    ctx.check()
+                    ctx.report(tile.index, len(grid), "blocks")
+                    _write(dataset, tile.write, labels, chunk_shape, ctx)
+                    file.raise_failure()
+            file.raise_failure()
+        ctx.report(len(grid), len(grid), "blocks")
+
+
+def _create(
+    container: h5py.File, name: str, labels: ArrayReader, chunk_shape: Shape, options: ExportOptions
+) -> h5py.Dataset:
+    n_channels = len(labels.channels)
+    compressed = options.compression != "none"
+    dataset = container.create_dataset(
+        name,
+        (n_channels, *labels.shape) if n_channels else labels.shape,
+        labels.dtype,
+        chunks=(1, *chunk_shape) if n_channels else chunk_shape,
+        compression="gzip" if compressed else None,
+        compression_opts=_GZIP_LEVEL if compressed else None,
+    )
+    dataset.attrs["axes"] = "czyx" if n_channels else "zyx"
+    if labels.space.known:
+        dataset.attrs["element_size_um"] = [v / 1e3 for v in labels.space.voxel_size_nm]
+        dataset.attrs["voxel_size_nm"] = labels.space.voxel_size_nm
+        dataset.attrs["origin_nm"] = labels.space.origin_nm
+    text = h5py.string_dtype()
+    if n_channels:
+        dataset.attrs.create("channels", list(labels.channels), dtype=text)
+    if options.class_names:
+        dataset.attrs.create("class_names", list(options.class_names), dtype=text)
+    return dataset
+
+
+def _write(dataset: h5py.Dataset, box: Box, labels: ArrayReader, chunk_shape: Shape, ctx: JobContext) -> None:
+    """Store a block, one layer of chunks at a time so that a cancel is heard while it is compressed."""
+    data = labels.read(box)
+    _, ys, xs = box.slices
+    for z in range(box.start[0], box.stop[0], chunk_shape[0]):
+        ctx.check()
+        stop = min(z + chunk_shape[0], box.stop[0])
+        dataset[..., z:stop, ys, xs] = data[..., z - box.start[0] : stop - box.start[0], :, :]
+
+
+class _NeverFailingFile(io.RawIOBase):
+    """A file that keeps a failure to itself until asked.
+
+    HDF5 crashes the process at its end when a file could not be flushed (seen with HDF5 2.0). So once the disk is full
+    writes are dropped, HDF5 closes in peace, and `raise_failure` tells.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "xb+", buffering=0)  # noqa: SIM115 (closed by close)
+        self._failure: OSError | None = None
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        n = self._file.readinto(buffer) or 0
+        if self._failure is not None and n < len(buffer):
+            memoryview(buffer)[n:] = bytes(len(buffer) - n)
+            n = len(buffer)
+        return n
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        view = memoryview(data).cast("B")
+        n = 0
+        while n < len(view) and self._failure is None:
+            try:
+                n += self._file.write(view[n:]) or 0
+            except OSError as error:
+                self._failure = error
+        return len(view)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+            return self._file.tell() if size is None else size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_pytc.errors import InvalidInput
+from tests.support.arrays import FakeArray
+from tests.support.exporter_contract import NAMES, ExporterContract, some_labels, some_prediction
+
+
+class TestZarr(ExporterContract):
+    name = "out.zarr"
+    chunk_bytes = 2**22
+
+    def read_back(self, path: Path) -> tuple[np.ndarray, tuple[float, ...] | None]:
+        group = zarr.open_group(path, mode="r")
+        (multiscale,) = group.attrs["ome"]["multiscales"]
+        (level,) = multiscale["datasets"]
+        (scale,) = (t["scale"] for t in level["coordinateTransformations"] if t["type"] == "scale")
+        assert all(axis["unit"] == "nanometer" for axis in multiscale["axes"] if axis["type"] == "space")
+        return group[level["path"]][...], tuple(scale[-3:])
+
+    def test_ome_zarr_5(self, tmp_path: Path):
+        path = tmp_path / self.name
+        self.export(some_prediction(), path, class_names=NAMES)
+        group = zarr.open_group(path, mode="r")
+        assert group.metadata.zarr_format == 3
+        assert group.attrs["ome"]["version"] == "0.5"
+        assert [axis["name"] for axis in group.attrs["ome"]["multiscales"][0]["axes"]] == ["c", "z", "y", "x"]
+        assert "mitochondriën" in str(dict(group.attrs))
+
+    def test_compression_it_has_not_is_refused(self, tmp_path: Path):
+        with pytest.raises(InvalidInput):
+            self.export(FakeArray(some_labels()), tmp_path / self.name, compression="zlib")
+        assert list(tmp_path.iterdir()) == []
