@@ -1,0 +1,6 @@
+"""Where a job runs: in this thread, or in a worker process."""
+
+from napari_pytc.jobs.runners.base import JobHandle, JobRunner
+from napari_pytc.jobs.runners.inline import InlineRunner
+
+__all__ = ["InlineRunner", "JobHandle", "JobRunner"]
