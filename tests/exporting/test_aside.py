@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,7 +16,7 @@ from napari_pytc.exporting.aside import written_aside
 def test_the_target_appears_only_at_the_end(tmp_path: Path):
     path = tmp_path / "out.bin"
     with written_aside(path, overwrite=False) as aside:
-        assert aside.parent == tmp_path
+        assert (aside.parent.parent, aside.name) == (tmp_path, path.name)
         aside.write_bytes(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
@@ -44,6 +46,28 @@ def test_a_zarr_gives_way_to_a_zarr(tmp_path: Path):
         (aside / "zarr.json").write_text("new")
     assert (path / "zarr.json").read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_old_zarr_that_cannot_come_back_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "out.zarr"
+    path.mkdir()
+    (path / "zarr.json").write_text("old")
+    rename = os.rename
+
+    def only_step_aside(source: Path, target: Path) -> None:
+        if source != path:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    def write() -> None:
+        with written_aside(path, overwrite=True) as aside:
+            aside.mkdir()
+
+    monkeypatch.setattr(os, "rename", only_step_aside)
+    with pytest.raises(VolumeError, match="Input/output error"):
+        write()
+    (kept,) = tmp_path.iterdir()
+    assert (kept / "zarr.json").read_text() == "old"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on file sizes is POSIX's")

@@ -31,7 +31,7 @@ class TestHdf5(ExporterContract):
             assert dataset.compression == "gzip"
             assert dataset.attrs["element_size_um"] == pytest.approx((0.04, 0.004, 0.004))
             assert dataset.attrs["voxel_size_nm"] == pytest.approx((40, 4, 4))
-            assert dataset.attrs["origin_nm"] == pytest.approx((80, 0, 12))
+            assert dataset.attrs["offset"] == pytest.approx((80, 0, 12))
             assert list(dataset.attrs["class_names"]) == list(NAMES)
 
     def test_channels_are_named_and_chunked_apart(self, tmp_path: Path):
@@ -39,6 +39,7 @@ class TestHdf5(ExporterContract):
         self.export(some_prediction(), path, compression="none")
         with h5py.File(path) as file:
             assert file["main"].chunks[0] == 1
+            assert [dimension.label for dimension in file["main"].dims] == ["c", "z", "y", "x"]
             assert file["main"].compression is None
             assert list(file["main"].attrs["channels"]) == list(NAMES)
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from napari_pytc.volumes.opening import open_volume
 
 from napari_pytc.errors import VolumeError
 from napari_pytc.exporting import ExportOptions, exporter_for
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.volumes.opening import open_volume
 from tests.support.arrays import FakeArray, VirtualArray
 from tests.support.faults import StepContext, file_size_limit
 
@@ -174,9 +174,9 @@ class ExporterContract:
             pytest.skip("a folder's files are synced by the store that writes them")
 
         def fail(source: object, *_: object) -> None:
-            if not is_folder or ".part" in Path(str(source)).suffix:
+            if not is_folder or ".part" in str(source):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            rename(source, *_)  # the old folder steps aside
+            rename(source, *_)  # the old folder steps aside, and back
 
         rename = os.rename
         monkeypatch.setattr(os, "fsync" if step == "fsync" else "rename" if is_folder else "replace", fail)

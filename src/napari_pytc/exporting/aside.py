@@ -13,6 +13,8 @@ from pathlib import Path
 from napari_pytc.errors import VolumeError
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+# Libraries in C++ tell it in words only.
+_SIGNS_OF_DISK_FULL = ("No space left", "File too large", "quota exceeded")
 
 
 @contextmanager
@@ -28,15 +30,21 @@ def written_aside(path: Path, overwrite: bool) -> Iterator[Path]:
         Where the folder is missing, the target is in the way, or writing fails, for example because the disk is full.
     """
     _check_target(path, overwrite)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    # A folder of its own, so that the file has its final name already and whatever else a library leaves goes with it.
+    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        yield aside
+        folder.mkdir()
+        yield folder / path.name
         _check_target(path, overwrite)
-        _put_in_place(aside, path)
+        _put_in_place(folder / path.name, path)
     except OSError as error:
-        raise _told(path, error) from error
+        raise _told(path, error.errno, error.strerror or str(error)) from error
+    except VolumeError as error:
+        if str(folder) not in error.message:
+            raise
+        raise _told(path, None, error.message.replace(str(folder), str(path.parent))) from error
     finally:
-        _remove(aside)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_target(path: Path, overwrite: bool) -> None:
@@ -58,8 +66,9 @@ def _put_in_place(aside: Path, path: Path) -> None:
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
     if path.is_dir() or (path.exists() and aside.is_dir()):
-        # A folder cannot be replaced in one step: the old one steps aside, and comes back if the new one fails.
-        old = aside.with_suffix(".old")
+        # A folder cannot be replaced in one step: the old one steps aside, and comes back if the new one fails. It is
+        # not kept in the temporary folder, which is removed even where coming back fails too.
+        old = aside.parent.with_suffix(".old")
         os.rename(path, old)
         try:
             os.rename(aside, path)
@@ -85,20 +94,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _told(path: Path, error: OSError) -> VolumeError:
-    if error.errno in _DISK_FULL or "No space left" in str(error):
+def _told(path: Path, number: int | None, reason: str) -> VolumeError:
+    if number in _DISK_FULL or any(sign in reason for sign in _SIGNS_OF_DISK_FULL):
         return VolumeError(f"The disk is full: {path} could not be written.", "Free space on it, or export elsewhere.")
-    if isinstance(error, PermissionError):
+    if number in (errno.EACCES, errno.EPERM):
         return VolumeError(
             f"Writing {path} is not permitted.", "Close the programs that have it open, or choose another folder."
         )
-    return VolumeError(
-        f"{path} could not be written: {error.strerror or error}.", "Check the disk, or export elsewhere."
-    )
+    return VolumeError(f"{path} could not be written: {reason.rstrip('.')}.", "Check the disk, or export elsewhere.")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

@@ -62,11 +62,12 @@ def _create(
         compression="gzip" if compressed else None,
         compression_opts=_GZIP_LEVEL if compressed else None,
     )
-    dataset.attrs["axes"] = "czyx" if n_channels else "zyx"
+    for dimension, axis in zip(dataset.dims, "czyx" if n_channels else "zyx", strict=True):
+        dimension.label = axis
     if labels.space.known:
         dataset.attrs["element_size_um"] = [v / 1e3 for v in labels.space.voxel_size_nm]
         dataset.attrs["voxel_size_nm"] = labels.space.voxel_size_nm
-        dataset.attrs["origin_nm"] = labels.space.origin_nm
+        dataset.attrs["offset"] = labels.space.origin_nm  # in nm, as the CREMI challenge has it
     text = h5py.string_dtype()
     if n_channels:
         dataset.attrs.create("channels", list(labels.channels), dtype=text)
