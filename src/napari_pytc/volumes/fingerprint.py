@@ -1,0 +1,56 @@
+"""Whether an image is still the one a project was made on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict
+
+from napari_pytc.errors import VolumeError
+from napari_pytc.geometry import Box, Shape
+from napari_pytc.volumes.source import VolumeSource
+
+_BLOCK: Shape = (1, 64, 64)
+_N_BLOCKS = 8
+
+
+class Fingerprint(BaseModel):
+    """Shape, type and a digest of a few small blocks: found in milliseconds, whatever the size.
+
+    A change between the blocks is not seen; another image, a cut one or a filtered one is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: Shape
+    dtype: str
+    n_bytes: int
+    digest: str
+
+    def check(self, source: VolumeSource) -> None:
+        """Raise `VolumeError` if the image is not the one this was taken of."""
+        expected = f"{' x '.join(map(str, self.shape))} voxels of {self.dtype}"
+        hint = "Put the old image back, or make a new project for this one."
+        if (source.shape, source.dtype.name) != (self.shape, self.dtype):
+            got = f"{' x '.join(map(str, source.shape))} of {source.dtype.name}"
+            raise VolumeError(f"The image changed: it had {expected} and now has {got}.", hint)
+        if fingerprint(source).digest != self.digest:
+            raise VolumeError(f"The image changed: it still has {expected}, but other values.", hint)
+
+
+def fingerprint(source: VolumeSource) -> Fingerprint:
+    """The fingerprint of an image; reads eight small blocks, among them both ends."""
+    digest = hashlib.sha256()
+    for box in _blocks(source.shape):
+        digest.update(source.read(box).tobytes())
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    return Fingerprint(shape=source.shape, dtype=source.dtype.name, n_bytes=n_bytes, digest=digest.hexdigest())
+
+
+def _blocks(shape: Shape) -> Iterator[Box]:
+    """Along the diagonal from the first voxel to the last."""
+    block = [min(b, n) for b, n in zip(_BLOCK, shape, strict=True)]
+    for i in range(_N_BLOCKS):
+        yield Box.at([(n - b) * i // (_N_BLOCKS - 1) for n, b in zip(shape, block, strict=True)], block)
