@@ -13,6 +13,7 @@ from torch import nn
 
 from napari_pytc.errors import ModelError
 from napari_pytc.learning import checkpoints
+from napari_pytc.learning.arithmetic import Arithmetic
 from napari_pytc.learning.checkpoints import (
     TrainingState,
     delete_training_state,
@@ -206,6 +207,27 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         second.optimiser.state_dict()["state"].values(), whole.optimiser.state_dict()["state"].values(), strict=True
     ):
         assert same(ours, theirs)
+
+
+def test_resuming_keeps_the_memory_format(tmp_path: Path) -> None:
+    def make() -> tuple[nn.Module, torch.optim.Optimizer]:
+        network = Arithmetic(channels_last=True).place_network(nn.Conv3d(2, 4, 3))
+        return network, torch.optim.AdamW(network.parameters())
+
+    rng = np.random.default_rng(0)
+    network, optimiser = make()
+    network(torch.randn(2, 2, 3, 4, 5)).sum().backward()
+    optimiser.step()
+    save_training_state(tmp_path, TrainingState.capture(network, optimiser, rng, fingerprint="f", step=1, seconds=0))
+    state = load_training_state(tmp_path)
+    assert state is not None
+    resumed, resumed_optimiser = make()
+    state.restore(resumed, resumed_optimiser, rng)
+    weights, former = resumed.get_parameter("weight"), network.get_parameter("weight")
+    assert not former.is_contiguous()
+    assert weights.stride() == former.stride()
+    assert resumed_optimiser.state[weights]["exp_avg"].stride() == weights.stride()
+    assert torch.equal(resumed_optimiser.state[weights]["exp_avg"], optimiser.state[former]["exp_avg"])
 
 
 def test_before_the_first_step_and_without_averages(tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ from napari_pytc.learning.durable import write_durably
 from napari_pytc.learning.memory import is_out_of_memory, release_memory
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_HOPELESS = 3.0
-"""A candidate this many times slower than the best in its first round is not measured further."""
+_HOPELESS, _CHEAP_S = 3.0, 0.1
+"""A candidate whose first pass takes this many times the best one's is given up, unless passes are cheap anyway."""
+_MOST_VOXELS_ON_CPU = 1 << 15
+"""Larger examples are cut: ratios stay, and a second is enough for several rounds."""
 _WORTH = 0.95
 """A later candidate must take at most this share of an earlier one's time, so that noise does not decide."""
 
@@ -84,7 +86,7 @@ def choose_precision(
     build : callable
         Makes the network; its weights are thrown away, and random generators are left as they were.
     example_shape : sequence of int
-        Shape of a typical input (b, c, z, y, x); not larger than needed, since every candidate computes it a few times.
+        Shape of a typical input (b, c, z, y, x); on a CPU a cut of it is computed.
     training : bool
         Measure forward and backward in training mode instead of forward alone.
     wanted : str
@@ -104,7 +106,8 @@ def choose_precision(
     found = remembered.get(key)
     if found is None:
         found = measure(device, build, example_shape, training=training, wanted=wanted, seconds=seconds)
-        if found is None:  # not even one pass fits into memory: the ladder's business, and no reason to remember
+        release_memory(device)
+        if found is None:  # not even one pass fits into memory: the ladder's business
             return Arithmetic("float32" if wanted == "auto" else wanted)
         remembered.put(key, found)
     return found
@@ -119,43 +122,57 @@ def measure(
     wanted: Precision = "auto",
     seconds: float = 1.0,
 ) -> Arithmetic | None:
-    """As `choose_precision`, without memory; None where every candidate ran out of it."""
+    """As `choose_precision`, remembering nothing; None where no candidate fits into memory with finite results."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        example = torch.randn(tuple(example_shape)).to(device)
-        # Not one network a candidate: their weights together could fill a GPU.
+        example = torch.randn(_cut(example_shape) if device.type == "cpu" else tuple(example_shape)).to(device)
+        # One network a memory format, not one a candidate, to spare memory.
         networks = {last: Arithmetic("float32", last).place_network(build().to(device)) for last in (False, True)}
         for network in networks.values():
             network.train(training)
-        times: dict[Arithmetic, list[float]] = {}
+
+        def seconds_of(candidate: Arithmetic) -> float:
+            try:
+                return _time_pass(device, networks[candidate.channels_last], example, candidate, training)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                return math.inf
+
+        firsts: dict[Arithmetic, float] = {}
         failure: RuntimeError | None = None
         for candidate in _candidates(device, training, wanted, len(example_shape)):
             try:
-                first = _time_pass(device, networks[candidate.channels_last], example, candidate, training)
-                if math.isfinite(first):
-                    # The first pass also compiles kernels; the second says whether there is hope.
-                    again = _time_pass(device, networks[candidate.channels_last], example, candidate, training)
-                    times[candidate] = [again]
-            except (RuntimeError, MemoryError) as error:
-                if is_out_of_memory(error):
-                    continue
-                if candidate.precision == "float32":
-                    raise  # nothing to do with precision: the network does not work
-                failure = cast(RuntimeError, error)
-        if failure is not None and not times and wanted not in ("auto", "float32"):
+                first = seconds_of(candidate)
+                firsts[candidate] = first if device.type == "cpu" else seconds_of(candidate)  # kernels are chosen first
+            except RuntimeError as error:
+                if candidate == Arithmetic():
+                    raise  # nothing to do with precision or format: the network does not work
+                failure = error
+        if failure is not None and not firsts:
             raise InvalidInput(
                 f"This {device.type} cannot compute the network in {wanted}: {str(failure).splitlines()[0]}",
                 "Set precision=auto, or float32.",
             ) from failure
-        _measure_further(device, networks, example, times, training, seconds)
-    del networks, example
-    release_memory(device)
-    return _fastest(times)
+        return _fastest_in_turn(firsts, seconds_of, seconds)
+
+
+def _cut(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape (b, c, *spatial) with few enough voxels; axes are halved while they stay multiples of 16."""
+    if len(shape) not in (4, 5):
+        return tuple(shape)
+    cut = [1, *shape[1:]]
+    while math.prod(cut[2:]) > _MOST_VOXELS_ON_CPU:
+        halves = [axis for axis in range(2, len(cut)) if cut[axis] % 32 == 0]
+        if not halves:
+            break
+        cut[max(halves, key=lambda axis: cut[axis])] //= 2
+    return tuple(cut)
 
 
 def _candidates(device: torch.device, training: bool, wanted: Precision, n_axes: int) -> Iterator[Arithmetic]:
     formats: list[NumberFormat] = ["float32"] if wanted == "auto" else [wanted]
-    if wanted == "auto" and (device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)):
+    if wanted == "auto" and not _emulates_bf16(device):
         formats.append("bf16")
     if wanted == "auto" and device.type != "cpu" and not training:  # training in fp16 needs its loss scaled
         formats.append("fp16")
@@ -164,29 +181,35 @@ def _candidates(device: torch.device, training: bool, wanted: Precision, n_axes:
             yield Arithmetic(precision, last)
 
 
-def _measure_further(
-    device: torch.device,
-    networks: dict[bool, nn.Module],
-    example: Tensor,
-    times: dict[Arithmetic, list[float]],
-    training: bool,
-    seconds: float,
-) -> None:
-    """Add rounds in turn, so that whatever else the machine does slows every candidate alike."""
-    best = min((taken[0] for taken in times.values()), default=math.inf)
-    running = [candidate for candidate, taken in times.items() if taken[0] <= _HOPELESS * best]
+def _emulates_bf16(device: torch.device) -> bool:
+    """Whether bf16 is only imitated, several times slower than float32, so that measuring it is wasted time."""
+    if device.type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return device.type == "cpu" and on_x86 and not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+def _fastest_in_turn(
+    firsts: dict[Arithmetic, float], seconds_of: Callable[[Arithmetic], float], seconds: float
+) -> Arithmetic | None:
+    """Measure in turn, so that whatever else the machine does slows every candidate alike.
+
+    The best round of each decides, since other programs only ever add time.
+    """
+    finite = {candidate: first for candidate, first in firsts.items() if math.isfinite(first)}
+    bound = max(_CHEAP_S, _HOPELESS * min(finite.values(), default=0.0))
+    best = {candidate: math.inf for candidate, first in finite.items() if first <= bound}
+    if len(best) < 2:
+        return next(iter(best), None)
     end = time.perf_counter() + seconds
-    while len(running) > 1 and time.perf_counter() < end:
-        for candidate in running:
-            network = networks[candidate.channels_last]
-            times[candidate].append(_time_pass(device, network, example, candidate, training))
-
-
-def _fastest(times: dict[Arithmetic, list[float]]) -> Arithmetic | None:
-    """The best round of each decides: other programs only ever add time."""
-    chosen: Arithmetic | None = None
-    for candidate, taken in times.items():
-        if chosen is None or min(taken) < _WORTH * min(times[chosen]):
+    while True:
+        for candidate in best:
+            best[candidate] = min(best[candidate], seconds_of(candidate))
+        if time.perf_counter() >= end:
+            break
+    chosen = next(iter(best))
+    for candidate, taken in best.items():
+        if taken < _WORTH * best[chosen]:
             chosen = candidate
     return chosen
 

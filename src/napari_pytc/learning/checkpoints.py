@@ -113,9 +113,18 @@ class TrainingState:
                 f"{str(error).splitlines()[0]}",
                 "Start the training anew instead of resuming it.",
             ) from error
+        _lay_out_like_weights(optimiser)
         torch.set_rng_state(self.torch_rng)
         if self.device_rng is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(self.device_rng)
+
+
+def _lay_out_like_weights(optimiser: torch.optim.Optimizer) -> None:
+    """Give moments read from disk the memory format of their weights: mixed ones take the optimiser's slow path."""
+    for weights, state in optimiser.state.items():
+        for name, moment in state.items():
+            if isinstance(moment, Tensor) and moment.shape == weights.shape and moment.stride() != weights.stride():
+                state[name] = torch.empty_like(weights, dtype=moment.dtype).copy_(moment)
 
 
 def save_training_state(folder: Path | str, state: TrainingState) -> None:
