@@ -18,7 +18,7 @@ def table_of(predicted: np.ndarray, truth: np.ndarray) -> ContingencyTable:
     return table
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     shape=st.tuples(st.integers(1, 5), st.integers(2, 6), st.integers(2, 9)),
@@ -38,7 +38,8 @@ def test_equal_to_skimage(seed: int, shape: tuple[int, ...], n_predicted: int, n
         tuple(variation_of_information(truth, predicted, ignore_labels=left_out)), abs=1e-9
     )
     kept = ~np.isin(truth, left_out)
-    expected = adapted_rand_error(truth, predicted, ignore_labels=left_out)[0] if kept.sum() > 1 else 0.0
+    with np.errstate(invalid="ignore"):
+        expected = adapted_rand_error(truth, predicted, ignore_labels=left_out)[0] if kept.sum() > 1 else 0.0
     if math.isnan(expected):  # skimage divides 0 by 0 where every segment is one voxel
         expected = 0.0
     assert table.adapted_rand_error(ignore) == pytest.approx(expected, abs=1e-9)
