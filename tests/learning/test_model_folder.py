@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +19,15 @@ from napari_pytc.learning.model_folder import (
     weights_path,
     write_model_folder,
 )
+from napari_pytc.volumes.statistics import IntensityStatistics
 
 FILES = {"weights.safetensors", "plan.json", "normalisation.json", "provenance.json", "scores.json"}
 NORMALISATION = Normalisation(mean=100, std=20, low=10, high=200)
 
 
-@dataclass
-class Statistics:
-    mean: float = 100.0
-    std: float = 20.0
-    low: float = 40.0
-    high: float = 160.0
-    minimum: float = 0.0
-    maximum: float = 255.0
-    n_nonfinite: int = 0
-    n_sampled: int = 1000
+def statistics_of(**changes: float) -> IntensityStatistics:
+    values: dict[str, float] = {"mean": 100, "std": 20, "low": 40, "high": 160, "minimum": 0, "maximum": 255}
+    return IntensityStatistics.model_validate({"n_nonfinite": 0, "n_sampled": 1000} | values | changes)
 
 
 def make_info(**changes: object) -> ModelInfo:
@@ -173,24 +166,24 @@ def test_normalisation_takes_every_type(dtype: str) -> None:
 
 
 def test_normalisation_of_statistics_widens_the_range() -> None:
-    found = Normalisation.from_statistics(Statistics())  # type: ignore[arg-type]
+    found = Normalisation.from_statistics(statistics_of())
     assert (found.mean, found.std) == (100, 20)
     assert found.low == pytest.approx(10)
     assert found.high == pytest.approx(190)
 
 
 def test_padding_does_not_clip_the_tissue_away() -> None:
-    found = Normalisation.from_statistics(Statistics(low=0, high=0))  # type: ignore[arg-type]
+    found = Normalisation.from_statistics(statistics_of(low=0, high=0))
     assert found.high > 255
 
 
 @pytest.mark.parametrize(
     ("statistics", "words"),
     [
-        (Statistics(std=0, low=7, high=7, minimum=7, maximum=7, mean=7), "nothing can be learnt from a constant"),
-        (Statistics(mean=float("nan"), std=float("nan"), n_sampled=0), "no finite number"),
+        (statistics_of(std=0, low=7, high=7, minimum=7, maximum=7, mean=7), "nothing can be learnt from a constant"),
+        (statistics_of(mean=float("nan"), std=float("nan"), n_sampled=0), "no finite number"),
     ],
 )
-def test_a_volume_without_contrast_is_refused(statistics: Statistics, words: str) -> None:
+def test_a_volume_without_contrast_is_refused(statistics: IntensityStatistics, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        Normalisation.from_statistics(statistics)  # type: ignore[arg-type]
+        Normalisation.from_statistics(statistics)
