@@ -64,8 +64,7 @@ class TestTiff(ExporterContract):
         assert voxel_size_nm == pytest.approx((40.0, 4.6, 4.0))
 
     @pytest.mark.parametrize("dtype", ["uint8", "uint32"])
-    def test_sections_larger_than_a_block_are_tiled(self, tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(tiff, "BIGTIFF_FROM", 1)
+    def test_sections_larger_than_a_block_are_tiled(self, tmp_path: Path, dtype: str):
         labels, path = some_labels((2, 300, 700), dtype), tmp_path / self.name
         self.export(FakeArray(labels), path, block_bytes=2 * 256 * 256)
         with tifffile.TiffFile(path) as file:

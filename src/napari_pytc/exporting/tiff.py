@@ -32,9 +32,9 @@ class TiffExporter:
         ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
         big = math.prod(labels.shape) * voxel_bytes(labels) >= BIGTIFF_FROM
         compression = {"auto": "zlib", "none": None}.get(options.compression, options.compression)
-        imagej = _imagej_reads(labels, compression) and not ome and not big
-        # A section too large for a block is cut into tiles, so that no read needs the whole of it.
-        tiled = math.prod(labels.shape[1:]) * voxel_bytes(labels) > options.block_bytes and not imagej
+        # A section too large for a block is cut into tiles, so that no read needs the whole of it; ImageJ has no tiles.
+        tiled = math.prod(labels.shape[1:]) * voxel_bytes(labels) > options.block_bytes
+        imagej = _imagej_reads(labels, compression) and not (ome or big or tiled)
         shape = (*([len(labels.channels)] if labels.channels else []), *labels.shape)
         with written_aside(path, options.overwrite) as aside, open(aside, "xb+") as file:
             # Not a `with`: leaving one after a cancel writes on, and may hide the cancel behind a full disk.
