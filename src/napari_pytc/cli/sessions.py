@@ -1,0 +1,80 @@
+"""What the commands on a project share: opening it, and its records as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from napari_pytc.cli.output import table
+from napari_pytc.errors import ProjectError
+
+if TYPE_CHECKING:
+    from napari_pytc.session.records import ModelRecord
+    from napari_pytc.session.session import Session
+
+
+def open_session(folder: Path, read_only: bool = False) -> Session:
+    """Open a project; read-only where the command changes nothing, so that it works beside an open window."""
+    from napari_pytc.session.session import Session
+
+    return Session.open(folder, read_only=read_only)
+
+
+def model_document(record: ModelRecord) -> dict[str, Any]:
+    """A model as JSON."""
+    return record.model_dump(mode="json")
+
+
+def prediction_of(session: Session, model: str) -> Path:
+    """The folder of the newest prediction that a model made.
+
+    Raises
+    ------
+    ProjectError
+        If it made none.
+    """
+    from napari_pytc.learning.model_folder import read_model_info
+
+    wanted = read_model_info(session.resolve_model(model)).id
+    records = [record for record in session.predictions() if record.model == wanted]
+    finished = [record for record in records if record.state == "finished"] or records
+    if finished:
+        return finished[-1].folder
+    raise ProjectError(
+        f"The project {session.folder} has no prediction of model {wanted!r}.",
+        f"Make one: napari-pytc predict {session.folder} --model {wanted}.",
+    )
+
+
+def scores_text(scores: Mapping[str, Any]) -> str:
+    """Dice of each class for people; a dash where nothing was held out."""
+    dice = scores.get("dice") or {}
+    parts = [f"{name} {value:.3f}" for name, value in dice.items() if value is not None]
+    return ", ".join(parts) or "-"
+
+
+def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
+    """Rows of class, Dice, IoU."""
+    dice, iou = scores.get("dice") or {}, scores.get("iou") or {}
+    return [(str(name), value, iou.get(name)) for name, value in dice.items()]
+
+
+def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """The models of a project for people; a star marks the one that is used if none is named."""
+    columns = ("", "id", "name", "date", "recipe", "parent", "Dice, held out")
+    rows = [
+        (
+            "*" if model["active"] else "",
+            model["id"],
+            model["name"],
+            model["created"],
+            model["recipe"],
+            model["parent"],
+            model["problem"] or scores_text(model["scores"]),
+        )
+        for model in models
+    ]
+    return table("Models", columns, rows)
