@@ -2,63 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
 
 from napari_pytc.geometry import Shape
+from napari_pytc.learning.networks import AnyNetwork, UNetNetwork
+from napari_pytc.learning.settings import Settings, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bf16", "fp16"]
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, and unknown names are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def setting(default: Any, title: str, description: str, unit: str = "", **bounds: Any) -> Any:
-    """A field whose title, description, unit and bounds are shown to people."""
-    extra: dict[str, Any] | None = {"unit": unit} if unit else None
-    return Field(default, title=title, description=description, json_schema_extra=extra, **bounds)
-
-
-class FilterBankNetwork(Settings):
-    """Fixed multi-scale Gaussian derivative features and a small perceptron: the instant model."""
-
-    kind: Literal["filter_bank"] = "filter_bank"
-    sigmas: tuple[float, ...] = setting(
-        (0.7, 1.0, 1.6, 3.5, 5.0, 10.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
-    )
-    hidden: tuple[int, ...] = setting((64, 32), "Hidden units", "Widths of the perceptron's hidden layers.")
-    dimensions: Literal["auto", "2d", "3d"] = setting(
-        "auto", "Dimensions", "Features section by section (2d) or in the volume (3d); auto follows the anisotropy."
-    )
-
-
-class UNetNetwork(Settings):
-    """MONAI's residual U-Net with batch norm: small and quick."""
-
-    kind: Literal["unet"] = "unet"
-    channels: tuple[int, ...] = setting(
-        (16, 32, 64), "Channels", "Feature maps of each level; the number of levels is the length."
-    )
-    residual_units: int = setting(1, "Residual units", "Convolutions in each residual block.", ge=0, le=4)
-
-
-class DynUNetNetwork(Settings):
-    """MONAI's DynUNet whose kernels and strides follow the anisotropy of the voxels, with deep supervision."""
-
-    kind: Literal["dynunet"] = "dynunet"
-    channels: tuple[int, ...] = setting((16, 32, 64), "Channels", "Feature maps of each level.")
-    deep_supervision: int = setting(
-        1, "Deep supervision", "How many coarser levels get a loss of their own.", ge=0, le=3
-    )
-    residual: bool = setting(True, "Residual blocks", "Add each block's input to its output.")
-
-
-Network = Annotated[FilterBankNetwork | UNetNetwork | DynUNetNetwork, Field(discriminator="kind")]
 
 
 class Augmentation(Settings):
@@ -81,7 +32,7 @@ class TrainPlan(Settings):
     """A recipe: all that decides a training but the data."""
 
     recipe: str = setting("custom", "Recipe", "Name of the recipe these settings come from.")
-    network: Network = setting(UNetNetwork(), "Network", "Architecture and its settings.")
+    network: AnyNetwork = setting(UNetNetwork(), "Network", "Architecture and its settings.")
     steps: int = setting(400, "Steps", "Number of optimiser steps at most.", "steps", ge=1)
     minutes: float | None = setting(None, "Minutes", "Stop after this long, whatever the steps.", "minutes", gt=0)
     batch_size: int = setting(2, "Batch size", "Patches (or thousands of voxels for filter banks) a step.", ge=1)

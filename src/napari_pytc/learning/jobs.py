@@ -56,7 +56,7 @@ class PredictJob(JobSpec):
     def run(self, ctx: JobContext) -> dict[str, Any]:
         """Predict; returns the output, the number of tiles, seconds and Mvoxel/s."""
         ctx.report(0, 1, "loading the libraries")
-        from napari_pytc.learning.prediction import predict_to_disk
+        from napari_pytc.learning.disk_prediction import predict_to_disk
 
         ctx.check()
         return predict_to_disk(self, ctx).summary()

@@ -51,7 +51,9 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise InvalidInput(f"There is no recipe file {path}.", "Start from a copy: napari-pytc recipes fast --copy.")
+            raise InvalidInput(
+                f"There is no recipe file {path}.", "Start from a copy: napari-pytc recipes fast --copy."
+            )
         text, name = path.read_text(encoding="utf-8"), path.stem
     else:
         text, name = recipe_text(str(name_or_path)), str(name_or_path)

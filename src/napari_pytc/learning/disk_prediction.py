@@ -1,0 +1,119 @@
+"""A prediction job: from a model folder and a volume to an OME-Zarr that a later run can go on with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.jobs.context import JobContext
+from napari_pytc.jobs.ledger import Ledger
+from napari_pytc.learning.inference import Inferer
+from napari_pytc.learning.memory import free_memory_bytes
+from napari_pytc.learning.model import TrainedModel
+from napari_pytc.learning.prediction import PredictionReport, TiledPredictor
+from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from napari_pytc.volumes.opening import open_spec
+from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
+
+if TYPE_CHECKING:
+    from napari_pytc.learning.jobs import PredictJob
+
+LEDGER = ".finished-tiles"
+"""The list of finished tiles, inside the prediction's folder: it is copied and deleted with it."""
+_NOTE = "napari_pytc"
+
+
+@dataclass(frozen=True)
+class DiskPrediction:
+    """A prediction on disk and how it went."""
+
+    output: Path
+    report: PredictionReport
+
+    def summary(self) -> dict[str, Any]:
+        """What the job answers."""
+        return {
+            "output": str(self.output),
+            "tiles": self.report.tiles,
+            "tiles_done_before": self.report.tiles_done_before,
+            "seconds": round(self.report.seconds, 3),
+            "mvoxel_per_s": round(self.report.mvoxel_per_s, 4),
+        }
+
+
+def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
+    """Open what a job names and predict, going on where an earlier run of the same work stopped."""
+    source = open_spec(job.image)
+    whole = Box.of_shape(source.shape)
+    box = whole if job.box is None else job.box
+    if box.is_empty or not whole.contains(box):
+        raise InvalidInput(f"The box {box} does not lie within the volume {whole}.", "Choose a box inside of it.")
+    model = TrainedModel.load(job.model)
+    for sentence in model.doubts(source, job.voxel_size_nm):
+        ctx.warn(sentence)
+    ctx.check()
+    work = {"model": model.fingerprint, "id": model.info.id, "box": str(box), "flips": job.plan.flips}
+    earlier = _earlier(job.output, source, model)
+    same = earlier is not None and {k: earlier.attributes.get(_NOTE, {}).get(k) for k in work} == work
+    tile = job.plan.tile_shape
+    if tile is None and same and earlier is not None:
+        # The memory that is free now must not change the tiles of a prediction that is half done.
+        z, y, x = earlier.attributes[_NOTE]["tile_shape"]
+        tile = (z, y, x)
+    predictor = make_predictor(model, job, tile, box.shape, ctx)
+    ctx.check()
+    tile = predictor.tile_shape
+    sink = earlier if earlier is not None else _create(job, source, model, {**work, "tile_shape": list(tile)})
+    ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {tile}")
+    try:
+        report = predictor.predict(source, sink, box, ctx, focus=job.focus, done=ledger)
+    finally:
+        ledger.close()
+    return DiskPrediction(job.output, report)
+
+
+def make_predictor(
+    model: TrainedModel, job: PredictJob, tile_shape: Shape | None, volume: Shape, ctx: JobContext
+) -> TiledPredictor:
+    """A predictor on the device and with the precision that the plan or the machine decide."""
+    device, arithmetic = model.place(job.plan.device, job.plan.precision)
+    inferer = Inferer(model.network, model.limits, device, arithmetic, flips=job.plan.flips, warn=ctx.warn)
+    if tile_shape is None:
+        voxel_bytes = bytes_per_voxel(model.network, model.limits, len(model.info.classes))
+        tile_shape = fit_tile(volume, model.limits, voxel_bytes, free_memory_bytes(device))
+    return TiledPredictor(inferer, model.normalisation, tile_shape)
+
+
+def _earlier(output: Path, source: VolumeSource, model: TrainedModel) -> ChunkedArray | None:
+    if not output.exists():
+        return None
+    sink = open_ome_zarr(output, writable=True)
+    if tuple(sink.shape) != tuple(source.shape) or tuple(sink.channels) != model.info.classes:
+        raise InvalidInput(
+            f"{output} holds {' x '.join(map(str, sink.shape))} voxels of {', '.join(sink.channels) or 'no classes'}; "
+            f"this prediction needs {' x '.join(map(str, source.shape))} of {', '.join(model.info.classes)}.",
+            "Name another output, or delete that one.",
+        )
+    return sink
+
+
+def _create(job: PredictJob, source: VolumeSource, model: TrainedModel, note: dict[str, Any]) -> ChunkedArray:
+    space = source.space
+    if job.voxel_size_nm is not None:
+        space = VoxelSpace(job.voxel_size_nm, space.origin_nm)
+    z, y, x = (min(c, n) for c, n in zip(CHUNK, source.shape, strict=True))
+    return create_ome_zarr(
+        job.output,
+        source.shape,
+        np.dtype(np.uint8),
+        space,
+        channels=model.info.classes,
+        chunk_shape=(z, y, x),
+        attributes={_NOTE: note},
+    )

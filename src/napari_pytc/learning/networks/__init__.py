@@ -1,0 +1,8 @@
+"""Architectures: importing this room registers them, without importing torch."""
+
+from napari_pytc.learning.networks.base import AnyNetwork, NetworkLimits, NetworkSettings
+from napari_pytc.learning.networks.dynunet import DynUNetNetwork
+from napari_pytc.learning.networks.filters import FilterBankNetwork
+from napari_pytc.learning.networks.unet import UNetNetwork
+
+__all__ = ["AnyNetwork", "DynUNetNetwork", "FilterBankNetwork", "NetworkLimits", "NetworkSettings", "UNetNetwork"]

@@ -1,0 +1,43 @@
+"""The instant model: fixed multi-scale Gaussian derivative features and a small perceptron."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.learning.networks.base import NetworkSettings
+from napari_pytc.learning.settings import setting
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class FilterBankNetwork(NetworkSettings):
+    """Fixed multi-scale Gaussian derivative features and a small perceptron, trained on annotated voxels alone."""
+
+    kind: Literal["filter_bank"] = "filter_bank"
+    learns_from: ClassVar[Literal["patches", "voxels"]] = "voxels"
+
+    sigmas: tuple[float, ...] = setting(
+        (0.7, 1.0, 1.6, 3.5, 5.0, 10.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
+    )
+    hidden: tuple[int, ...] = setting((64, 32), "Hidden units", "Widths of the perceptron's hidden layers.")
+    dimensions: Literal["auto", "2d", "3d"] = setting(
+        "auto", "Dimensions", "Features section by section (2d) or in the volume (3d); auto follows the anisotropy."
+    )
+
+    def dims(self, space: VoxelSpace) -> Literal["2d", "3d"]:
+        """2D where a section is over three times as thick as a voxel is wide, else 3D."""
+        if self.dimensions == "auto":
+            return "2d" if space.anisotropy > 3 else "3d"
+        return self.dimensions
+
+    def build(self, n_classes: int, space: VoxelSpace) -> nn.Module:
+        """The filter bank with an untrained perceptron."""
+        from napari_pytc.learning.networks.filter_bank import FilterBank
+
+        return FilterBank(self.sigmas, self.hidden, self.dims(space), space.anisotropy, n_classes)
+
+    def patch_shape(self, space: VoxelSpace) -> Shape:
+        """A single voxel: its features already hold the surroundings."""
+        return (1, 1, 1)

@@ -1,0 +1,273 @@
+"""Training, fresh or fine-tuning: one path for every network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from napari_pytc.jobs.context import JobContext
+from napari_pytc.learning.arithmetic import Arithmetic, choose_precision
+from napari_pytc.learning.checkpoints import delete_training_state, load_training_state
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.data import TrainingData, TrainingImage
+from napari_pytc.learning.devices import choose_device, limit_threads
+from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
+from napari_pytc.learning.model_folder import ModelInfo, read_model_info, weights_path, write_model_folder
+from napari_pytc.learning.module import SegmentationModule
+from napari_pytc.learning.networks.limits import measure_limits
+from napari_pytc.learning.normalisation import Normalisation
+from napari_pytc.learning.pipeline import work_ahead
+from napari_pytc.learning.progress import TrainingProgress
+from napari_pytc.learning.sampling import Batch, BatchSource, PatchBatches, VoxelBatches
+from napari_pytc.learning.voxel_features import annotated_features
+from napari_pytc.learning.weights import load_matching, load_weights, save_weights
+from napari_pytc.volumes.statistics import sample_statistics
+
+_SMALLEST_PATCH = (16, 32, 32)
+_LIGHTNING_PRECISION = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class TrainingFolders:
+    """Where the model appears, where checkpoints are kept, and what to start from."""
+
+    model: Path
+    run: Path
+    parent: Path | None = None
+    resume: bool = True
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished model on disk."""
+
+    folder: Path
+    info: ModelInfo
+    stopped: str
+
+    def summary(self) -> dict[str, Any]:
+        """What the job answers."""
+        return {
+            "model": self.info.id,
+            "folder": str(self.folder),
+            "scores": self.info.scores,
+            "steps": self.info.steps,
+            "seconds": round(self.info.seconds, 2),
+            "stopped": self.stopped,
+        }
+
+
+def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: JobContext) -> Checkpoint:
+    """Train a model on annotations and write its folder.
+
+    Parameters
+    ----------
+    plan : TrainPlan
+        The recipe.
+    data : TrainingData
+        Image, annotations, held-out boxes.
+    folders : TrainingFolders
+        The model folder appears complete or not at all; a checkpoint in the run folder is gone on from, if it is of the
+        same work.
+    ctx : JobContext
+        Told progress, losses and scores; asked between steps whether to go on. A cancelled training leaves a
+        checkpoint.
+
+    Raises
+    ------
+    ModelError
+        If there is nothing to learn from, or the parent does not fit.
+    OutOfMemory
+        If not even the smallest patch on the CPU fits into memory.
+    """
+    started = time.monotonic()
+    limit_threads()
+    for sentence in data.check():
+        ctx.warn(sentence)
+    statistics = sample_statistics(data.source, exclude=data.held_out)
+    if statistics.n_nonfinite:
+        ctx.warn("The image holds voxels that are not finite numbers; they count as the mean intensity.")
+    normalisation = Normalisation.from_statistics(statistics)
+    ctx.check()
+
+    run = _Run(plan, data, folders, normalisation, ctx, started)
+    shape = plan.patch_shape or plan.network.patch_shape(data.space)
+    z, y, x = (-(-n // a) * a for n, a in zip(shape, run.limits.alignment, strict=True))
+    rungs = make_rungs(
+        plan.batch_size,
+        (z, y, x),
+        str(choose_device(plan.device)),
+        multiple=run.limits.alignment,
+        smallest=_SMALLEST_PATCH,
+    )
+    run_with_ladder(rungs, run.fit, ctx)
+    return run.finish()
+
+
+class _Run:
+    """One training: what outlives an attempt of the out-of-memory ladder."""
+
+    def __init__(
+        self,
+        plan: TrainPlan,
+        data: TrainingData,
+        folders: TrainingFolders,
+        normalisation: Normalisation,
+        ctx: JobContext,
+        started: float,
+    ) -> None:
+        self._plan, self._data, self._folders, self._ctx = plan, data, folders, ctx
+        self._normalisation = normalisation
+        torch.manual_seed(plan.seed)
+        self._network = plan.network.build(len(data.classes), data.space)
+        self.limits = measure_limits(self._network)
+        self._parent = None if folders.parent is None else read_model_info(folders.parent)
+        if folders.parent is not None:
+            report = load_matching(self._network, load_weights(weights_path(folders.parent)))
+            if report.reinitialised:
+                ctx.warn(f"Not all of the parent fits: {report}")
+        self._arithmetic = Arithmetic()
+        self._image = TrainingImage(data.source, normalisation, data.held_out)
+        fingerprint = _fingerprint(plan, data, self._parent)
+        self._progress = TrainingProgress(
+            plan, data, normalisation, self.limits, folders.run, fingerprint, ctx, started
+        )
+        self._features: tuple[torch.Tensor, torch.Tensor] | None = None
+        if plan.network.learns_from == "voxels":
+            self._features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
+            if folders.parent is None:
+                self._network.fit_normalisation(self._features[0])  # type: ignore[operator]
+        self._module = SegmentationModule(self._network, plan, self._progress.share)
+        self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
+        if self._saved is not None and self._saved.fingerprint != fingerprint:
+            ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
+            self._saved = None
+
+    def fit(self, rung: Rung) -> None:
+        """Train as far as the plan says, with the batch, patch and device of a rung."""
+        self._arithmetic = self._choose_arithmetic(rung)
+        self._module = SegmentationModule(
+            self._network, self._plan, self._progress.share, self._arithmetic.channels_last
+        )
+        self._arithmetic.place_network(self._network)
+        state = self._progress.latest or self._saved
+        if state is not None:
+            self._progress.restore(self._module, state)
+        source = self._batches(rung)
+        self._progress.arithmetic = self._arithmetic
+        trainer = pl.Trainer(
+            accelerator=torch.device(rung.device).type.replace("cuda", "gpu"),
+            devices=1,
+            precision=_LIGHTNING_PRECISION[self._arithmetic.precision],  # type: ignore[arg-type]
+            max_steps=max(1, self._plan.steps - self._progress.step),
+            max_epochs=-1,
+            callbacks=[self._progress],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+        )
+        if self._progress.step >= self._plan.steps:
+            return
+        loader = _Loader(source, self._progress.step, self._plan.steps)
+        with _quiet_lightning(), closing(loader):
+            trainer.fit(self._module, train_dataloaders=loader)
+
+    def finish(self) -> Checkpoint:
+        """Score, write the model folder, drop the checkpoints."""
+        weights, scores = self._progress.final(self._module)
+        folder = self._folders.model
+        counts = np.sum([chunk.counts for chunk in self._data.chunks], axis=0)
+        info = ModelInfo(
+            id=folder.name,
+            name=folder.name,
+            recipe=self._plan.recipe,
+            classes=self._data.classes,
+            parent=None if self._parent is None else self._parent.id,
+            voxel_size_nm=self._data.space.voxel_size_nm,
+            limits=self.limits,
+            seconds=round(self._progress.seconds, 2),
+            steps=self._progress.step,
+            n_annotated={name: int(n) for name, n in zip(self._data.classes, counts, strict=True)},
+            precision=str(self._arithmetic),
+            plan=self._plan,
+            scores=scores,
+        )
+        write_model_folder(folder, info, self._normalisation, lambda path: save_weights(path, weights))
+        delete_training_state(self._folders.run)
+        return Checkpoint(folder, info, self._progress.stopped)
+
+    def _choose_arithmetic(self, rung: Rung) -> Arithmetic:
+        plan, network = self._plan, self._network
+        if plan.network.learns_from == "voxels":
+            return Arithmetic()
+        return choose_precision(
+            torch.device(rung.device),
+            lambda: plan.network.build(len(self._data.classes), self._data.space),
+            (rung.batch_size, 1, *rung.shape),
+            training=True,
+            wanted=plan.precision,
+            network_key=f"{plan.network} {self._data.space.anisotropy:.2g} {type(network).__name__}",
+        )
+
+    def _batches(self, rung: Rung) -> BatchSource:
+        if self._features is not None:
+            return VoxelBatches(*self._features, len(self._data.classes), self._plan, rung.batch_size)
+        return PatchBatches(self._data, self._image, self._plan, rung.batch_size, rung.shape)
+
+
+class _Loader:
+    """What Lightning iterates: the batches of the steps to come, made ahead in a thread."""
+
+    def __init__(self, source: BatchSource, first: int, last: int) -> None:
+        self._source, self._first, self._last = source, first, last
+        self._running: Any = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.close()
+        self._running = work_ahead(self._source.batch, range(self._first, self._last), depth=3, name="batches")
+        return self._running  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+
+def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) -> str:
+    work = {
+        "plan": json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every"})),
+        "classes": data.classes,
+        "shape": data.source.shape,
+        "voxel_size_nm": data.space.voxel_size_nm,
+        "parent": None if parent is None else parent.id,
+    }
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advice on loaders and loggers, which we chose, from users."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        logger.setLevel(level)
