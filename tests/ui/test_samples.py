@@ -28,12 +28,11 @@ def test_manifest_is_what_napari_finds_and_all_it_names_is_there(manifest: Plugi
     assert PluginManifest.from_distribution("napari-pytc") == manifest
 
 
-def test_command_gives_layers_at_their_physical_size(manifest: PluginManifest) -> None:
-    plugins = PluginManager()
-    plugins.register(manifest)
+def test_command_gives_layers_at_their_physical_size(manifest: PluginManifest, npe2pm: PluginManager) -> None:
+    npe2pm.register(manifest)
     (sample,) = manifest.contributions.sample_data or []
     assert sample.display_name == "Drosophila medulla (FlyEM)"
-    layers = sample.open(_registry=plugins.commands)
+    layers = sample.open(_registry=npe2pm.commands)
     assert {options["name"]: kind for _, options, kind in layers} == KINDS
     for data, options, _ in layers:
         assert data.shape == (64, 192, 192)
