@@ -101,7 +101,7 @@ class Ledger:
     def _trouble(self, error: OSError) -> PytcError:
         return PytcError(
             f"The list of finished pieces {self._path} could not be read or written: {error.strerror or error}.",
-            "Check that the disk is not full and that the folder may be written, then run it again to go on from there.",
+            "Check that the disk is not full and the folder may be written, then run it again to go on from there.",
         )
 
 

@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError
 from napari_pytc.errors import InvalidInput, WorkerDied
 from napari_pytc.jobs.context import JobMessage
 from napari_pytc.jobs.events import TERMINAL, Cancelled, Failed, JobEvent
-from napari_pytc.jobs.job import Job, Sink
+from napari_pytc.jobs.job import Job, JobState, Sink
 from napari_pytc.jobs.runners.base import JobHandle
 from napari_pytc.jobs.runners.protocol import Answer, Cancel, Ready, Run, Tell, WorkerSetup
 from napari_pytc.jobs.runners.worker_process import WorkerProcess, reason_of_death, usable_cores
@@ -38,6 +38,7 @@ class _Task:
     messages: list[JobMessage] = field(default_factory=list)
     log_start: int = 0
     overdue: threading.Timer | None = None
+    was_put_back: bool = False
 
 
 class ProcessRunner:
@@ -234,13 +235,11 @@ class ProcessRunner:
 
     def _pass_on(self, job: Job, message: JobMessage) -> None:
         with self._lock:
-            if self._current is not None and self._current.job is job:
-                if self._worker is not None:
-                    self._worker.send(Tell(job=job.id, message=message))
-                return
-            for task in self._waiting:
-                if task.job is job:
+            for task in self._tasks():
+                if task.job is job and job.state is JobState.WAITING:
                     task.messages.append(message)
+            if self._worker is not None and self._current is not None and self._current.job is job:
+                self._worker.send(Tell(job=job.id, message=message))
 
     def _on_answer(self, worker: WorkerProcess, answer: Answer) -> None:
         with self._lock:
@@ -266,6 +265,10 @@ class ProcessRunner:
             task = self._current
             if task is not None:
                 self._leave(task)
+                if self._is_innocent(task):
+                    task.was_put_back = True
+                    self._waiting.appendleft(task)
+                    task = None
             never_ready = self._waiting.popleft() if not worker.is_ready and self._waiting else None
         if task is not None:
             task.job.tell(self._end_of(task, reason_of_death(worker.exit_code)))
@@ -275,8 +278,12 @@ class ProcessRunner:
             closed = self._closed
         if closed:
             self._remove_log()
-        elif task is not None or never_ready is not None:
+        else:
             self._replace(wanted_now=task is not None)
+
+    def _is_innocent(self, task: _Task) -> bool:
+        """Whether the worker died before the job began, as one that was killed while idle; asked once a job."""
+        return task.job.state is JobState.WAITING and not (task.was_put_back or task.job.cancel_requested)
 
     def _replace(self, wanted_now: bool) -> None:
         """Hire a fresh worker, if jobs wait or it is `wanted_now`; when there can be none, the jobs that wait fail."""
