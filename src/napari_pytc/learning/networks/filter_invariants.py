@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ _LOW, _HIGH = slice(None, -2), slice(2, None)
 
 
 def n_invariants(volumetric: bool, structure: bool) -> int:
-    """Number of maps of a scale, with or without the structure tensor's."""
-    return (5 if volumetric else 4) + ((3 if volumetric else 2) if structure else 0)
+    """Number of maps of a scale, with or without those of the structure tensor."""
+    return (5 if volumetric else 4) + (2 if structure else 0)
 
 
 def of_hessian(smooth: Tensor, z_spacing: float, out: Tensor) -> None:
@@ -58,40 +58,23 @@ def of_hessian(smooth: Tensor, z_spacing: float, out: Tensor) -> None:
     extreme_eigenvalues(xx, yy, zz, xy.mul_(0.25), xz, yz, out[2], out[3], out[4])
 
 
-def of_structure(
-    smooth: Tensor, z_spacing: float, window: Sequence[float], smoothed: Callable[[Tensor, Sequence[float]], Tensor]
-) -> Tensor:
-    """Square roots of the structure tensor's eigenvalues, largest first, (2 or 3, z, y, x).
+def of_structure(smooth: Tensor, gathered: Callable[[Tensor], Tensor]) -> Tensor:
+    """Square roots of the eigenvalues of the 2D structure tensor, largest first, (2, z, y, x).
 
     Parameters
     ----------
     smooth : Tensor
-        Smoothed image, larger than the result by one cell and the window's radius.
-    z_spacing : float
-        Thickness of a cell over its width.
-    window : sequence of float
-        Sigmas (z, y, x), in cells, of the Gaussian over which gradients are gathered.
-    smoothed : callable
-        Gaussian smoothing of an image by such sigmas.
+        Smoothed image, larger than the result by one cell and the window's radius along y and x.
+    gathered : callable
+        Mean of an image over the tensor's window, without its edges.
     """
-    if not window[0]:
-        x = smooth[:, _EDGE, _HIGH] - smooth[:, _EDGE, _LOW]
-        y = smooth[:, _HIGH, _EDGE] - smooth[:, _LOW, _EDGE]
-        xx, yy, xy = (smoothed(product, window) for product in (x * x, y * y, x * y))
-        mean = (xx + yy).mul_(0.5)
-        half = xx.sub_(yy).mul_(0.5)
-        spread = half.mul_(half).addcmul_(xy, xy).sqrt_()
-        return torch.stack((mean + spread, mean - spread)).clamp_(min=1e-12).sqrt_()
-    x = smooth[_EDGE, _EDGE, _HIGH] - smooth[_EDGE, _EDGE, _LOW]
-    y = smooth[_EDGE, _HIGH, _EDGE] - smooth[_EDGE, _LOW, _EDGE]
-    z = (smooth[_HIGH, _EDGE, _EDGE] - smooth[_LOW, _EDGE, _EDGE]).div_(z_spacing)
-    xx, yy, zz, xy, xz, yz = (smoothed(a * b, window) for a, b in ((x, x), (y, y), (z, z), (x, y), (x, z), (y, z)))
-    trace = xx + yy + zz
-    high, low = torch.empty_like(trace), torch.empty_like(trace)
-    extreme_eigenvalues(xx, yy, zz, xy, xz, yz, trace, high, low)
-    third = trace / 3
-    middle = third - high - low
-    return torch.stack((third + high, middle, third + low)).clamp_(min=1e-12).sqrt_()
+    x = smooth[:, _EDGE, _HIGH] - smooth[:, _EDGE, _LOW]
+    y = smooth[:, _HIGH, _EDGE] - smooth[:, _LOW, _EDGE]
+    xx, yy, xy = (gathered(product) for product in (x * x, y * y, x * y))
+    mean = (xx + yy).mul_(0.5)
+    half = xx.sub_(yy).mul_(0.5)
+    spread = half.mul_(half).addcmul_(xy, xy).sqrt_()
+    return torch.stack((mean + spread, mean - spread)).clamp_(min=1e-12).sqrt_()
 
 
 def extreme_eigenvalues(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.networks.filter_invariants import n_invariants, of_hessian, of_structure
 
-_CELLS_PER_SIGMA = 1.25
+_CELLS_PER_SIGMA = 1.0
 """A Gaussian is computed on the coarsest grid where its sigma is at least this many cells."""
 _COARSEST = 8
 _TRUNCATE = 3.0
@@ -22,10 +23,10 @@ _TRUNCATE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One Gaussian on its grid: sigmas (z, y, x) in cells, and those of the window of its structure tensor, if any."""
+    """One Gaussian on its grid: sigmas (z, y, x) in cells, and that of the window of its structure tensor, or 0."""
 
     sigmas: tuple[float, float, float]
-    window: tuple[float, float, float] | None
+    window: float
 
     @property
     def margin(self) -> Shape:
@@ -40,7 +41,7 @@ class Scale:
     @property
     def window_radii(self) -> Shape:
         """Radii of the structure tensor's window."""
-        return _radii(self.window) if self.window else (0, 0, 0)
+        return (0, _radius(self.window), _radius(self.window))
 
     @property
     def derivative(self) -> Shape:
@@ -80,7 +81,7 @@ class Level:
     @property
     def n_features(self) -> int:
         """Number of maps."""
-        return sum(n_invariants(s.sigmas[0] > 0, s.window is not None) for s in self.scales)
+        return sum(n_invariants(s.sigmas[0] > 0, s.window > 0) for s in self.scales)
 
     @property
     def margin(self) -> Shape:
@@ -96,7 +97,9 @@ class Level:
             smooth = smoothed(cut(image, box.grow(_sum(reach, scale.radii))), scale.sigmas)
             prepared.smoothed.append(smooth[Box.of_shape(smooth.shape).grow([-r for r in scale.window_radii]).slices])
             if scale.window:
-                prepared.structure.append(of_structure(smooth, self.z_spacing, scale.window, smoothed))
+                prepared.structure.append(
+                    of_structure(smooth, partial(smoothed, sigmas=(0, scale.window, scale.window)))
+                )
         return prepared
 
     def features(self, prepared: Prepared, box: Box) -> Tensor:
@@ -129,8 +132,8 @@ def plan_levels(sigmas: Sequence[float], dims: Literal["2d", "3d"], anisotropy: 
         for sigma in sorted(s for s, d in zip(sigmas, depths, strict=True) if d == depth):
             flat = dims == "2d"
             blur = (0.0 if flat else _sigma_left(sigma / anisotropy, thick), *[_sigma_left(sigma, side)] * 2)
-            outer = (0.0 if flat else sigma / anisotropy / thick, sigma / side, sigma / side)
-            scales.append(Scale((blur[0], blur[1], blur[2]), outer if depth else None))
+            # Measured: in 3D, and on the finest grid, structure tensors cost much and win nothing.
+            scales.append(Scale((blur[0], blur[1], blur[2]), sigma / side if flat and depth else 0.0))
         step = tuple(f // b for f, b in zip(factor, before, strict=True))
         levels.append(Level(factor, (step[0], step[1], step[2]), thick * anisotropy / side, tuple(scales)))
         before = factor
