@@ -273,7 +273,7 @@ def _first_line(error: BaseException) -> str:
 def _told(path: Path, error: Exception, verb: str) -> VolumeError:
     if any(sign in str(error) for sign in _DISK_FULL):
         return VolumeError(
-            f"The disk is full: the last change of {path} could not be written; all earlier ones are intact.",
+            f"The disk is full: the last change of {path} is not saved; all earlier ones are.",
             "Free space on the disk and repeat the last change.",
         )
     return VolumeError(f"{path} could not be {verb}: {_first_line(error)}", "Check the disk and the permissions.")

@@ -1,0 +1,224 @@
+"""From a session to jobs and back: what a job needs to know, and what becomes of it in the project."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.events import Finished, JobEvent
+from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.learning.config import PredictPlan, TrainPlan
+from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.session import library
+from napari_pytc.session.database import Database
+from napari_pytc.session.project import ProjectFolder, disk_errors
+from napari_pytc.session.recording import RunRecorder
+from napari_pytc.session.records import PredictionRecord
+
+if TYPE_CHECKING:
+    from napari_pytc.exporting.jobs import ExportJob
+    from napari_pytc.jobs.runners.base import JobHandle, JobRunner
+    from napari_pytc.learning.jobs import PredictJob, TrainJob
+    from napari_pytc.session.session import Session
+
+
+class SessionJobs:
+    """The part of a session that describes, starts and records jobs."""
+
+    def __init__(
+        self, session: Session, folder: ProjectFolder, database: Database, clock: Callable[[], datetime]
+    ) -> None:
+        self._session, self._folder, self._database, self._clock = session, folder, database, clock
+        self._reserved: set[str] = set()
+        self._busy: set[str] = set()
+
+    def train_job(self, plan: TrainPlan, parent: str | Path | None, resume: bool) -> TrainJob:
+        """See `Session.train_job`."""
+        from napari_pytc.learning.jobs import TrainJob
+
+        session, folder = self._session, self._folder
+        session.check_image()
+        draft = TrainJob(
+            image=session.project.image,
+            voxel_size_nm=session.space.voxel_size_nm,
+            annotations=folder.annotations,
+            classes=tuple(c.name for c in session.classes),
+            held_out=session.held_out,
+            plan=plan,
+            model_folder=folder.models,
+            run_folder=folder.runs,
+            parent=None if parent is None else session.resolve_model(parent),
+            resume=resume,
+        )
+        name = library.unfinished_run(folder.runs, folder.models, self._work(draft), self._busy) if resume else None
+        if name is None:
+            name = library.new_id(library.model_stem(plan.recipe, self._clock()), self._model_id_taken)
+            self._reserved.add(name)
+        return draft.model_copy(update={"model_folder": folder.models / name, "run_folder": folder.runs / name})
+
+    def predict_job(
+        self, plan: PredictPlan, model: str | Path | None, box: Box | None, focus: Sequence[float] | None
+    ) -> PredictJob:
+        """See `Session.predict_job`."""
+        from napari_pytc.learning.jobs import PredictJob
+
+        session = self._session
+        image = session.check_image()
+        model_folder = session.resolve_model(model)
+        if box == Box.of_shape(image.shape):
+            box = None
+        record = self._prediction_record(read_model_info(model_folder).id, box, plan.flips)
+        z, y, x = focus if focus is not None else (0.0, 0.0, 0.0)
+        return PredictJob(
+            image=session.project.image,
+            voxel_size_nm=session.space.voxel_size_nm if session.space.known else None,
+            model=model_folder,
+            output=record.folder,
+            plan=plan,
+            box=box,
+            focus=None if focus is None else (float(z), float(y), float(x)),
+        )
+
+    def export_job(
+        self,
+        what: Literal["classes", "probabilities"],
+        path: str | Path,
+        prediction: str | Path | PredictionRecord | None,
+        options: dict[str, Any],
+    ) -> ExportJob:
+        """See `Session.export_job`."""
+        from napari_pytc.exporting.jobs import ExportJob
+
+        folder = self._prediction_folder(prediction)
+        try:
+            return ExportJob(prediction=folder, what=what, output=Path(path).absolute(), **options)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(f"An export has no such option: {where}: {first['msg']}.") from error
+
+    def run(self, job: JobSpec, runner: JobRunner, sink: Callable[[JobEvent], None] | None) -> JobHandle:
+        """See `Session.run`."""
+        # Not by class: the jobs' modules are imported only by those who make one.
+        content: Any = job
+        if job.kind == "export" and self._session.read_only:
+            return runner.start(job, sink or _ignore)
+        subject, prediction = "", None
+        if job.kind == "train":
+            subject = content.model_folder.name
+            self._check_free(subject, "A training of this model runs already.")
+            self._prepare_training(content)
+        elif job.kind == "predict":
+            subject = content.output.stem
+            self._check_free(subject, "This prediction runs already.")
+            model = read_model_info(content.model).id
+            prediction = self._prediction_record(model, content.box, content.plan.flips, content.output)
+        elif job.kind == "export":
+            subject = str(content.output)
+        self._busy.add(subject)
+        recorder = RunRecorder(
+            self._database,
+            job,
+            subject,
+            sink,
+            None if prediction is None else (prediction, self._image_digest()),
+            self._session.run_started.emit,
+            lambda run, event: self._ended(job, subject, prediction, run, event),
+        )
+        try:
+            return runner.start(job, recorder)
+        except BaseException:
+            self._busy.discard(subject)
+            raise
+
+    def predictions(self) -> list[PredictionRecord]:
+        """Those whose folder is there, the oldest first."""
+        return [record for record, _ in self._database.predictions(self._folder.predictions) if record.folder.is_dir()]
+
+    def _ended(
+        self, job: JobSpec, subject: str, prediction: PredictionRecord | None, run: str, event: JobEvent
+    ) -> None:
+        self._busy.discard(subject)
+        content: Any = job
+        if job.kind == "train" and isinstance(event, Finished):
+            shutil.rmtree(content.run_folder, ignore_errors=True)
+            for model in self._session.models():
+                if model.id == subject:
+                    self._session.model_added.emit(model)
+        if prediction is not None:
+            for record in self.predictions():
+                if record.id == prediction.id:
+                    self._session.prediction_changed.emit(record)
+        self._session.run_ended.emit(run)
+
+    def _prepare_training(self, job: TrainJob) -> None:
+        with disk_errors(job.run_folder, "The run folder"):
+            library.note_work(job.run_folder, self._work(job))
+
+    def _work(self, job: TrainJob) -> str:
+        return library.work_of(job, self._image_digest(), self._session.annotations.revision)
+
+    def _image_digest(self) -> str:
+        return self._session.project.image_fingerprint.digest
+
+    def _model_id_taken(self, name: str) -> bool:
+        places = (self._folder.models / name, self._folder.runs / name)
+        return name in self._reserved or any(place.exists() for place in places)
+
+    def _check_free(self, subject: str, message: str) -> None:
+        if subject in self._busy:
+            raise ProjectError(message, "Wait for it to end, or cancel it.")
+
+    def _prediction_record(
+        self, model: str, box: Box | None, flips: bool, output: Path | None = None
+    ) -> PredictionRecord:
+        """The record of the same work if there is one, else a new one."""
+        image, folder = self._image_digest(), self._folder.predictions
+        known = self._database.predictions(folder)
+        for record, of in known:
+            same = (record.model, record.box, record.flips, of) == (model, box, flips, image)
+            if same and (output is None or record.folder == output):
+                return record
+        if output is None:
+            taken = {record.id for record, _ in known}
+            stem = "-".join([model, *(["flips"] if flips else []), *([library.plain(str(box))] if box else [])])
+            name = library.new_id(stem, lambda name: name in taken or (folder / f"{name}.zarr").exists())
+            output = folder / f"{name}.zarr"
+        created = self._clock().isoformat(timespec="seconds")
+        return PredictionRecord(
+            id=output.stem, model=model, folder=output, box=box, flips=flips, created=created, state="running"
+        )
+
+    def _prediction_folder(self, prediction: str | Path | PredictionRecord | None) -> Path:
+        if isinstance(prediction, PredictionRecord):
+            return prediction.folder
+        records = self.predictions()
+        if prediction is None:
+            chosen = [r for r in records if r.state == "finished"] or records
+            if not chosen:
+                raise ProjectError("The project has no prediction yet.", "Make one: napari-pytc predict PROJECT.")
+            return chosen[-1].folder
+        name = str(prediction)
+        found = [r.folder for r in records if r.id == name] or [r.folder for r in records if r.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        path = Path(prediction).absolute()
+        if not found and path.is_dir():
+            return path
+        listed = ", ".join(r.id for r in records) or "none"
+        raise ProjectError(
+            f"{'Several predictions begin with' if found else 'The project has no prediction'} {name!r}; there are: "
+            f"{listed}.",
+            "Give the id of one of them.",
+        )
+
+
+def _ignore(event: JobEvent) -> None:
+    """Take an event that nobody asked for."""

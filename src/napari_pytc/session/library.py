@@ -1,0 +1,147 @@
+"""The models and unfinished trainings of a project, as found in its folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_pytc.errors import ModelError
+from napari_pytc.learning.durable import write_durably
+from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.session.records import ModelRecord
+
+if TYPE_CHECKING:
+    from napari_pytc.learning.jobs import TrainJob
+
+_WORK = "work.json"
+_CHECKPOINTS = "*.safetensors"
+
+
+def read_models(folder: Path) -> list[ModelRecord]:
+    """The models in a folder, the oldest first; damaged ones have a `problem`."""
+    paths = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")] if folder.is_dir() else []
+    records = [_model_record(path) for path in paths]
+    records.sort(key=lambda record: (bool(record.created), record.created, _natural(record.id)))
+    for number in range(len(records) - 1, -1, -1):
+        if not records[number].problem:
+            records[number] = records[number].model_copy(update={"active": True})
+            break
+    return records
+
+
+def resolve_model(folder: Path, text: str | Path | None) -> Path:
+    """The folder of a model named by its id, the unique beginning of one, or a path; by default the newest.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or several.
+    """
+    records = read_models(folder)
+    listed = ", ".join(record.id for record in records) or "none"
+    if text is None:
+        active = [record.folder for record in records if record.active]
+        if not active:
+            raise ModelError("The project has no model yet.", "Train one: napari-pytc train PROJECT.")
+        return active[0]
+    name = str(text)
+    found = [r.folder for r in records if r.id == name] or [r.folder for r in records if name and r.id.startswith(name)]
+    if len(found) == 1:
+        read_model_info(found[0])
+        return found[0]
+    if len(found) > 1:
+        raise ModelError(
+            f"Several models begin with {name!r}: {', '.join(path.name for path in found)}.", "Give more of the id."
+        )
+    path = Path(text).absolute()
+    if not path.is_dir():
+        raise ModelError(
+            f"The project has no model {name!r}, and there is no such folder; its models: {listed}.",
+            "Give a model's id, its beginning, or the folder of any model.",
+        )
+    read_model_info(path)
+    return path
+
+
+def new_id(stem: str, taken: Callable[[str], bool]) -> str:
+    """The stem, or with the first of -2, -3, ... that is not taken."""
+    name, number = stem, 1
+    while taken(name):
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def model_stem(recipe: str, now: datetime) -> str:
+    """Date, time and recipe as the beginning of an id: sorts by age."""
+    return f"{now:%Y%m%d-%H%M}-{plain(recipe)}"
+
+
+def plain(text: str) -> str:
+    """Text as part of a folder's name on any system."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "custom"
+
+
+def work_of(job: TrainJob, image: str, annotations_revision: int) -> str:
+    """A digest of all that decides a training's outcome: data, plan and parent, not where it is kept or computed."""
+    where = {"image", "annotations", "model_folder", "run_folder", "resume"}
+    content = job.model_dump(mode="json", exclude=where)
+    for name in ("device", "precision", "checkpoint_every"):
+        content["plan"].pop(name)
+    text = json.dumps([content, image, annotations_revision], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def note_work(run_folder: Path, work: str) -> None:
+    """Write into a run's folder which work it is, so that it can be found again."""
+    run_folder.mkdir(parents=True, exist_ok=True)
+    write_durably(run_folder / _WORK, lambda aside: _write(aside, work))
+
+
+def unfinished_run(runs: Path, models: Path, work: str, busy: Collection[str]) -> str | None:
+    """Id of the latest run of this work that left a checkpoint and no model, and that nobody works on."""
+    found = []
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        checkpoints = [p for p in folder.glob(_CHECKPOINTS) if p.is_file()]
+        if not checkpoints or folder.name in busy or (models / folder.name).exists():
+            continue
+        try:
+            note = json.loads((folder / _WORK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(note, dict) and note.get("work") == work:
+            found.append((max(p.stat().st_mtime for p in checkpoints), folder.name))
+    return max(found)[1] if found else None
+
+
+def _model_record(path: Path) -> ModelRecord:
+    try:
+        info = read_model_info(path)
+    except ModelError as error:
+        return ModelRecord(
+            id=path.name, name=path.name, created="", recipe="", parent=None, scores={}, folder=path, problem=str(error)
+        )
+    # The folder's name is what the project finds it by, also where a copied folder was renamed.
+    return ModelRecord(
+        id=path.name,
+        name=info.name,
+        created=info.created,
+        recipe=info.recipe,
+        parent=info.parent,
+        scores=info.scores,
+        folder=path,
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts -10 after -9."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _write(path: Path, work: str) -> None:
+    path.write_text(json.dumps({"work": work}), encoding="utf-8")

@@ -1,0 +1,112 @@
+"""What a project knows, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_pytc.annotations.store import MOST_CLASSES
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Box
+
+PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324")
+"""Colours of classes that were given none; told apart on grey images."""
+
+RunState = Literal["running", "finished", "failed", "cancelled", "interrupted"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassSpec(_Record):
+    """A class as a user names it."""
+
+    name: str = Field(min_length=1)
+    colour: str | None = Field(None, pattern="^#[0-9a-fA-F]{6}$")
+
+
+class ClassInfo(_Record):
+    """A class of a project; `id` is its label in the annotations, from 1."""
+
+    id: int = Field(ge=1, le=MOST_CLASSES)
+    name: str = Field(min_length=1)
+    colour: str = Field(pattern="^#[0-9a-fA-F]{6}$")
+
+
+class ModelRecord(_Record):
+    """A model in the project's folder; `active` marks the one that is used if none is named.
+
+    `problem` says why a damaged model cannot be used; it is empty for all others.
+    """
+
+    id: str
+    name: str
+    created: str
+    recipe: str
+    parent: str | None
+    scores: dict[str, Any]
+    folder: Path
+    active: bool = False
+    problem: str = ""
+
+
+class PredictionRecord(_Record):
+    """A prediction in the project's folder; all but `finished` ones can be gone on with."""
+
+    id: str
+    model: str
+    folder: Path
+    box: Box | None
+    flips: bool
+    created: str
+    state: RunState
+
+
+class RunRecord(_Record):
+    """A job that ran on the project; `subject` is the id of the model or prediction it made."""
+
+    id: str
+    kind: str
+    subject: str
+    state: RunState
+    started: float
+    ended: float | None
+    result: dict[str, Any]
+    message: str
+    hint: str
+
+
+class MetricPoint(_Record):
+    """A point of a run's curve."""
+
+    name: str
+    step: int
+    value: float
+
+
+def number_classes(classes: Sequence[str | ClassSpec], first: int = 1) -> tuple[ClassInfo, ...]:
+    """Give classes their labels, and colours to those without.
+
+    Raises
+    ------
+    InvalidInput
+        For an empty or repeated name, or more than 255 classes.
+    """
+    specs = [ClassSpec(name=c.strip()) if isinstance(c, str) and c.strip() else c for c in classes]
+    names = [spec.name if isinstance(spec, ClassSpec) else "" for spec in specs]
+    if not all(names) or len(set(names)) != len(names) or not names:
+        raise InvalidInput(
+            f"Classes need names that are all different, got {', '.join(repr(n) for n in names) or 'none'}.",
+            "For example: membrane, inside.",
+        )
+    if first + len(names) - 1 > MOST_CLASSES:
+        raise InvalidInput(f"A project has at most {MOST_CLASSES} classes, got {first + len(names) - 1}.")
+    found = []
+    for k, spec in enumerate(specs, start=first):
+        assert isinstance(spec, ClassSpec)
+        found.append(ClassInfo(id=k, name=spec.name, colour=spec.colour or PALETTE[(k - 1) % len(PALETTE)]))
+    return tuple(found)

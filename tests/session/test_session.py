@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Box
+from napari_pytc.session.session import Session
+from tests.support.tissue import Tissue
+
+
+def test_importing_the_session_leaves_torch_and_the_window_out():
+    code = """
+import sys
+for name in ("qtpy", "PyQt6", "PySide6", "PyQt5"):
+    sys.modules[name] = None
+import napari_pytc.session.session
+heavy = {"torch", "monai", "lightning", "napari", "magicgui"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_labels_are_counted_by_class(session: Session, tissue: Tissue):
+    heard: list[Box] = []
+    session.annotated.connect(heard.append)
+    counts = session.annotate(tissue.classes[:3], (1, 0, 0))
+    assert counts == {"membrane": int((tissue.classes[:3] == 1).sum()), "inside": int((tissue.classes[:3] == 2).sum())}
+    assert session.annotated_voxels() == counts
+    assert heard == [Box((1, 0, 0), (4, 48, 40))]
+
+
+def test_labels_from_a_volume(session: Session, tmp_path, tissue: Tissue):
+    from napari_pytc.volumes.opening import open_volume
+
+    np.save(tmp_path / "labels.npy", tissue.classes)
+    assert sum(session.annotate(open_volume(tmp_path / "labels.npy")).values()) == tissue.classes.size
+
+
+def test_a_value_beyond_the_classes_is_refused(session: Session, tissue: Tissue):
+    with pytest.raises(InvalidInput, match=r"value 3 .* 2 classes"):
+        session.annotate(np.full(tissue.raw.shape, 3, np.uint8))
+    with pytest.raises(InvalidInput, match="label 3, but there are 2 classes"):
+        session.paint(Box((0, 0, 0), (1, 1, 1)), 3)
+    assert session.annotations.revision == 0
+
+
+def test_painting_in_a_held_out_box_is_kept(session: Session):
+    session.hold_out(Box((8, 0, 0), (12, 48, 40)))
+    session.paint(Box((9, 0, 0), (10, 1, 5)), 2)
+    assert session.annotated_voxels() == {"membrane": 0, "inside": 5}
+
+
+def test_held_out_boxes_come_and_go(session: Session):
+    heard: list[tuple[Box, ...]] = []
+    session.held_out_changed.connect(heard.append)
+    a, b = Box((0, 0, 0), (2, 2, 2)), Box((4, 0, 0), (6, 2, 2))
+    for box in (a, b, a):
+        session.hold_out(box)
+    assert session.held_out == (a, b)
+    session.release(a)
+    assert session.held_out == (b,)
+    assert heard == [(a,), (a, b), (b,)]
+    with pytest.raises(InvalidInput, match="not held out"):
+        session.release(a)
+
+
+@pytest.mark.parametrize("box", [Box((0, 0, 0), (13, 1, 1)), Box((-1, 0, 0), (1, 1, 1)), Box((1, 1, 1), (1, 1, 1))])
+def test_a_box_outside_the_volume_is_refused(session: Session, box: Box):
+    with pytest.raises(InvalidInput, match="within the volume"):
+        session.hold_out(box)
+    assert session.held_out == ()
+
+
+def test_a_class_is_named_once(session: Session):
+    with pytest.raises(InvalidInput, match="already"):
+        session.add_class("inside")
+    assert session.add_class("vesicle").id == 3
+    session.paint(Box((0, 0, 0), (1, 1, 1)), 3)
+
+
+def test_another_thread_may_not_change_it(session: Session):
+    raised: list[BaseException] = []
+
+    def change() -> None:
+        try:
+            session.hold_out(Box((0, 0, 0), (1, 1, 1)))
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    thread.join()
+    assert "thread" in str(raised[0])
+    assert session.held_out == ()
+
+
+def test_closing_twice_is_fine(session: Session):
+    session.close()
+    session.close()
