@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,22 @@ from napari_pytc.volumes.spec import VolumeSpec
 class FileVolume(ABC):
     """A `VolumeSource` over an array with any order of axes.
 
-    A subclass calls `_describe` when it is constructed and implements `_fetch`.
+    A subclass calls `_describe` when it is constructed and implements `_fetch`; one that holds a file open sets
+    `_closing`.
     """
+
+    _closing: Callable[[], object] | None = None
 
     def _describe(self, name: str, layout: AxisLayout, dtype: np.dtype, found: FoundSpace, spec: VolumeSpec) -> None:
         self.name = name
         self.layout = layout
+        self.n_channels = layout.n_channels
         self.shape: Shape = layout.shape
         self.dtype: np.dtype = check_dtype(dtype, name)
         if spec.voxel_size_nm is not None:
             found = found.replaced(spec.voxel_size_nm)
         self.space = found.space
-        self.space_source = found.source
+        self.space_found = found
         self.spec: VolumeSpec = spec
 
     @abstractmethod
@@ -50,6 +55,8 @@ class FileVolume(ABC):
 
     def close(self) -> None:
         """Give back what the file holds open; a volume that is no longer used does so by itself."""
+        if self._closing is not None:
+            self._closing()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, shape={self.shape}, dtype={self.dtype})"

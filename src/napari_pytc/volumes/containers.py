@@ -143,12 +143,13 @@ def _n5(store: MetadataStore, path: str, meta: dict[str, Any]) -> FoundArray:
 def _n5_space(attributes: dict[str, Any], array: dict[str, Any]) -> FoundSpace:
     """``resolution`` or ``pixelResolution`` (x, y, z; nm where no unit is given), times the array's downsampling."""
     unit: Any = attributes.get("unit", attributes.get("units"))
-    value, key = attributes.get("resolution"), "resolution"
+    value: Any = attributes.get("resolution")
+    key = "resolution"
     if value is None:
         value, key = attributes.get("pixelResolution"), "pixelResolution"
     if isinstance(value, dict):
         value, unit = value.get("dimensions"), value.get("unit")
-    size = numbers_of(value) if value is not None else []
+    size = numbers_of(value)
     units = unit if isinstance(unit, list) else [unit] * 3
     factors = numbers_of(array.get("downsamplingFactors")) or [1.0, 1.0, 1.0]
     if len(size) < 2 or len(units) < len(size) or len(factors) < len(size):

@@ -27,11 +27,16 @@ class Hdf5Volume(FileVolume):
     def __init__(self, spec: Hdf5Spec) -> None:
         # HDF5 decodes a chunk larger than its cache anew for every read; the default cache is 1 MiB.
         self._file = open_hdf5(spec.path, rdcc_nbytes=_CACHE_BYTES, rdcc_nslots=10007)
-        self._finalizer = weakref.finalize(self, self._file.close)
+        self._closing = weakref.finalize(self, self._file.close)
         try:
             self._dataset = _named(self._file, spec.dataset, spec.path)
             name = f"{spec.path}:{spec.dataset}"
-            layout = layout_of(_axes(self._dataset, name), self._dataset.shape, spec.channel, name)
+            layout = layout_of(
+                hdf5_axes(self._dataset) or guess_axes(self._dataset.shape, name),
+                self._dataset.shape,
+                spec.channel,
+                name,
+            )
             self._describe(name, layout, self._dataset.dtype, hdf5_space(self._dataset), spec)
         except VolumeError:
             self.close()
@@ -39,10 +44,6 @@ class Hdf5Volume(FileVolume):
 
     def _fetch(self, index: tuple[slice, ...]) -> np.ndarray:
         return self._dataset[index]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._finalizer()
 
 
 def open_hdf5(path: Path, **options: Any) -> h5py.File:
@@ -121,8 +122,8 @@ def _named(file: h5py.File, dataset: str, path: Path) -> h5py.Dataset:
     raise VolumeError(f"{path} has no dataset {dataset!r}.", f"It has {_listing(datasets_of(file))}.")
 
 
-def _axes(dataset: h5py.Dataset, name: str) -> str:
-    """Axes from ilastik's ``axistags``, from dimension labels, or by guess."""
+def hdf5_axes(dataset: h5py.Dataset) -> str:
+    """Axes from ilastik's ``axistags`` or from dimension labels; empty where the file does not name them."""
     tags = dataset.attrs.get("axistags")
     if tags is not None:
         try:
@@ -132,7 +133,7 @@ def _axes(dataset: h5py.Dataset, name: str) -> str:
     labels = [dimension.label for dimension in dataset.dims]
     if all(len(label) == 1 for label in labels) and {"y", "x"} <= {label.lower() for label in labels}:
         return "".join(labels)
-    return guess_axes(dataset.shape, name)
+    return ""
 
 
 def hdf5_space(dataset: h5py.Dataset) -> FoundSpace:

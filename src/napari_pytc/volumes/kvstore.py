@@ -81,6 +81,8 @@ class MetadataStore:
         """Paths of the nodes just inside a group: of a folder all, of a URL those its consolidated metadata names."""
         if self.folder is not None:
             folder = self.folder / group
+            if not folder.is_dir():
+                return []
             return sorted("/".join(p for p in (group, c.name) if p) for c in folder.iterdir() if c.is_dir())
         metadata = self.json(group, "zarr.json").get("consolidated_metadata") or {}
         names = [*metadata.get("metadata", {})]

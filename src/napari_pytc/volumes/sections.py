@@ -17,7 +17,8 @@ from napari_pytc.volumes.decode_cache import DecodeCache
 from napari_pytc.volumes.layout import AxisLayout, layout_of
 from napari_pytc.volumes.space import FoundSpace
 from napari_pytc.volumes.spec import SectionsSpec, TiffSpec
-from napari_pytc.volumes.tiff import TiffVolume
+from napari_pytc.volumes.tiff import TiffVolume, open_tiff
+from napari_pytc.volumes.tiff_space import tiff_space
 
 _TIFF = (".tif", ".tiff", ".btf")
 SUFFIXES = (*_TIFF, ".png", ".jpg", ".jpeg")
@@ -37,18 +38,20 @@ class SectionsVolume(FileVolume):
         self._cache = DecodeCache()
         self._open: OrderedDict[Path, TiffVolume] = OrderedDict()
         self._lock = threading.Lock()
-        self._channel = spec.channel
-        first = self._files[0]
+        first, found = self._files[0], FoundSpace.nothing()
         self._channel = self._chosen(first, spec.channel)
         if self._tiff:
             section = self._tiff_section(first)
-            (_, *self._plane), dtype = section.shape, section.dtype
-            found = FoundSpace(section.space, section.space_source)
+            (_, *self._plane), dtype, n_channels = section.shape, section.dtype, section.n_channels
+            with open_tiff(first) as tiff:
+                found = tiff_space(tiff, 0, len(self._files))
         else:
             image = self._image(first)
-            self._plane, dtype, found = list(image.shape[:2]), image.dtype, FoundSpace.nothing()
+            layout = _layout(image, self._channel, first)
+            (_, *self._plane), dtype, n_channels = layout.shape, image.dtype, layout.n_channels
         layout = layout_of("zyx", (len(self._files), *self._plane), None, str(spec.path))
         self._describe(str(spec.path), layout, dtype, found, spec)
+        self.n_channels = n_channels
 
     def _fetch(self, index: tuple[slice, ...]) -> np.ndarray:
         sections, rows, columns = index
@@ -78,18 +81,17 @@ class SectionsVolume(FileVolume):
         """The channel: the one asked for, or 0 of an image that is grey in several colours."""
         if wanted is not None:
             return wanted
-        if self._tiff:
-            section = TiffVolume(TiffSpec(path=first, channel=0), self._cache)
-            n = section.layout.n_channels
-            if n == 1:
-                return None
-            box = Box.of_shape(section.shape)
-            colours = np.stack(
-                [TiffVolume(TiffSpec(path=first, channel=c), self._cache).read(box)[0] for c in range(n)], axis=-1
-            )
-        else:
-            colours = self._image(first)
+        colours = self._tiff_colours(first) if self._tiff else self._image(first)
         return 0 if colours.ndim == 3 and _is_grey(colours) else None
+
+    def _tiff_colours(self, path: Path) -> np.ndarray:
+        """A section as (y, x, colour)."""
+        section = TiffVolume(TiffSpec(path=path, channel=0), self._cache)
+        colours = [section.read(Box.of_shape(section.shape))[0]] if section.n_channels > 1 else []
+        for channel in range(1, section.n_channels):
+            section = TiffVolume(TiffSpec(path=path, channel=channel), self._cache)
+            colours.append(section.read(Box.of_shape(section.shape))[0])
+        return np.stack(colours, axis=-1) if colours else np.zeros((1, 1), section.dtype)
 
     def _tiff_section(self, path: Path) -> TiffVolume:
         with self._lock:
@@ -112,7 +114,6 @@ class SectionsVolume(FileVolume):
         kept = self._cache.get(path)
         if kept is None:
             kept = _decode(path)
-            _layout(kept, self._channel if self._channel is not None else 0, path)
             self._cache.put(path, kept)
         return kept
 
@@ -139,7 +140,8 @@ def _layout(image: np.ndarray, channel: int | None, path: Path) -> AxisLayout:
 
 def _is_grey(colours: np.ndarray) -> bool:
     """Whether the colours (y, x, colour) are the same; a second of two or a fourth of four is transparency."""
-    n = {2: 1, 4: 3}.get(colours.shape[-1], colours.shape[-1])
+    n_colours = int(colours.shape[-1])
+    n = {2: 1, 4: 3}.get(n_colours, n_colours)
     return all(np.array_equal(colours[..., 0], colours[..., c]) for c in range(1, n))
 
 

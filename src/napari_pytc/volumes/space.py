@@ -86,6 +86,8 @@ def space_of_attributes(attributes: Mapping[str, Any], kind: str) -> FoundSpace:
 
 def numbers_of(value: Any) -> list[float]:
     """A number or a list of them as floats; empty where it is none."""
+    if value is None:
+        return []
     try:
         return [float(v) for v in np.atleast_1d(np.asarray(value, np.float64)).ravel()]
     except (TypeError, ValueError):

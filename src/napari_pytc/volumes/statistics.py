@@ -13,7 +13,8 @@ from napari_pytc.volumes.source import VolumeSource
 
 # Flat blocks touch few pages of a stack of large sections.
 BLOCK_SHAPE: Shape = (4, 128, 128)
-_TRIES = 4
+# Boxes that are excluded altogether cost no reading.
+_TRIES = 64
 # Powers of the inverse of the root of x**4 = x + 1: each step lands in the largest gap left in the unit cube.
 _STEP = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
 

@@ -22,6 +22,8 @@ from napari_pytc.volumes.tiff_space import tiff_space
 
 # tifffile logs what it then raises or what is checked here.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# ImageJ shows no more; tifffile calls a stack's sections channels unless it is told otherwise.
+_MOST_IMAGEJ_CHANNELS = 7
 
 
 class TiffVolume(FileVolume):
@@ -35,13 +37,16 @@ class TiffVolume(FileVolume):
 
     def __init__(self, spec: TiffSpec, cache: DecodeCache | None = None) -> None:
         self._tiff = open_tiff(spec.path)
-        self._finalizer = weakref.finalize(self, self._tiff.close)
+        self._closing = weakref.finalize(self, self._tiff.close)
         self._lock = threading.Lock()
         try:
             self._series = _series(self._tiff, spec)
             name = str(spec.path) if spec.series == 0 else f"{spec.path}:{spec.series}"
             lengths = tuple(int(n) for n in self._series.shape)
-            layout = layout_of(volume_axes(self._series.axes), lengths, spec.channel, name)
+            axes = volume_axes(self._series.axes)
+            if self._tiff.is_imagej and axes == "cyx" and lengths[0] > _MOST_IMAGEJ_CHANNELS:
+                axes = "zyx"
+            layout = layout_of(axes, lengths, spec.channel, name)
             self._reader = PageReader(self._series.keyframe, cache or DecodeCache())
             self._mapped = _mapped_offset(self._series)
             _check_whole(self._tiff, self._series, self._mapped, spec.path)
@@ -84,10 +89,6 @@ class TiffVolume(FileVolume):
                 continue
             self._reader.read(page, inner, data[where])
         return data
-
-    def close(self) -> None:
-        """Close the file."""
-        self._finalizer()
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:
@@ -142,9 +143,11 @@ def _check_whole(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, mappe
     """Refuse a file that ends before its pages or their voxels do."""
     n_file = tiff.filehandle.size
     if mapped is not None:
+        _check_link(tiff, _link_after(tiff, tiff.pages.first), path)
         end = mapped + math.prod(series.shape) * np.dtype(series.dtype).itemsize
     else:
-        _check_chain(tiff, path)
+        # Every directory counts here, and tifffile, which has walked them all, knows where the last link is.
+        _check_link(tiff, tiff.pages.next_page_offset, path, last=True)
         last = series[len(series) - 1]
         same = last is not None and last.parent is tiff
         end = (
@@ -156,14 +159,24 @@ def _check_whole(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, mappe
         )
 
 
-def _check_chain(tiff: tifffile.TiffFile, path: Path) -> None:
-    """The directories are a chain; of a cut file its last link points behind the end, and tifffile stops there."""
-    at = tiff.pages.next_page_offset
-    file = tiff.filehandle
+def _link_after(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Where the directory of a page says where the next one is."""
+    file, form = tiff.filehandle, tiff.tiff
+    file.seek(page.offset)
+    (n_tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+    return int(page.offset + form.tagnosize + n_tags * form.tagsize)
+
+
+def _check_link(tiff: tifffile.TiffFile, at: int, path: Path, last: bool = False) -> None:
+    """Directories are a chain; in a cut file a link points behind the end, and tifffile stops there with a log line."""
+    file, form = tiff.filehandle, tiff.tiff
     file.seek(at)
-    link = file.read(tiff.tiff.offsetsize)
-    if len(link) < tiff.tiff.offsetsize or struct.unpack(tiff.tiff.offsetformat, link)[0] != 0:
-        raise VolumeError(f"{path} is truncated: sections after {len(tiff.pages)} are missing.", "Copy it again.")
+    link = file.read(form.offsetsize)
+    behind = struct.unpack(form.offsetformat, link)[0] if len(link) == form.offsetsize else file.size
+    if (behind != 0) if last else (behind >= file.size):
+        raise VolumeError(
+            f"{path} is truncated: it ends before its sections do.", "Copy or download it again, or save it anew."
+        )
 
 
 def _damaged(path: Path, error: Exception) -> VolumeError:

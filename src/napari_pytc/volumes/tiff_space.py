@@ -61,7 +61,10 @@ def _imagej_space(metadata: dict[str, Any], page: Any, n_z: int) -> FoundSpace:
     pixel = _pixels(page)
     if unit is None or pixel is None:
         return FoundSpace.nothing()
-    spacing = numbers_of(metadata.get("spacing", 1.0 if n_z > 1 else pixel[1])) or [1.0]
+    default = pixel[1] if n_z == 1 else 1.0 if metadata.get("images", 1) > 1 else None
+    spacing = numbers_of(metadata.get("spacing", default))
+    if not spacing:
+        return FoundSpace.nothing()
     return found_space([abs(spacing[0]) * unit, pixel[0] * unit, pixel[1] * unit], "ImageJ spacing and resolution")
 
 

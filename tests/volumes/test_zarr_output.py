@@ -1,0 +1,128 @@
+"""OME-Zarr that this program writes, and that others read."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.volumes.opening import open_spec, open_volume
+from napari_pytc.volumes.zarr_output import create_ome_zarr, open_ome_zarr
+from tests.volumes.files import SHAPE, image
+
+SPACE = VoxelSpace((40, 4, 8), (400, 20, 30))
+
+
+def test_zarr_reads_the_same_array_scale_and_names(tmp_path):
+    data = image(shape=(2, *SHAPE))
+    array = create_ome_zarr(tmp_path / "p.zarr", SHAPE, "uint8", SPACE, channels=["membrane", "inside"])
+    array.write(Box.of_shape(SHAPE), data)
+    group = zarr.open_group(tmp_path / "p.zarr", mode="r")
+    np.testing.assert_array_equal(group["0"][:], data)
+    ome = group.attrs["ome"]
+    assert ome["version"] == "0.5"
+    image_meta = ome["multiscales"][0]
+    assert [a["name"] for a in image_meta["axes"]] == ["c", "z", "y", "x"]
+    assert [a.get("unit") for a in image_meta["axes"]] == [None, *["nanometer"] * 3]
+    scale, translation = image_meta["datasets"][0]["coordinateTransformations"]
+    assert scale == {"type": "scale", "scale": [1, 40, 4, 8]}
+    assert translation == {"type": "translation", "translation": [0, 400, 20, 30]}
+    assert [c["label"] for c in ome["omero"]["channels"]] == ["membrane", "inside"]
+    assert group["0"].metadata.dimension_names == ("c", "z", "y", "x")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "uint64"])
+def test_it_opens_again_as_it_was(dtype, tmp_path):
+    written = create_ome_zarr(
+        tmp_path / "a.zarr", SHAPE, dtype, SPACE, chunk_shape=(4, 16, 16), attributes={"model": "m1", "n": [1]}
+    )
+    data = image(dtype)
+    written.write(Box.of_shape(SHAPE), data)
+    again = open_ome_zarr(tmp_path / "a.zarr")
+    assert (again.shape, again.dtype, again.space, again.channels) == (SHAPE, np.dtype(dtype), SPACE, ())
+    assert again.attributes == {"model": "m1", "n": [1]}
+    assert again.chunk_shape == (4, 16, 16)
+    np.testing.assert_array_equal(again.read(Box.of_shape(SHAPE)), data)
+    volume = open_volume(tmp_path / "a.zarr")
+    assert volume.space == SPACE
+    np.testing.assert_array_equal(volume.read(Box.of_shape(SHAPE)), data)
+
+
+def test_an_unknown_voxel_size_stays_unknown(tmp_path):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", VoxelSpace.unknown())
+    assert not open_volume(tmp_path / "a.zarr").space.known
+    assert not open_ome_zarr(tmp_path / "a.zarr").space.known
+
+
+def test_missing_chunks_are_zero_and_take_no_room(tmp_path):
+    array = create_ome_zarr(tmp_path / "a.zarr", (10_000, 10_000, 10_000), "uint8", SPACE, channels=["a", "b"])
+    assert not array.read(Box.at((9_000, 9_000, 9_000), (3, 4, 5))).any()
+    assert sum(len(files) for _, _, files in os.walk(tmp_path)) == 2
+
+
+def test_what_was_written_is_on_disk_when_write_returns(tmp_path):
+    array = create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    array.write(Box.of_shape(SHAPE), image())
+    np.testing.assert_array_equal(zarr.open_group(tmp_path / "a.zarr", mode="r")["0"][:], image())
+
+
+def test_a_channel_of_it_is_a_volume(tmp_path):
+    array = create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE, channels=["a", "b"])
+    array.write(Box.of_shape(SHAPE), np.stack([image(), image(seed=1)]))
+    spec = array.spec.model_copy(update={"channel": 1})
+    np.testing.assert_array_equal(open_spec(spec).read(Box.of_shape(SHAPE)), image(seed=1))
+
+
+def test_an_existing_folder_is_kept(tmp_path):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE).write(Box.of_shape(SHAPE), image())
+    with pytest.raises(VolumeError, match="exists already"):
+        create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    np.testing.assert_array_equal(open_ome_zarr(tmp_path / "a.zarr").read(Box.of_shape(SHAPE)), image())
+
+
+def test_a_failed_making_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_pytc.volumes.zarr_output.os.replace", full)
+    with pytest.raises(VolumeError, match="No space left"):
+        create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_says_where(tmp_path):
+    array = create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    # A file where the folder of chunks must be made: fails for every user, root included.
+    (tmp_path / "a.zarr" / "0" / "c").write_text("")
+    with pytest.raises(VolumeError, match=r"could not be written to .*a\.zarr"):
+        array.write(Box.of_shape(SHAPE), image())
+
+
+def test_reading_only_refuses_to_write(tmp_path):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    with pytest.raises(VolumeError, match="could not be written"):
+        open_ome_zarr(tmp_path / "a.zarr").write(Box.of_shape(SHAPE), image())
+
+
+@pytest.mark.parametrize("damage", ["{", json.dumps({"node_type": "group"}), None])
+def test_a_damaged_folder_is_told(damage, tmp_path):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    if damage is None:
+        (tmp_path / "a.zarr" / "0" / "zarr.json").unlink()
+    else:
+        (tmp_path / "a.zarr" / "zarr.json").write_text(damage)
+    with pytest.raises(VolumeError, match="damaged"):
+        open_ome_zarr(tmp_path / "a.zarr")
+    with pytest.raises(VolumeError, match="no folder"):
+        open_ome_zarr(tmp_path / "b.zarr")
+
+
+def test_senseless_shapes_are_refused(tmp_path):
+    for shape in ((3, 4), (0, 4, 4)):
+        with pytest.raises(InvalidInput, match="three lengths"):
+            create_ome_zarr(tmp_path / "a.zarr", shape, "uint8", SPACE)
