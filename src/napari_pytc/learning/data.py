@@ -158,6 +158,11 @@ class TrainingImage:
         self._n_blocks = max(8, cache_bytes // size)
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
 
+    @property
+    def whole(self) -> Box:
+        """The box of the volume."""
+        return self._grid.box
+
     def read(self, box: Box) -> np.ndarray:
         """Normalised float32 of a box that may reach beyond the volume, shape ``box.shape``."""
         inside = box.intersect(self._grid.box)

@@ -49,6 +49,8 @@ class Inferer:
         self._flips = flips
         self._warn = warn
         self._halvings = 0
+        # A filter bank computes its fine scales within the halo only, if told what is kept.
+        self._cuts = hasattr(network, "classify")
 
     def __call__(self, image: np.ndarray, inner: Box) -> torch.Tensor:
         """Probabilities of the voxels of `inner`.
@@ -130,10 +132,11 @@ class Inferer:
         missing = [-n % a for n, a in zip(image.shape, self.limits.alignment, strict=True)]
         if any(missing):
             image = np.pad(image, [(0, n) for n in missing], "symmetric")
-        block = torch.from_numpy(image)[None, None].to(self.device)
-        if self.arithmetic.channels_last:
-            block = block.contiguous(memory_format=torch.channels_last_3d)
+        block = self.arithmetic.place(torch.from_numpy(image)[None, None].to(self.device))
         with torch.inference_mode(), autocast_for(self.device, self.arithmetic):
+            if self._cuts and not self._flips:
+                logits: torch.Tensor = self.network(block, inner)
+                return logits[0].float().softmax(0).cpu()
             total: torch.Tensor | None = None
             n = 0
             for axes in self._mirrored(block):

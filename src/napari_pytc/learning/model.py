@@ -80,8 +80,8 @@ def inference_arithmetic(
     network: nn.Module, settings: object, limits: NetworkLimits, device: torch.device, precision: Precision
 ) -> Arithmetic:
     """The arithmetic of predictions: what a network insists on, else what the machine does fastest."""
-    if hasattr(network, "arithmetic"):
-        return Arithmetic(network.arithmetic)
+    if getattr(network, "classify", None) is not None:
+        return Arithmetic()  # a filter bank computes in float32, whatever the others do
     depth = 1 if limits.halo[0] == 0 else 32
     shape = [max(a, n // a * a) for a, n in zip(limits.alignment, (depth, 96, 96), strict=True)]
     return choose_precision(

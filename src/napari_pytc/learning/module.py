@@ -63,7 +63,7 @@ class SegmentationModule(pl.LightningModule):
         """Move the averaged weights."""
         self.average.update_parameters(self.network)
 
-    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+    def configure_optimizers(self) -> dict[str, Any]:
         """AdamW with a warm-up and a cosine decay over the progress."""
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 def work_ahead(
     make: Callable[[Item], Result], items: Iterable[Item], depth: int = 2, name: str = "ahead"
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``make(item)`` in order, at most `depth` results made ahead of the consumer, in one thread.
 
     An error in the thread is raised where its result would have been consumed. Closing the iterator (or leaving a

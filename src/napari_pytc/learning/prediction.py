@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ class TiledPredictor:
                 finish(writing, most=0)
         return PredictionReport(len(grid), n_before, voxels, time.monotonic() - started)
 
-    def _read(self, source: VolumeSource, tiles: Iterator[Tile]) -> Iterator[tuple[Tile, np.ndarray]]:
+    def _read(self, source: VolumeSource, tiles: Iterator[Tile]) -> Generator[tuple[Tile, np.ndarray], None, None]:
         def make(tile: Tile) -> tuple[Tile, np.ndarray]:
             return tile, self._normalisation.apply(source.read(tile.read))
 

@@ -25,8 +25,9 @@ def bytes_per_voxel(network: nn.Module, limits: NetworkLimits, n_classes: int) -
     A network may say so itself (`bytes_per_voxel`). Otherwise a small forward pass is watched: the four largest outputs
     of its modules, for the layer at work and those that wait at skip connections, plus input and probabilities.
     """
-    if hasattr(network, "bytes_per_voxel"):
-        return float(network.bytes_per_voxel)
+    own = getattr(network, "bytes_per_voxel", None)
+    if own is not None:
+        return float(own)
     shape = [max(a, 16 // a * a) for a in limits.alignment]
     sizes: list[int] = []
 

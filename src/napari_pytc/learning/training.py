@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +167,14 @@ class _Run:
             self._progress.restore(self._module, state)
         source = self._batches(rung)
         self._progress.arithmetic = self._arithmetic
-        trainer = pl.Trainer(
+        if self._progress.step >= self._plan.steps:
+            return
+        loader = _Loader(source, self._progress.step, self._plan.steps)
+        with _quiet_lightning(), closing(loader):
+            self._trainer(rung).fit(self._module, train_dataloaders=loader)
+
+    def _trainer(self, rung: Rung) -> pl.Trainer:
+        return pl.Trainer(
             accelerator=torch.device(rung.device).type.replace("cuda", "gpu"),
             devices=1,
             precision=_LIGHTNING_PRECISION[self._arithmetic.precision],  # type: ignore[arg-type]
@@ -181,11 +188,6 @@ class _Run:
             num_sanity_val_steps=0,
             limit_val_batches=0,
         )
-        if self._progress.step >= self._plan.steps:
-            return
-        loader = _Loader(source, self._progress.step, self._plan.steps)
-        with _quiet_lightning(), closing(loader):
-            trainer.fit(self._module, train_dataloaders=loader)
 
     def finish(self) -> Checkpoint:
         """Score, write the model folder, drop the checkpoints."""
@@ -235,12 +237,12 @@ class _Loader:
 
     def __init__(self, source: BatchSource, first: int, last: int) -> None:
         self._source, self._first, self._last = source, first, last
-        self._running: Any = None
+        self._running: Generator[Batch, None, None] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         self.close()
         self._running = work_ahead(self._source.batch, range(self._first, self._last), depth=3, name="batches")
-        return self._running  # type: ignore[no-any-return]
+        return self._running
 
     def close(self) -> None:
         if self._running is not None:
@@ -262,12 +264,14 @@ def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning's advice on loaders and loggers, which we chose, from users."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\..*")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

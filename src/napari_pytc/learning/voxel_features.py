@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import OrderedDict
 
 import numpy as np
@@ -19,6 +18,7 @@ from napari_pytc.learning.networks import NetworkLimits
 _MOST_PER_CLASS = 40_000
 """Voxels of a class that a perceptron learns from; a dense annotation holds millions that say the same."""
 _MOST_BYTES = 256 * 2**20
+_MARGIN = np.array([4, 8, 8])
 
 
 class FeatureCache:
@@ -73,7 +73,7 @@ def annotated_features(
     for number, (corner, where, classes) in enumerate(places):
         ctx.check()
         ctx.report(number, len(places), "features of the annotated voxels")
-        for group in _groups(where, limits):
+        for group in _groups(where):
             key = hashlib.sha256(f"{context} {corner}".encode() + where[group].tobytes()).hexdigest()
             found = cache.get(key)
             if found is None:
@@ -102,44 +102,37 @@ def _chosen_voxels(data: TrainingData, seed: int) -> list[tuple[tuple[int, int, 
     return chosen
 
 
-def _groups(where: np.ndarray, limits: NetworkLimits) -> list[np.ndarray]:
-    """Indices of voxels whose features are computed from one crop.
+def _groups(where: np.ndarray) -> list[np.ndarray]:
+    """Indices of voxels whose features are computed in one box.
 
-    Starting with small cells, two groups become one while a common crop is smaller than two crops with their halos.
+    Starting with small cells, two groups become one while a common box is smaller than two with their margins.
     """
     cells = np.unique(where // 16, axis=0, return_inverse=True)[1].ravel()
     groups = [np.flatnonzero(cells == cell) for cell in range(int(cells.max()) + 1)]
-    low = [where[g].min(axis=0) for g in groups]
-    high = [where[g].max(axis=0) + 1 for g in groups]
-    halo = 2 * np.array(limits.halo)
+    low = np.array([where[g].min(axis=0) for g in groups])
+    high = np.array([where[g].max(axis=0) + 1 for g in groups])
+    for i in range(len(groups) - 1, 0, -1):
+        alone = _cost(low[:i], high[:i]) + _cost(low[i], high[i])
+        gains = alone - _cost(np.minimum(low[:i], low[i]), np.maximum(high[:i], high[i]))
+        j = int(np.argmax(gains))
+        if gains[j] > 0:
+            # Groups beyond i stay alone, so i can be emptied without moving the others.
+            low[j], high[j] = np.minimum(low[j], low[i]), np.maximum(high[j], high[i])
+            groups[j], groups[i] = np.concatenate([groups[j], groups[i]]), groups[i][:0]
+    return [group for group in groups if len(group)]
 
-    def cost(a: np.ndarray, b: np.ndarray) -> float:
-        return float(math.prod(b - a + halo))
 
-    merged = True
-    while merged and len(groups) > 1:
-        merged = False
-        for i in range(len(groups) - 1, 0, -1):
-            gains = [
-                cost(low[i], high[i])
-                + cost(low[j], high[j])
-                - cost(np.minimum(low[i], low[j]), np.maximum(high[i], high[j]))
-                for j in range(i)
-            ]
-            j = int(np.argmax(gains))
-            if gains[j] > 0:
-                low[j], high[j] = np.minimum(low[i], low[j]), np.maximum(high[i], high[j])
-                groups[j] = np.concatenate([groups[j], groups[i]])
-                del groups[i], low[i], high[i]
-                merged = True
-    return groups
+def _cost(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Voxels that are computed for boxes: those asked for, and what the fine scales look at around them."""
+    return np.prod(high - low + _MARGIN, axis=-1).astype(float)
 
 
 @torch.no_grad()
 def _compute(network: nn.Module, image: TrainingImage, limits: NetworkLimits, where: np.ndarray) -> torch.Tensor:
     low, high = where.min(axis=0), where.max(axis=0) + 1
-    box = Box(tuple(low), tuple(high)).grow(limits.halo).aligned(limits.alignment)
-    crop = torch.from_numpy(image.read(box))[None, None]
-    features = network.features(crop)[0]  # type: ignore[operator]
-    z, y, x = torch.from_numpy(where - np.array(box.start)).long().T
+    inner = Box(tuple(low), tuple(high))
+    read = inner.grow(limits.halo).aligned(limits.alignment).intersect(image.whole)
+    crop = torch.from_numpy(image.read(read))[None, None]
+    features = network.features(crop, inner.relative_to(read.start))[0]  # type: ignore[operator]
+    z, y, x = torch.from_numpy(where - low).long().T
     return features[:, z, y, x].T.contiguous()

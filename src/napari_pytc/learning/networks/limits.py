@@ -73,7 +73,7 @@ def _reach(network: nn.Module, axis: int, alignment: Shape, radius: int = 64) ->
     (gradient,) = torch.autograd.grad((output * weights).sum(), image)
     others = [a + 2 for a in range(3) if a != axis]
     reached = gradient.abs().sum(dim=[0, 1, *others]).nonzero().flatten()
-    reach = int(max(length - reached.min(), reached.max() - (length + block - 1), 0))
+    reach = max(length - int(reached.min()), int(reached.max()) - (length + block - 1), 0)
     if reach >= length and radius < 1024:
         return _reach(network, axis, alignment, radius * 2)
     return reach
