@@ -280,7 +280,7 @@ def test_a_log_that_was_cleaned_away_does_not_cost_the_end(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["Patient", "Deaf"])
-def test_a_worker_whose_parent_is_killed_ends_also_in_a_job(kind: str) -> None:
+def test_a_worker_whose_parent_is_killed_ends_also_in_a_job(kind: str, tmp_path: Path) -> None:
     script = f"""
         import sys, time
         from napari_pytc.jobs.runners import ProcessRunner
@@ -294,7 +294,10 @@ def test_a_worker_whose_parent_is_killed_ends_also_in_a_job(kind: str) -> None:
         time.sleep(600)
     """
     parent = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, env=path_of_now()
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**path_of_now(), "TMPDIR": str(tmp_path)},
     )
     with parent:
         assert parent.stdout is not None
