@@ -111,8 +111,8 @@ def _quieten_libraries(debug: bool) -> None:
     if debug:
         return
     warnings.simplefilter("ignore")
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities", "monai", "tifffile"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Not logger by logger: Lightning sets the levels of its own when it is imported, which is later.
+    logging.disable(logging.WARNING)
 
 
 if __name__ == "__main__":
