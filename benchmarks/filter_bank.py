@@ -23,7 +23,7 @@ from napari_pytc.learning.networks import FilterBankNetwork
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.metrics.overlap import ClassCounts
 
-STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY, NOISE, BALANCE = 60, 512, 3e-3, 1.0, 0.5, 0.5
+STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY, BALANCE = 60, 512, 3e-3, 1.0, 0.5
 LOOKED_AT = 3
 """Sections of its training box that the annotator looks at between rounds."""
 
@@ -47,9 +47,7 @@ class Instant:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)
         for _ in range(STEPS):
             drawn = torch.multinomial(chance, BATCH, replacement=True)
-            batch = features[drawn]
-            batch = batch + NOISE * network.feature_scale * torch.randn_like(batch)
-            loss = functional.cross_entropy(network.classify(batch), labels[drawn])
+            loss = functional.cross_entropy(network.classify(features[drawn]), labels[drawn])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
