@@ -126,8 +126,8 @@ def test_a_disk_that_fills_up_keeps_earlier_strokes_and_the_import_can_be_repeat
     labels[30:] = 2
 
     class FullDisk:
-        def result(self) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def exception(self) -> OSError:
+            return OSError(errno.ENOSPC, "No space left on device")
 
     class FullArray:
         def __init__(self, array: object) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.labels.store import LabelStore
+from tests.support.faults import file_size_limit
 
 SPACE = VoxelSpace((40.0, 4.0, 4.5), (80.0, 0.0, 9.0))
 SHAPE = (20, 50, 60)
@@ -168,15 +167,8 @@ def test_a_full_disk_leaves_every_chunk_as_it_was(tmp_path: Path):
     store = make_store(tmp_path)
     store.write(WHOLE, np.ones(SHAPE, np.uint8))
     noise = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
-    try:
-        with pytest.raises(VolumeError, match="disk is full") as caught:
-            store.write(WHOLE, noise)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with file_size_limit(200), pytest.raises(VolumeError, match="disk is full") as caught:
+        store.write(WHOLE, noise)
     assert "Free space" in caught.value.hint
     again = LabelStore.open(store.path)
     for box, _ in store.boxes():

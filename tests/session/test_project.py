@@ -248,7 +248,7 @@ def test_an_image_that_is_not_what_it_was(session: Session, image: Path, tissue:
     with Session.open(session.folder) as again:
         with pytest.raises(VolumeError) as caught:
             again.image  # noqa: B018
-        assert f"napari-pytc relink {session.folder}" in caught.value.hint
+        assert f"napari-pytc relink {session.folder} --image PATH" in caught.value.hint
         assert sum(again.annotated_voxels().values()) == tissue.classes.size
         write_image(image.with_name("right.h5"), tissue.raw)
         again.relink_image(f"{image.with_name('right.h5')}:main")

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from napari_pytc.errors import InvalidInput
+from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box
 from napari_pytc.session.session import Session
+from tests.support.faults import file_size_limit
 from tests.support.tissue import Tissue
 
 
@@ -54,6 +55,22 @@ def test_painting_in_a_held_out_box_is_kept(session: Session):
     session.hold_out(Box((8, 0, 0), (12, 48, 40)))
     session.paint(Box((9, 0, 0), (10, 1, 5)), 2)
     assert session.annotated_voxels() == {"membrane": 0, "inside": 5}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit on file sizes is POSIX's")
+def test_a_full_disk_loses_no_earlier_stroke(session: Session):
+    box = Box((0, 0, 0), (12, 48, 40))
+    stroke = np.random.default_rng(0).integers(1, 3, box.shape).astype(np.uint8)
+    session.paint(box, 1)
+    with file_size_limit(500), pytest.raises(VolumeError, match="disk is full") as caught:
+        session.paint(box, stroke)
+    assert "Free space" in caught.value.hint
+    assert session.annotated_voxels() == {"membrane": box.size, "inside": 0}
+    session.close()
+    with Session.open(session.folder) as again:
+        assert again.annotated_voxels() == {"membrane": box.size, "inside": 0}
+        again.paint(box, stroke)
+        assert np.array_equal(again.annotations.read(box), stroke)
 
 
 def test_held_out_boxes_come_and_go(session: Session):

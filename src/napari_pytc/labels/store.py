@@ -13,7 +13,7 @@ import numpy as np
 import tensorstore as ts
 
 from napari_pytc.errors import InvalidInput, PytcError, VolumeError
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 
 CHUNK_SHAPE: Shape = (16, 128, 128)
 _ARRAY = "0"
@@ -179,7 +179,7 @@ class LabelStore:
         if box.is_empty:
             return
         try:
-            self._array[box.slices].write(data.astype(self.dtype, copy=False)).result()
+            self._write_chunks(box, data.astype(self.dtype, copy=False))
             # Afterwards: who reads the new revision must find the new voxels.
             self._grow_revision()
         except (OSError, ValueError) as error:
@@ -205,6 +205,14 @@ class LabelStore:
     def _check_inside(self, box: Box) -> None:
         if not Box.of_shape(self.shape).contains(box):
             raise InvalidInput(f"The box {box} does not lie within the volume {Box.of_shape(self.shape)}.")
+
+    def _write_chunks(self, box: Box, data: np.ndarray) -> None:
+        """Write each chunk on its own and wait for all of them, so that none is still on its way when one fails."""
+        pieces = [tile.write.intersect(box) for tile in TileGrid(box.aligned(self.chunk_shape), self.chunk_shape)]
+        writes = [self._array[p.slices].write(data[p.relative_to(box.start).slices]) for p in pieces]
+        failures = [error for write in writes if (error := write.exception()) is not None]
+        if failures:
+            raise failures[0]
 
     def _grow_revision(self) -> None:
         descriptor = os.open(self.path / _REVISION, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

@@ -15,13 +15,14 @@ from psygnal import Signal
 
 from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report, import_labels
 from napari_pytc.annotations.store import AnnotationStore
-from napari_pytc.errors import InvalidInput, ProjectError, PytcError, VolumeError
+from napari_pytc.errors import InvalidInput, ProjectError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import JobEvent
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.session import library
 from napari_pytc.session.database import Database
+from napari_pytc.session.image import find_image, open_image
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.project import Project, ProjectFolder, project_built_aside
 from napari_pytc.session.records import (
@@ -34,7 +35,7 @@ from napari_pytc.session.records import (
     number_classes,
 )
 from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.opening import open_spec, open_volume
+from napari_pytc.volumes.opening import open_volume
 from napari_pytc.volumes.source import VolumeSource
 
 if TYPE_CHECKING:
@@ -155,8 +156,6 @@ class Session:
         self._database.close()
         if self._lock is not None:
             self._lock.release()
-        if self._image is not None and hasattr(self._image, "close"):
-            self._image.close()
         self._image = None
 
     def __enter__(self) -> Self:
@@ -221,10 +220,7 @@ class Session:
     def check_image(self) -> VolumeSource:
         """The image, after another look at the disk for whether it is still the same; errors as in `image`."""
         fresh = self._open_image()
-        if self._image is None:
-            self._image = fresh
-        elif hasattr(fresh, "close"):
-            fresh.close()
+        self._image = self._image or fresh
         return self._image
 
     def add_class(self, spec: str | ClassSpec) -> ClassInfo:
@@ -303,21 +299,11 @@ class Session:
     def relink_image(self, where: str | Path) -> None:
         """Tell the project where its image is now; a changed image of the same shape is accepted.
 
-        Raises
-        ------
-        ProjectError
-            If the volume there has another shape: the strokes would not fit.
+        A volume of another shape is refused with a `ProjectError`: the strokes would not fit.
         """
         self.check_writable()
-        kept = self._project.image
-        source = open_volume(where, voxel_size_nm=kept.voxel_size_nm, channel=kept.channel)
-        if tuple(source.shape) != tuple(self._annotations.shape):
-            raise ProjectError(
-                f"The project's image has {' x '.join(map(str, self._annotations.shape))} voxels, but {where} has "
-                f"{' x '.join(map(str, source.shape))}.",
-                "Give the same image, or make a new project for this one.",
-            )
-        self._save(image=source.spec, image_fingerprint=fingerprint(source))
+        source, changes = find_image(self._project, where)
+        self._save(**changes)
         self._image = source
         self.image_relinked.emit()
 
@@ -371,20 +357,14 @@ class Session:
     ) -> ExportJob:
         """Describe an export of a prediction, by default the newest one that is finished.
 
-        Parameters
-        ----------
-        **options
-            Other fields of `ExportJob`: box, dataset, compression, overwrite.
+        `options` are other fields of `ExportJob`: box, dataset, compression, overwrite.
         """
         return self._jobs.export_job(what, path, prediction, options)
 
     def run(self, job: JobSpec, runner: JobRunner, sink: Callable[[JobEvent], None] | None = None) -> JobHandle:
         """Start a job and keep what comes of it: its run, metrics, model or prediction.
 
-        Parameters
-        ----------
-        sink : callable
-            Gets every event after it was recorded, in the thread that delivers it.
+        `sink` gets every event after it was recorded, in the thread that delivers it.
         """
         if job.kind != "export":
             self.check_writable()
@@ -412,12 +392,7 @@ class Session:
 
     def _open_image(self) -> VolumeSource:
         try:
-            source = open_spec(self._project.image)
-            self._project.image_fingerprint.check(source)
-        except (PytcError, OSError) as error:
+            return open_image(self._project, self.folder)
+        except VolumeError:
             self._image = None
-            message = error.message if isinstance(error, PytcError) else f"The project's image cannot be read: {error}."
-            raise VolumeError(
-                message, f"Strokes and models are safe. If it moved: napari-pytc relink {self.folder} PATH."
-            ) from error
-        return source
+            raise
