@@ -66,7 +66,7 @@ def test_train_explains_what_is_wrong(cli: Command, project: Path, words: tuple[
 def test_train_without_strokes_is_told(cli: Command, tissue_file: Path, tmp_path: Path):
     project = tmp_path / "a.pytc"
     assert cli("new", project, "--image", f"{tissue_file}:raw", "--classes", "a,b", "--json").code == 0
-    assert is_one_error(cli("train", project, "--recipe", "instant", *TINY), "annotat")
+    assert is_one_error(cli("train", project, "--recipe", "instant", *TINY), "strokes")
 
 
 def test_limits_of_the_command_line_lift_those_of_the_recipe():

@@ -34,7 +34,8 @@ class Commands(TyperGroup):
         """Run the command line, as the entry point and Typer's test runner call it."""
         words = list(sys.argv[1:] if args is None else args)
         debug = _take(words, "--debug") or bool(os.environ.get(DEBUG_VARIABLE))
-        output = Output(as_json=_says(words, "--json"), debug=debug)
+        called = [word for word in words[:1] if word in self.commands]
+        output = Output(_says(words, "--json"), debug, " ".join(["napari-pytc", *called]))
         if standalone_mode and args is None:
             install_excepthook(output)
             _quieten_libraries(debug)

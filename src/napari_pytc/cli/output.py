@@ -49,11 +49,14 @@ class Output:
         Whether stdout is kept for the one JSON document.
     debug : bool
         Whether errors are shown with their trace.
+    command : str
+        What was called, to hint at its help where an error has no better hint.
     """
 
-    def __init__(self, as_json: bool = False, debug: bool = False) -> None:
+    def __init__(self, as_json: bool = False, debug: bool = False, command: str = "napari-pytc") -> None:
         self.as_json = as_json
         self.debug = debug
+        self.command = command
         self._stdout = sys.stdout
         self.notes = _console(sys.stderr)
         self.console = self.notes if as_json else _console(sys.stdout)
@@ -76,13 +79,12 @@ class Output:
 
     def error(self, message: str, hint: str = "") -> None:
         """Tell in one line why the command failed, and in another what to do."""
-        message, hint = _one_line(message), _one_line(hint)
+        message, hint = _one_line(message), _one_line(hint) or f"`{self.command} --help` shows what it takes."
         if self.as_json:
             self._write({"error": message, "hint": hint})
             return
         self.notes.print(Text.assemble(("Error: ", "bold red"), message), highlight=False, soft_wrap=True)
-        if hint:
-            self.notes.print(Text.assemble(("Hint: ", "cyan"), hint), highlight=False, soft_wrap=True)
+        self.notes.print(Text.assemble(("Hint: ", "cyan"), hint), highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, title: str, limit_s: float | None = None) -> Iterator[Callable[[JobEvent], None]]:

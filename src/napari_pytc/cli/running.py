@@ -72,7 +72,7 @@ def _run(output: Output, start: Start, title: str, kept: str, limit_s: float | N
     if isinstance(end, Failed):
         if output.debug:
             sys.stderr.write(end.log)
-        raise JobFailed(end.message, end.hint)
+        raise JobFailed(end.message, end.hint or ("Run it again with --debug to see where." if end.log else ""))
     raise Interrupted("Stopped.", kept)
 
 

@@ -1,0 +1,132 @@
+"""The command line as users start it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+START = [sys.executable, "-m", "napari_pytc.cli.main"]
+HEAVY = ("torch", "monai", "lightning", "napari", "qtpy")
+QUICK = """
+import sys
+from napari_pytc.cli.main import app
+code = 0
+try:
+    app(sys.argv[1:])
+except SystemExit as end:
+    code = end.code or 0
+loaded = [name for name in {heavy!r} if name in sys.modules]
+sys.stderr.write("LOADED " + ",".join(loaded))
+sys.exit(code)
+"""
+
+
+def start(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*START, *map(str, words)], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("train", "--help"),
+        ("recipes",),
+        ("recipes", "fast", "--json"),
+        ("new", "{tmp}/a.pytc", "--image", "{image}:raw", "--classes", "a,b"),
+        ("annotate", "{trained}", "{image}:strokes"),
+        ("hold-out", "{trained}", "0:1,0:4,0:4"),
+        ("models", "{trained}"),
+        ("info", "{trained}"),
+        ("info", "{image}"),
+        ("export", "{trained}", "{tmp}/out.tif"),
+        ("evaluate", "{image}:classes", "{image}:classes"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_network_loads_none(trained: Path, tissue_file: Path, tmp_path: Path, words: tuple[str, ...]):
+    filled = [word.format(tmp=tmp_path, trained=trained, image=tissue_file) for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK.format(heavy=HEAVY), *filled], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("LOADED "), done.stderr
+
+
+def test_help_loads_no_numpy():
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK.format(heavy=("numpy", "pydantic", "scipy")), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.endswith("LOADED "), done.stderr
+
+
+def test_train_writes_one_document_and_keeps_libraries_quiet(project: Path):
+    words = ("--recipe", "fast", "--steps", 2, "network.channels=[4,8]", "patch_shape=[4,16,16]", "batch_size=1")
+    done = start("train", project, *words, "device=cpu", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert Path(json.loads(done.stdout)["folder"]).is_dir()
+    for chatter in ("GPU available", "litlogger", "Warning", "Traceback"):
+        assert chatter not in done.stderr
+
+
+def test_an_error_is_two_lines_on_stderr(tmp_path: Path):
+    done = start("models", tmp_path / "none.pytc")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["Error", "Hint"]
+
+
+def test_an_unforeseen_error_shows_its_trace_only_when_asked(tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import napari_pytc.learning.recipes as r\ndef broken(): raise ZeroDivisionError('a bug')\nr.recipes = broken\n",
+        encoding="utf-8",
+    )
+    quiet = start("recipes", PYTHONPATH=str(tmp_path))
+    assert quiet.returncode == 1
+    assert "ZeroDivisionError: a bug" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in start("recipes", PYTHONPATH=str(tmp_path), NAPARI_PYTC_DEBUG="1").stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [*START, "recipes", "fast"], stdout=closed, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_leaves_a_project_that_trains_on(project: Path):
+    words = ("train", project, "--recipe", "instant", "steps=100000", "checkpoint_every=5", "device=cpu")
+    running = subprocess.Popen([*START, *map(str, words)], stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    while not list((project / "runs").glob("*/*.safetensors")):
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate()
+    assert running.returncode == 130, told
+    assert told.splitlines()[-1].startswith("Hint: ")
+    assert "napari-pytc train" in told
+    assert not list((project / "models").iterdir())
+    copied = project.parent / "copy.pytc"
+    shutil.copytree(project, copied)
+    assert len(list((copied / "runs").iterdir())) == 1
+    assert start("info", project, "--json").returncode == 0
