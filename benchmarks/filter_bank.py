@@ -39,7 +39,13 @@ class Instant:
         self.mean, self.deviation = float(data.raw.mean()), float(data.raw.std())
 
     def fit(self, raw: np.ndarray, strokes: np.ndarray) -> None:
-        features, labels = self._annotated(raw, strokes)
+        """Learn from the strokes, in one thread: on a busy machine, threads that meet after every tiny step wait."""
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._learn(*self._annotated(raw, strokes))
+        torch.set_num_threads(n_threads)
+
+    def _learn(self, features: torch.Tensor, labels: torch.Tensor) -> None:
         network = self.network
         network.fit_normalisation(features)
         chance = torch.bincount(labels, minlength=network.n_classes).clamp(min=1).float().pow(-BALANCE)[labels]
@@ -84,8 +90,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--side", type=int, default=384, help="Length in y and x of the parts worked on.")
     parser.add_argument("--repeats", type=int, default=5, help="Predictions timed of each.")
+    parser.add_argument("--only", help="Name of one dataset.")
     options = parser.parse_args()
     for data in datasets():
+        if options.only not in (None, data.name):
+            continue
         quality(data, options.seeds, options.rounds, options.side)
         speed(data, options.repeats)
 
