@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
@@ -19,6 +19,15 @@ _WARM_UP_STEPS = 20
 _LAST_RATE = 0.02
 
 
+class HowFar(Protocol):
+    """How far a training is, counted from its first step, also where it was interrupted."""
+
+    step: int
+
+    def share(self) -> float:
+        """How much of the training is over, from 0 to 1."""
+
+
 class SegmentationModule(pl.LightningModule):
     """What a step is.
 
@@ -28,22 +37,20 @@ class SegmentationModule(pl.LightningModule):
         (b, 1, z, y, x) to logits (b, k, z, y, x); in training mode there may be an axis of levels after the batch.
     plan : TrainPlan
         Loss, optimiser and averaging.
-    progress : callable
-        How much of the training is over, from 0 to 1: the learning rate follows it.
+    progress : HowFar
+        The learning rate follows it, and so is the same after a resume.
     channels_last : bool
         Memory format of the images.
     """
 
-    def __init__(
-        self, network: nn.Module, plan: TrainPlan, progress: Callable[[], float], channels_last: bool = False
-    ) -> None:
+    def __init__(self, network: nn.Module, plan: TrainPlan, progress: HowFar, channels_last: bool = False) -> None:
         super().__init__()
         self.network = network
         self.average = AveragedModel(network, multi_avg_fn=_moving_average(plan.ema_decay), use_buffers=True)
         self._plan = plan
         self._progress = progress
         self._channels_last = channels_last
-        self._loss = SparseDiceCrossEntropy(plan.dice_weight)
+        self._loss = SparseDiceCrossEntropy(plan.dice_weight, plan.guess_weight)
         self._from_voxels = plan.network.learns_from == "voxels"
         self.optimiser_state: dict[str, Any] | None = None
 
@@ -59,27 +66,27 @@ class SegmentationModule(pl.LightningModule):
             return deeply_supervised(self._loss, outputs, batch.labels)
         return self._loss(outputs, batch.labels)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Move the averaged weights."""
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Set the learning rate: a warm-up, then a cosine decay over the progress."""
+        warm_up = min(1.0, (self._progress.step + 1) / _WARM_UP_STEPS)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress.share())))
+        rate = self._plan.learning_rate * warm_up * (_LAST_RATE + (1 - _LAST_RATE) * cosine)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def move_average(self) -> None:
+        """Move the averaged weights towards those of the step that is over."""
         self.average.update_parameters(self.network)
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with a warm-up and a cosine decay over the progress."""
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, with its state where the training goes on."""
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
             parameters, lr=self._plan.learning_rate, weight_decay=self._plan.weight_decay, fused=False
         )
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] = self._plan.learning_rate
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress())))
-        return warm_up * (_LAST_RATE + (1 - _LAST_RATE) * cosine)
+        return optimiser
 
 
 def _moving_average(decay: float) -> Callable[..., None]:

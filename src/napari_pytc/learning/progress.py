@@ -85,6 +85,7 @@ class TrainingProgress(pl.Callback):
         """Report; every so often score and save; stop when it is time."""
         assert isinstance(module, SegmentationModule)
         self.step += 1
+        module.move_average()  # here, because Lightning calls a module's own hook after this one: too late for saving
         if self.step % 10 == 0 or self.step == 1:
             # Reading the loss waits for the device, so not at every step.
             loss = float(outputs["loss"])
@@ -94,13 +95,26 @@ class TrainingProgress(pl.Callback):
         self._ctx.report(self.step, self._plan.steps, "training")
         try:
             self._ctx.check()
+            if self._score_is_due():
+                self._validate(module)
         except JobCancelled:
             self._save(trainer, module)
             raise
-        if self.step % self._plan.validate_every == 0 and self.step < self._plan.steps:
-            self._validate(module)
         if self.step % self._plan.checkpoint_every == 0 and self.step < self._plan.steps:
             self._save(trainer, module)
+        self._stop_in_time(trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Catch up on the score that an interruption came before: a resumed training must decide as the whole one."""
+        if self.step and self._score_is_due() and isinstance(module, SegmentationModule):
+            self._validate(module)
+            self._stop_in_time(trainer)
+
+    def _score_is_due(self) -> bool:
+        is_new = not self.history or self.history[-1]["step"] != self.step
+        return is_new and self.step % self._plan.validate_every == 0 and self.step < self._plan.steps
+
+    def _stop_in_time(self, trainer: pl.Trainer) -> None:
         if self._plan.patience and self._since_best >= self._plan.patience:
             self.stopped, trainer.should_stop = "no better score", True
         if self._plan.minutes and self.seconds >= 60 * self._plan.minutes:
@@ -139,18 +153,22 @@ class TrainingProgress(pl.Callback):
                 average.load_state_dict(self.best)
         scores: dict[str, Any] = {}
         if self._final_scorer.n_boxes:
-            scores = self._final_scorer.score(self._inferer(module))
+            scores = self._score(self._final_scorer, module)
             scores["history"] = self.history
         return {name: tensor.detach().cpu().contiguous() for name, tensor in average.state_dict().items()}, scores
 
-    def _inferer(self, module: SegmentationModule) -> Inferer:
+    def _score(self, scorer: HeldOutScorer, module: SegmentationModule) -> dict[str, Any]:
         network = module.average.module.eval()
-        return Inferer(network, self._limits, module.device, self.arithmetic, warn=self._ctx.warn)
+        inferer = Inferer(network, self._limits, module.device, self.arithmetic, warn=self._ctx.warn)
+        try:
+            return scorer.score(inferer, self._ctx.check)
+        finally:
+            network.to(module.device)  # the averaged weights go on here, also if memory only sufficed on the CPU
 
     def _validate(self, module: SegmentationModule) -> None:
         if not self._scorer.n_boxes:
             return
-        scores = self._scorer.score(self._inferer(module))
+        scores = self._score(self._scorer, module)
         self.history.append({"step": self.step, "mean": scores["mean"], "dice": scores["dice"]})
         for name, value in scores["dice"].items():
             if value is not None:

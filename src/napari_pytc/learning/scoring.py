@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,13 @@ class HeldOutScorer:
         low, high = places.min(axis=0), places.max(axis=0) + 1
         return Box(tuple(low), tuple(high)).shift(box.start)
 
-    def score(self, inferer: Inferer) -> dict[str, Any]:
+    def score(self, inferer: Inferer, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Scores by class name.
+
+        Parameters
+        ----------
+        check : callable
+            Called before each box; raises to give up.
 
         Returns
         -------
@@ -54,6 +59,7 @@ class HeldOutScorer:
         counts = ClassCounts(ignore=0)
         whole = Box.of_shape(self._data.source.shape)
         for box in self._boxes:
+            check()
             read = box.grow(inferer.limits.halo).aligned(inferer.limits.alignment).intersect(whole)
             image = self._normalisation.apply(self._data.source.read(read))
             probabilities = inferer(image, box.relative_to(read.start))

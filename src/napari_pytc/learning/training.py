@@ -149,7 +149,7 @@ class _Run:
             self._features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
             if folders.parent is None:
                 self._network.fit_normalisation(self._features[0])  # type: ignore[operator]
-        self._module = SegmentationModule(self._network, plan, self._progress.share)
+        self._module = SegmentationModule(self._network, plan, self._progress)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
@@ -158,9 +158,7 @@ class _Run:
     def fit(self, rung: Rung) -> None:
         """Train as far as the plan says, with the batch, patch and device of a rung."""
         self._arithmetic = self._choose_arithmetic(rung)
-        self._module = SegmentationModule(
-            self._network, self._plan, self._progress.share, self._arithmetic.channels_last
-        )
+        self._module = SegmentationModule(self._network, self._plan, self._progress, self._arithmetic.channels_last)
         self._arithmetic.place_network(self._network)
         state = self._progress.latest or self._saved
         if state is not None:

@@ -1,0 +1,94 @@
+"""Small trainings: data, plans and folders that take a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.learning.config import Augmentation, TrainPlan
+from napari_pytc.learning.data import TrainingData
+from napari_pytc.learning.networks import UNetNetwork
+from napari_pytc.learning.training import Checkpoint, TrainingFolders, train
+from napari_pytc.learning.weights import load_weights
+from napari_pytc.volumes.memory import MemoryVolume
+from tests.support.annotations import MemoryAnnotations
+from tests.support.contexts import RecordingContext
+from tests.support.tissue import Tissue, draw_strokes, make_tissue
+
+CLASSES = ("membrane", "inside")
+HELD_OUT = Box((0, 0, 0), (8, 24, 24))
+STILL = Augmentation(
+    flips=False, affine=0, contrast=0, noise=0, blur=0, missing_section=0, misaligned_section=0
+)  # no random changes
+
+
+def tissue(shape: Shape = (8, 48, 48), anisotropy: float = 4.0, seed: int = 0) -> Tissue:
+    """Tissue of a shape that takes no time."""
+    return make_tissue(shape, n_cells=8, anisotropy=anisotropy, seed=seed)
+
+
+def strokes(of: Tissue, seed: int = 0) -> np.ndarray:
+    """A few strokes of both classes, all over."""
+    return draw_strokes(of.classes, n_strokes=10, length=8, seed=seed)
+
+
+def training_data(
+    of: Tissue | None = None,
+    labels: np.ndarray | None = None,
+    held_out: Sequence[Box] = (HELD_OUT,),
+    classes: Sequence[str] = CLASSES,
+    raw: np.ndarray | None = None,
+) -> TrainingData:
+    """Tissue and strokes in memory, a corner held out."""
+    of = tissue() if of is None else of
+    source = MemoryVolume(of.raw if raw is None else raw, of.space)
+    annotations = MemoryAnnotations(strokes(of) if labels is None else labels)
+    return TrainingData(source, annotations, tuple(classes), tuple(held_out), of.space)
+
+
+def tiny_plan(**changes: Any) -> TrainPlan:
+    """Six steps of a network with two small levels."""
+    settings: dict[str, Any] = {
+        "network": UNetNetwork(channels=(4, 8)),
+        "steps": 6,
+        "batch_size": 2,
+        "patch_shape": (4, 16, 16),
+        "validate_every": 2,
+        "checkpoint_every": 2,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    return TrainPlan(**{**settings, **changes})
+
+
+def folders(root: Path, **changes: Any) -> TrainingFolders:
+    """Where a training writes in a test's folder."""
+    return TrainingFolders(**{"model": root / "models" / "m1", "run": root / "run", **changes})
+
+
+def train_tiny(
+    root: Path, data: TrainingData | None = None, ctx: RecordingContext | None = None, **changes: Any
+) -> Checkpoint:
+    """Train a tiny plan on a tiny tissue."""
+    return train(tiny_plan(**changes), data or training_data(), folders(root), ctx or RecordingContext())
+
+
+def weights_of(checkpoint: Checkpoint | Path) -> dict[str, torch.Tensor]:
+    """The weights of a model folder."""
+    folder = checkpoint if isinstance(checkpoint, Path) else checkpoint.folder
+    return load_weights(folder / "weights.safetensors")
+
+
+def same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are the same, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def space(anisotropy: float = 1.0) -> VoxelSpace:
+    """Voxels of 10 nm, thicker along z."""
+    return VoxelSpace((10.0 * anisotropy, 10.0, 10.0))
