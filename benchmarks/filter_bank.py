@@ -92,11 +92,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="Predictions timed of each.")
     parser.add_argument("--only", help="Name of one dataset.")
     options = parser.parse_args()
+    _warm_up()
     for data in datasets():
         if options.only not in (None, data.name):
             continue
         quality(data, options.seeds, options.rounds, options.side)
         speed(data, options.repeats)
+
+
+def _warm_up() -> None:
+    """Build an optimiser: the first of a process imports torch's compiler, which takes seconds."""
+    torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
 
 
 def quality(data: Dataset, n_seeds: int, rounds: list[int], side: int) -> None:
