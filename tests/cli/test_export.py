@@ -54,7 +54,7 @@ def test_a_file_is_replaced_only_when_told(cli: Command, trained: Path, tmp_path
     assert tifffile.imread(out).shape == SHAPE
 
 
-def test_export_explains_what_is_wrong(cli: Command, trained: Path, project: Path, tmp_path: Path):
+def test_export_explains_what_is_wrong(cli: Command, trained: Path, tmp_path: Path):
     assert is_one_error(cli("export", trained, tmp_path / "out.doc"), ".doc")
     assert is_one_error(cli("export", trained, tmp_path / "out.tif", "--prediction", "none"), "none")
     assert is_one_error(cli("export", trained, tmp_path / "out.tif", "--model", "none"), "none")

@@ -91,7 +91,7 @@ def test_an_error_is_two_lines_on_stderr(tmp_path: Path):
 
 def test_an_unforeseen_error_shows_its_trace_only_when_asked(tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import napari_pytc.learning.recipes as r\ndef broken(): raise ZeroDivisionError('a bug')\nr.recipes = broken\n",
+        "import napari_pytc.learning.recipes as r\ndef bug(): raise ZeroDivisionError('a bug')\nr.recipes = bug\n",
         encoding="utf-8",
     )
     quiet = start("recipes", PYTHONPATH=str(tmp_path))

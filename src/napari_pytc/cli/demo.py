@@ -89,7 +89,7 @@ def demo(
         "seconds": round(time.monotonic() - begin, 1),
     }
     (out / MARK).write_text(json.dumps(document, indent=2), encoding="utf-8")
-    _step(output, 7, "Dice on sections 48 to 63, which no training and no choice of weights has seen:")
+    _step(output, 7, f"Dice on sections {_sections(TESTED)}, which no training and no choice of weights has seen:")
     output.say(_figures(trained))
     written = "\n".join(f"  {path}  ({_size(path)})" for path in (out / PROJECT, *files.values()))
     text = f"Wrote (from the {best.recipe} model):\n{written}\nDone in {document['seconds']:.0f} s."
@@ -127,8 +127,11 @@ def _project(output: Output, folder: Path) -> Session:
     session.annotate(_sample("classes").read(box), offset=box.start)
     session.hold_out(Box.parse(HELD_OUT))
     share = n_strokes / Box.of_shape(raw.shape).size
-    _step(output, 2, f"Adding strokes on sections 2 to 38: {n_strokes} voxels, {share:.2%} of the volume.")
-    output.say("    Sections 40 to 63 are held out: 40 to 47 choose the best weights, 48 to 63 judge the result.")
+    _step(output, 2, f"Adding strokes in two colours: {n_strokes} voxels, {share:.2%} of the volume.")
+    output.say(
+        f"    Sections {_sections(HELD_OUT)} are held out: {_sections(SCORED)} choose the best weights, "
+        f"{_sections(TESTED)} judge the result."
+    )
     return session
 
 
@@ -188,7 +191,7 @@ def _picture(session: Session, best: Trained, path: Path) -> None:
     predicted = MostProbable(open_ome_zarr(best.prediction))
     painted = strokes.read(Box.of_shape(strokes.shape))
     drawn_on = int((painted > 0).sum(axis=(1, 2)).argmax())
-    unseen = Box.parse(TESTED).start[0] + 8
+    unseen = int(Box.parse(TESTED).centre[0])
     titles = {drawn_on: f"section {drawn_on}: painted on", unseen: f"section {unseen}: never seen"}
     rows = [
         Row(title, _section(_sample("raw"), z), [painted[z], _section(predicted, z), _section(truth, z)])
@@ -213,6 +216,13 @@ def _figures(trained: list[Trained]) -> Any:
         for one in trained
     ]
     return table("", columns, rows)
+
+
+def _sections(box: str) -> str:
+    from napari_pytc.geometry import Box
+
+    parsed = Box.parse(box)
+    return f"{parsed.start[0]} to {parsed.stop[0] - 1}"
 
 
 def _sample_name(dataset: str) -> str:
