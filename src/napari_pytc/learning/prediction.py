@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +18,7 @@ from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.pipeline import work_ahead
+from napari_pytc.learning.pipeline import helper_thread, work_ahead
 from napari_pytc.volumes.source import VolumeSink, VolumeSource
 
 
@@ -130,7 +130,7 @@ class TiledPredictor:
                 ctx.report(n_done, len(grid), "predicting")
 
         writing: deque[tuple[Tile, Future[None]]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="write") as pool, closing(self._read(source, todo)) as images:
+        with helper_thread("write") as pool, closing(self._read(source, todo)) as images:
             try:
                 for tile, image in images:
                     ctx.check()

@@ -1,0 +1,205 @@
+"""Steps per second of a training against bare forward, backward and AdamW steps of the same network.
+
+Run ``python benchmarks/training.py [--recipes fast accurate] [--anisotropies 1 5] [--chunk 12] [--rounds 5]``.
+
+One training runs from start to end with sampling, augmentation, averaging, reports and checkpoints. After every chunk
+of steps its context, which it calls between steps, holds it and runs as many bare steps of a twin network on batches
+that are ready, with the same loss and arithmetic. The first steps after each change of turns are not counted: then the
+training still has batches that were made while it waited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from rounds import Claim, Timings, print_timings
+from torch import nn
+
+from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.jobs.context import JobMessage
+from napari_pytc.learning.arithmetic import Arithmetic, autocast_for, choose_precision
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.data import TrainingData, TrainingImage
+from napari_pytc.learning.devices import choose_device, limit_threads
+from napari_pytc.learning.losses import SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.normalisation import Normalisation
+from napari_pytc.learning.recipes import load_recipe
+from napari_pytc.learning.sampling import Batch, PatchBatches
+from napari_pytc.learning.training import TrainingFolders, train
+from napari_pytc.volumes.memory import MemoryVolume
+from napari_pytc.volumes.statistics import sample_statistics
+
+CLASSES = ("membrane", "inside")
+SHAPE: Shape = (64, 320, 320)
+UNCOUNTED = 5
+"""Steps after a change of turns: more than the batches that are made ahead."""
+
+
+class BareSteps:
+    """A network that does nothing but learn from batches that are ready."""
+
+    def __init__(self, plan: TrainPlan, space: VoxelSpace, batches: list[Batch], arithmetic: Arithmetic) -> None:
+        torch.manual_seed(plan.seed)
+        self._device = choose_device(plan.device)
+        self._network: nn.Module = plan.network.build(len(CLASSES), space).to(self._device).train()
+        arithmetic.place_network(self._network)
+        self._loss = SparseDiceCrossEntropy(plan.dice_weight)
+        self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=1e-4, weight_decay=plan.weight_decay)
+        self._batches = [(arithmetic.place(image.to(self._device)), y.to(self._device)) for image, y in batches]
+        self._arithmetic = arithmetic
+
+    def run(self, n_steps: int) -> float:
+        """Seconds of some steps, after as many uncounted ones as the training gets."""
+        for step in range(UNCOUNTED + n_steps):
+            if step == UNCOUNTED:
+                self.wait()
+                started = time.perf_counter()
+            self._step(*self._batches[step % len(self._batches)])
+        self.wait()
+        return time.perf_counter() - started
+
+    def _step(self, image: torch.Tensor, labels: torch.Tensor) -> None:
+        self._optimiser.zero_grad(set_to_none=True)
+        with autocast_for(self._device, self._arithmetic):
+            outputs = self._network(image)
+            deep = outputs.ndim == 6
+            loss = deeply_supervised(self._loss, outputs, labels) if deep else self._loss(outputs, labels)
+        loss.backward()
+        self._optimiser.step()
+
+    def wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+@dataclass
+class TakingTurns:
+    """The context of a training that lets bare steps run between chunks of its own."""
+
+    bare: BareSteps
+    n_steps: int
+    train_s: list[float] = field(default_factory=list)
+    bare_s: list[float] = field(default_factory=list)
+    _since_turn: int = 0
+    _started: float = 0.0
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        if note != "training" or not done:
+            return
+        self._since_turn += 1
+        if self._since_turn == UNCOUNTED:
+            self.bare.wait()
+            self._started = time.perf_counter()
+        elif self._since_turn == UNCOUNTED + self.n_steps:
+            self.bare.wait()
+            self.train_s.append(time.perf_counter() - self._started)
+            self.bare_s.append(self.bare.run(self.n_steps))
+            self._since_turn = 0
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        pass
+
+    def artifact(self, kind: str, box: Box) -> None:
+        pass
+
+    def warn(self, message: str) -> None:
+        print(f"  warned: {message}")
+
+    def messages(self) -> Iterator[JobMessage]:
+        yield from ()
+
+    def check(self) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", default=["fast", "accurate"])
+    parser.add_argument("--anisotropies", type=float, nargs="+", default=[1.0, 5.0])
+    parser.add_argument("--chunk", type=int, default=12, help="Counted steps of each turn.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--profile", type=Path, help="Write a cProfile of the training's thread here.")
+    options = parser.parse_args()
+    limit_threads()
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
+    for anisotropy in options.anisotropies:
+        for recipe in options.recipes:
+            n_steps = (options.rounds + 1) * (UNCOUNTED + options.chunk)  # the first round warms up
+            changes = [f"steps={n_steps}", "minutes=null"]
+            compare(load_recipe(recipe, changes), anisotropy, options.chunk, options.profile)
+
+
+def compare(plan: TrainPlan, anisotropy: float, n_steps: int, profile: Path | None) -> None:
+    """Train once, taking turns, and print the table."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        data = make_data(folder, anisotropy)
+        shape = plan.patch_shape or plan.network.patch_shape(data.space)
+        arithmetic = choose_precision(
+            choose_device(plan.device),
+            lambda: plan.network.build(len(CLASSES), data.space),
+            (plan.batch_size, 1, *shape),
+            training=True,
+            network_key=f"benchmark {plan.network} {anisotropy}",
+        )
+        plan = plan.model_copy(update={"precision": arithmetic.precision})
+        context = TakingTurns(BareSteps(plan, data.space, ready_batches(plan, data, shape), arithmetic), n_steps)
+        info = profiled(plan, data, folder, context, profile)
+    timings: Timings = {"bare": context.bare_s[1:], "train": context.train_s[1:]}
+    print_timings(
+        f"{plan.recipe}, anisotropy {anisotropy:g}: {n_steps} steps of {plan.batch_size} x "
+        f"{'x'.join(map(str, shape))}; train {info}, bare {arithmetic}",
+        timings,
+        n_steps,
+        "step",
+        [Claim("train", "bare", 0.85)],
+    )
+
+
+def profiled(plan: TrainPlan, data: TrainingData, folder: Path, context: TakingTurns, profile: Path | None) -> str:
+    """Train; the arithmetic that was used."""
+    folders = TrainingFolders(model=folder / "model", run=folder / "run", resume=False)
+    if profile is None:
+        return train(plan, data, folders, context).info.precision
+    import cProfile
+
+    profiler = cProfile.Profile()
+    found = profiler.runcall(train, plan, data, folders, context)
+    profiler.dump_stats(profile.with_suffix(f".{plan.recipe}{data.space.anisotropy:g}"))
+    return found.info.precision
+
+
+def ready_batches(plan: TrainPlan, data: TrainingData, shape: Shape) -> list[Batch]:
+    """Batches as the training makes them."""
+    image = TrainingImage(data.source, Normalisation.from_statistics(sample_statistics(data.source)))
+    source = PatchBatches(data, image, plan, plan.batch_size, shape)
+    return [source.batch(step) for step in range(4)]
+
+
+def make_data(folder: Path, anisotropy: float) -> TrainingData:
+    """A grid of cells with dark membranes, and strokes of both classes all over it, in a store on disk."""
+    rng = np.random.default_rng(0)
+    space = VoxelSpace((8.0 * anisotropy, 8.0, 8.0))
+    z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij", sparse=True)
+    waves = np.sin(z * anisotropy / 9.0) + np.sin(y / 8.0 + z * anisotropy / 40) + np.sin(x / 7.0 + y / 50)
+    membrane = np.abs(waves) < 0.35
+    raw = np.clip(np.where(membrane, 70, 170) + rng.normal(0, 14, SHAPE), 0, 255).astype(np.uint8)
+    strokes = np.zeros(SHAPE, np.uint8)
+    for z0, y0, x0 in rng.integers(0, np.subtract(SHAPE, (1, 3, 40)), (80, 3)):
+        here = (slice(z0, z0 + 1), slice(y0, y0 + 3), slice(x0, x0 + 40))
+        strokes[here] = np.where(membrane[here], 1, 2)
+    annotations = AnnotationStore.create(folder / "annotations.zarr", SHAPE, space)
+    annotations.write(Box.of_shape(SHAPE), strokes)
+    return TrainingData(MemoryVolume(raw, space), annotations, CLASSES, (), space)
+
+
+if __name__ == "__main__":
+    main()
