@@ -72,10 +72,17 @@ def folders(root: Path, **changes: Any) -> TrainingFolders:
 
 
 def train_tiny(
-    root: Path, data: TrainingData | None = None, ctx: RecordingContext | None = None, **changes: Any
+    root: Path,
+    data: TrainingData | None = None,
+    ctx: RecordingContext | None = None,
+    *,
+    parent: Path | None = None,
+    resume: bool = True,
+    **changes: Any,
 ) -> Checkpoint:
-    """Train a tiny plan on a tiny tissue."""
-    return train(tiny_plan(**changes), data or training_data(), folders(root), ctx or RecordingContext())
+    """Train a tiny plan on a tiny tissue; `changes` are of the plan."""
+    where = folders(root, parent=parent, resume=resume)
+    return train(tiny_plan(**changes), data or training_data(), where, ctx or RecordingContext())
 
 
 def weights_of(checkpoint: Checkpoint | Path) -> dict[str, torch.Tensor]:

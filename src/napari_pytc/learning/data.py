@@ -68,14 +68,16 @@ class TrainingData:
         """The chunks with annotations to learn from."""
         found = []
         for entry in self.annotations.boxes():
+            count_classes(self.annotations.read(entry.box), len(self.classes))  # also what is held out must be known
             counts = count_classes(self.labels(entry.box), len(self.classes))
             if any(counts):
                 found.append(AnnotatedChunk(entry.box, counts, entry.changed))
         return found
 
     def labels(self, box: Box) -> np.ndarray:
-        """Annotations to learn from: those in held-out boxes are 0."""
+        """Annotations to learn from: those in held-out boxes are 0, and so are classes added since the training began."""
         labels = self.annotations.read(box)
+        labels[labels > len(self.classes)] = 0
         for held in self.held_out:
             common = held.intersect(box)
             if not common.is_empty:
@@ -104,7 +106,7 @@ class TrainingData:
         """
         counts = np.sum([chunk.counts for chunk in self.chunks], axis=0) if self.chunks else np.zeros(len(self.classes))
         painted = [name for name, n in zip(self.classes, counts, strict=True) if n]
-        if not painted and self.annotations.boxes() and self.held_out:
+        if not painted and any(self.annotations.read(entry.box).any() for entry in self.annotations.boxes()):
             raise ModelError(
                 "All annotated voxels lie in held-out boxes, which training must not see.",
                 "Paint strokes outside them, or hold out less.",
@@ -152,7 +154,7 @@ class TrainingImage:
     ) -> None:
         self._source = source
         self.normalisation = normalisation
-        self._hidden = tuple(hidden)
+        self.hidden = tuple(hidden)
         self._grid = TileGrid(Box.of_shape(source.shape), self._block)
         size = int(np.prod(self._block)) * source.dtype.itemsize
         self._n_blocks = max(8, cache_bytes // size)
@@ -174,7 +176,7 @@ class TrainingImage:
             common = block.intersect(inside)
             raw[common.relative_to(inside.start).slices] = self._load(index)[common.relative_to(block.start).slices]
         image = self.normalisation.apply(raw)
-        for hidden in self._hidden:
+        for hidden in self.hidden:
             common = hidden.intersect(inside)
             if not common.is_empty:
                 image[common.relative_to(inside.start).slices] = 0
