@@ -75,7 +75,7 @@ class TrainingData:
         return found
 
     def labels(self, box: Box) -> np.ndarray:
-        """Annotations to learn from: those in held-out boxes are 0, and so are classes added since the training began."""
+        """Annotations to learn from; 0 in held-out boxes and for classes added since the training began."""
         labels = self.annotations.read(box)
         labels[labels > len(self.classes)] = 0
         for held in self.held_out:

@@ -16,7 +16,7 @@ class DynUNetNetwork(NetworkSettings):
     """MONAI's DynUNet whose kernels and strides follow the anisotropy of the voxels, with deep supervision."""
 
     kind: Literal["dynunet"] = "dynunet"
-    channels: tuple[int, ...] = setting((16, 32, 64), "Channels", "Feature maps of each level.", min_length=2)
+    channels: tuple[int, ...] = setting((16, 32, 64), "Channels", "Feature maps of each level.", min_length=3)
     deep_supervision: int = setting(
         1, "Deep supervision", "How many coarser levels get a loss of their own.", ge=0, le=3
     )
