@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +16,8 @@ _SHARE = 0.25
 """Share of the free memory that one tile's activations may take: others run on the machine too."""
 _MOST_BYTES = 4 * 2**30
 """More than this makes tiles slower, not faster, and the first one late."""
+_MOST_UNITS = 24
+"""Tiles of more chunks along an axis are not considered, but for one that spans the volume."""
 CHUNK: Shape = (32, 128, 128)
 """Chunks of a prediction on disk; tiles are multiples of them, so that no chunk is written twice."""
 
@@ -47,9 +50,9 @@ def bytes_per_voxel(network: nn.Module, limits: NetworkLimits, n_classes: int) -
 
 
 def fit_tile(volume: Shape, limits: NetworkLimits, voxel_bytes: float, free_bytes: int) -> Shape:
-    """The tile to write at a time: as large as the memory allows, cut along the longest axis first.
+    """The tile to write at a time: the one of those that fit into memory for which the least is read twice.
 
-    Cutting the longest axis first lets a tile span thin volumes, where no halo is read at all.
+    Along an axis that a tile spans no halo is read at all; each cut of a volume costs two halos.
 
     Parameters
     ----------
@@ -60,17 +63,31 @@ def fit_tile(volume: Shape, limits: NetworkLimits, voxel_bytes: float, free_byte
     free_bytes : int
         Memory that is free on the device.
     """
-    unit = [math.lcm(c, a) for c, a in zip(CHUNK, limits.alignment, strict=True)]
     budget = min(_MOST_BYTES, _SHARE * free_bytes) / voxel_bytes
-    tile = [-(-n // u) * u for n, u in zip(volume, unit, strict=True)]
+    axes = [
+        _lengths(n, math.lcm(c, a), h) for n, c, a, h in zip(volume, CHUNK, limits.alignment, limits.halo, strict=True)
+    ]
+    tiles = [tile for tile in product(*axes) if math.prod(length.read for length in tile) <= budget]
+    if not tiles:
+        tiles = [(axes[0][0], axes[1][0], axes[2][0])]
+    z, y, x = min(tiles, key=lambda tile: (math.prod(length.total for length in tile), [-t.tile for t in tile[::-1]]))
+    return (z.tile, y.tile, x.tile)
 
-    def read_voxels(lengths: Sequence[int]) -> int:
-        # Along an axis that the tile spans there is nothing beyond it to read.
-        return math.prod(
-            min(t, n) if t >= n else t + 2 * h for t, n, h in zip(lengths, volume, limits.halo, strict=True)
-        )
 
-    while read_voxels(tile) > budget and any(t > u for t, u in zip(tile, unit, strict=True)):
-        axis = max((a for a in range(3) if tile[a] > unit[a]), key=lambda a: tile[a])
-        tile[axis] = -(-tile[axis] // (2 * unit[axis])) * unit[axis]
-    return (tile[0], tile[1], tile[2])
+class _Length(NamedTuple):
+    """Of a tile along one axis: what it writes, what it reads at most, and what all tiles read together."""
+
+    tile: int
+    read: int
+    total: int
+
+
+def _lengths(n: int, unit: int, halo: int) -> list[_Length]:
+    found: dict[int, _Length] = {}
+    n_units = -(-n // unit)
+    for units in (*range(1, min(n_units, _MOST_UNITS) + 1), n_units):
+        n_tiles = -(-n_units // units)
+        tile = unit * units
+        # Of the tiles that need as many cuts the smallest, which comes first.
+        found.setdefault(n_tiles, _Length(tile, min(n, tile + 2 * halo), n + 2 * halo * (n_tiles - 1)))
+    return list(found.values())
