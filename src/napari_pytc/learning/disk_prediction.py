@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,13 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
+from napari_pytc.learning.durable import write_durably
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.prediction import PredictionReport, TiledPredictor
 from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from napari_pytc.volumes.fingerprint import fingerprint
 from napari_pytc.volumes.opening import open_spec
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 LEDGER = ".finished-tiles"
 """The list of finished tiles, inside the prediction's folder: it is copied and deleted with it."""
+_TILES = ".tiles.json"
 _NOTE = "napari_pytc"
 
 
@@ -58,19 +63,15 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     for sentence in model.doubts(source, job.voxel_size_nm):
         ctx.warn(sentence)
     ctx.check()
-    work = {"model": model.fingerprint, "id": model.info.id, "box": str(box), "flips": job.plan.flips}
-    earlier = _earlier(job.output, source, model)
-    same = earlier is not None and {k: earlier.attributes.get(_NOTE, {}).get(k) for k in work} == work
-    tile = job.plan.tile_shape
-    if tile is None and same and earlier is not None:
-        # The memory that is free now must not change the tiles of a prediction that is half done.
-        z, y, x = earlier.attributes[_NOTE]["tile_shape"]
-        tile = (z, y, x)
-    predictor = make_predictor(model, job, tile, box.shape, ctx)
+    flips, image = job.plan.flips, fingerprint(source).digest
+    work = {"model": model.fingerprint, "id": model.info.id, "flips": flips, "image": image}
+    earlier = _earlier(job.output, source, model, work)
+    # The memory that is free now must not change the tiles of a prediction that is half done.
+    predictor = make_predictor(model, job, job.plan.tile_shape or _tiles_before(job.output, box), box.shape, ctx)
     ctx.check()
-    tile = predictor.tile_shape
-    sink = earlier if earlier is not None else _create(job, source, model, {**work, "tile_shape": list(tile)})
-    ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {tile}")
+    sink = earlier if earlier is not None else _create(job, source, model, work)
+    _note_tiles(job.output, box, predictor.tile_shape)
+    ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {box} {predictor.tile_shape}")
     try:
         report = predictor.predict(source, sink, box, ctx, focus=job.focus, done=ledger)
     finally:
@@ -90,17 +91,42 @@ def make_predictor(
     return TiledPredictor(inferer, model.normalisation, tile_shape)
 
 
-def _earlier(output: Path, source: VolumeSource, model: TrainedModel) -> ChunkedArray | None:
+def _earlier(output: Path, source: VolumeSource, model: TrainedModel, work: dict[str, Any]) -> ChunkedArray | None:
+    """The prediction to go on with, if there is one; of other work it is refused, because the two would be mixed."""
     if not output.exists():
         return None
     sink = open_ome_zarr(output, writable=True)
+    hint = "Name another output, or delete that one."
     if tuple(sink.shape) != tuple(source.shape) or tuple(sink.channels) != model.info.classes:
         raise InvalidInput(
             f"{output} holds {' x '.join(map(str, sink.shape))} voxels of {', '.join(sink.channels) or 'no classes'}; "
             f"this prediction needs {' x '.join(map(str, source.shape))} of {', '.join(model.info.classes)}.",
-            "Name another output, or delete that one.",
+            hint,
         )
+    note = sink.attributes.get(_NOTE, {})
+    for key, what in (("model", "by another model"), ("image", "of another image"), ("flips", "with other flips")):
+        if note.get(key) != work[key]:
+            raise InvalidInput(f"{output} holds a prediction made {what}.", hint)
     return sink
+
+
+def _tiles_before(output: Path, box: Box) -> Shape | None:
+    try:
+        note = json.loads((output / _TILES).read_text(encoding="utf-8"))
+        z, y, x = (int(n) for n in note["tile_shape"])
+        return (z, y, x) if note["box"] == str(box) and min(z, y, x) > 0 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note_tiles(output: Path, box: Box, tile_shape: Shape) -> None:
+    text = json.dumps({"box": str(box), "tile_shape": list(tile_shape)})
+    with suppress(OSError):  # without it a later run may start over: no reason to end this one
+        write_durably(output / _TILES, lambda aside: _write_text(aside, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _create(job: PredictJob, source: VolumeSource, model: TrainedModel, note: dict[str, Any]) -> ChunkedArray:

@@ -1,0 +1,223 @@
+"""From a model folder and a volume to a Zarr that a later run goes on with."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_pytc.errors import InvalidInput, ModelError, PytcError, VolumeError
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.learning import disk_prediction, inference
+from napari_pytc.learning.jobs import PredictJob
+from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.spec import NpySpec
+from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
+from tests.support.contexts import RecordingContext
+from tests.support.learning import CLASSES, tissue, train_tiny
+
+WHOLE = Box.of_shape((8, 48, 48))
+PLAN = {"tile_shape": (8, 16, 24), "device": "cpu", "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_tiny(tmp_path_factory.mktemp("model")).folder
+
+
+@pytest.fixture
+def job(model: Path, tmp_path: Path) -> PredictJob:
+    np.save(tmp_path / "raw.npy", tissue().raw)
+    image = NpySpec(path=tmp_path / "raw.npy", voxel_size_nm=(40, 10, 10))
+    return PredictJob(image=image, model=model, output=tmp_path / "p.zarr", plan=PLAN)
+
+
+def changed(job: PredictJob, **changes: Any) -> PredictJob:
+    return PredictJob.model_validate({**job.model_dump(), **changes})
+
+
+def test_a_prediction_is_an_ome_zarr_of_probabilities(job: PredictJob) -> None:
+    ctx = RecordingContext()
+    answer = job.run(ctx)
+    assert answer["output"] == str(job.output)
+    assert (answer["tiles"], answer["tiles_done_before"]) == (6, 0)
+    assert answer["mvoxel_per_s"] > 0
+    json.dumps(answer)
+    found = open_ome_zarr(job.output)
+    assert (found.channels, found.dtype, found.shape) == (CLASSES, np.uint8, (8, 48, 48))
+    assert found.space.voxel_size_nm == (40, 10, 10)
+    total = found.read(WHOLE).astype(int).sum(axis=0)
+    assert abs(total - 255).max() <= 1
+    assert open_volume(str(job.output), channel=1).shape == (8, 48, 48)
+    assert len(ctx.artifacts) == 6
+
+
+def test_done_is_done(job: PredictJob) -> None:
+    job.run(RecordingContext())
+    before = open_ome_zarr(job.output).read(WHOLE)
+    ctx = RecordingContext()
+    answer = job.run(ctx)
+    assert (answer["tiles"], answer["tiles_done_before"]) == (6, 6)
+    assert not ctx.artifacts
+    assert np.array_equal(open_ome_zarr(job.output).read(WHOLE), before)
+
+
+@pytest.mark.parametrize("n_checks", [0, 1, 2, 3, 6, 9])
+def test_a_cancel_anywhere_keeps_finished_tiles(job: PredictJob, tmp_path: Path, n_checks: int) -> None:
+    ctx = RecordingContext(cancel_after=n_checks)
+    with pytest.raises(JobCancelled):
+        job.run(ctx)
+    again = RecordingContext()
+    answer = job.run(again)
+    assert answer["tiles_done_before"] == len(ctx.artifacts)
+    assert len(again.artifacts) == 6 - len(ctx.artifacts)
+    other = changed(job, output=tmp_path / "q.zarr")
+    other.run(RecordingContext())
+    assert np.array_equal(open_ome_zarr(job.output).read(WHOLE), open_ome_zarr(other.output).read(WHOLE))
+
+
+def test_other_free_memory_does_not_change_the_tiles_of_a_started_prediction(
+    job: PredictJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = changed(job, plan={**PLAN, "tile_shape": None})
+    shapes = iter([(8, 16, 24), (8, 24, 48), (8, 48, 48)])
+    monkeypatch.setattr(disk_prediction, "fit_tile", lambda *_: next(shapes))
+    ctx = RecordingContext(cancel_after=6)
+    with pytest.raises(JobCancelled):
+        job.run(ctx)
+    n_before = len(ctx.artifacts)
+    assert 0 < n_before < 6
+    answer = job.run(RecordingContext())
+    assert (answer["tiles"], answer["tiles_done_before"]) == (6, n_before)
+    # Also for a box that is predicted into the same output later.
+    box = changed(job, box=Box((0, 0, 0), (8, 24, 48)))
+    ctx = RecordingContext(cancel_after=3)
+    with pytest.raises(JobCancelled):
+        box.run(ctx)
+    assert box.run(RecordingContext())["tiles_done_before"] == len(ctx.artifacts)
+
+
+def test_a_box_alone_is_predicted(job: PredictJob) -> None:
+    box = Box((2, 8, 8), (6, 40, 33))
+    changed(job, box=box).run(RecordingContext())
+    found = open_ome_zarr(job.output).read(WHOLE).sum(axis=0)
+    assert (found[box.slices] > 200).all()
+    found[box.slices] = 0
+    assert not found.any()
+
+
+def test_the_focus_comes_first(job: PredictJob) -> None:
+    ctx = RecordingContext()
+    changed(job, focus=(4, 40, 40)).run(ctx)
+    assert ctx.artifacts[0][1].contains_point((4, 40, 40))
+
+
+def test_a_box_outside_is_told(job: PredictJob) -> None:
+    with pytest.raises(InvalidInput, match="does not lie within the volume"):
+        changed(job, box=Box((0, 0, 0), (9, 48, 48))).run(RecordingContext())
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize("what", ["model", "image", "flips", "shape"])
+def test_a_prediction_of_other_work_is_never_mixed(job: PredictJob, tmp_path: Path, what: str) -> None:
+    with pytest.raises(JobCancelled):
+        job.run(RecordingContext(cancel_after=5))
+    before = open_ome_zarr(job.output).read(WHOLE)
+    if what == "model":
+        job = changed(job, model=train_tiny(tmp_path / "other", seed=4).folder)
+    elif what == "flips":
+        job = changed(job, plan={**PLAN, "flips": True})
+    else:
+        np.save(tmp_path / "raw.npy", tissue((8, 48, 48) if what == "image" else (8, 48, 40), seed=9).raw)
+    with pytest.raises(InvalidInput) as caught:
+        job.run(RecordingContext())
+    assert "another output" in caught.value.hint
+    assert np.array_equal(open_ome_zarr(job.output).read(WHOLE), before)
+
+
+def test_a_full_disk_within_a_tile_is_one_error_and_loses_that_tile_only(
+    job: PredictJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, n_writes = ChunkedArray.write, 0
+
+    def write(self: ChunkedArray, box: Box, data: np.ndarray) -> None:
+        nonlocal n_writes
+        n_writes += 1
+        if n_writes == 3:
+            real(self, box, data // 2)  # a part got there
+            raise VolumeError(f"{self} could not be written: the disk is full.", "Make room, then run it again.")
+        real(self, box, data)
+
+    monkeypatch.setattr(ChunkedArray, "write", write)
+    with pytest.raises(VolumeError, match="the disk is full") as caught:
+        job.run(RecordingContext())
+    assert caught.value.hint
+    monkeypatch.setattr(ChunkedArray, "write", real)
+    answer = job.run(RecordingContext())
+    assert answer["tiles_done_before"] in (2, 3)  # the tile that was under way may have found room
+    total = open_ome_zarr(job.output).read(WHOLE).astype(int).sum(axis=0)
+    assert abs(total - 255).max() <= 1
+
+
+def test_out_of_memory_in_a_tile_gives_the_same_prediction(
+    job: PredictJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.run(RecordingContext())
+    monkeypatch.setattr(inference, "_LEAST_VOXELS", 64)
+    real = inference.Inferer._forward
+
+    def forward(self: inference.Inferer, image: np.ndarray, inner: Box) -> Any:
+        if inner.size > 1000:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 17179869184 bytes.")
+        return real(self, image, inner)
+
+    monkeypatch.setattr(inference.Inferer, "_forward", forward)
+    short, ctx = changed(job, output=tmp_path / "q.zarr"), RecordingContext()
+    short.run(ctx)
+    assert len(ctx.warnings) == 2
+    a, b = (open_ome_zarr(path).read(WHOLE).astype(int) for path in (job.output, short.output))
+    assert abs(a - b).max() <= 1
+
+
+def test_voxels_of_another_size_are_told(job: PredictJob) -> None:
+    ctx = RecordingContext()
+    changed(job, voxel_size_nm=(40, 30, 30)).run(ctx)
+    assert any("trained on voxels of 40 x 10 x 10 nm, these are 40 x 30 x 30 nm" in s for s in ctx.warnings)
+    ctx = RecordingContext()
+    changed(job, voxel_size_nm=(40, 10, 10)).run(ctx)
+    assert not ctx.warnings
+
+
+@pytest.mark.parametrize("damage", ["pickle", "cut", "no weights", "no plan", "no folder"])
+def test_a_damaged_model_is_refused_before_anything_is_written(job: PredictJob, tmp_path: Path, damage: str) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    if damage != "no folder":
+        shutil.copytree(job.model, copy)
+    weights = copy / "weights.safetensors"
+    if damage == "pickle":
+        weights.write_bytes(pickle.dumps({"weights": 1}))
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-9])
+    elif damage == "no weights":
+        weights.unlink()
+    elif damage == "no plan":
+        (copy / "plan.json").unlink()
+    with pytest.raises(ModelError) as caught:
+        changed(job, model=copy).run(RecordingContext())
+    assert caught.value.hint
+    assert not job.output.exists()
+
+
+def test_something_else_at_the_output_is_not_touched(job: PredictJob) -> None:
+    job.output.mkdir()
+    (job.output / "thesis.txt").write_text("years of work")
+    with pytest.raises(PytcError):
+        job.run(RecordingContext())
+    assert (job.output / "thesis.txt").read_text() == "years of work"

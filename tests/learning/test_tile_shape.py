@@ -1,0 +1,75 @@
+"""Tiles as large as the memory allows, in whole chunks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_pytc.learning.networks import DynUNetNetwork, FilterBankNetwork, NetworkLimits, UNetNetwork
+from napari_pytc.learning.networks.limits import measure_limits
+from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from tests.support.learning import space
+
+LIMITS = NetworkLimits(halo=(4, 16, 16), alignment=(1, 4, 4))
+GIB = 2**30
+
+
+def read_voxels(tile, volume, halo) -> int:
+    return math.prod(n if t >= n else min(n, t + 2 * h) for t, n, h in zip(tile, volume, halo, strict=True))
+
+
+@given(
+    volume=st.tuples(st.integers(1, 5000), st.integers(1, 50_000), st.integers(1, 50_000)),
+    voxel_bytes=st.floats(4, 4000),
+    free=st.integers(0, 64 * GIB),
+    alignment=st.sampled_from([(1, 1, 1), (1, 4, 4), (4, 8, 8), (3, 3, 3)]),
+)
+def test_a_tile_is_whole_chunks_and_fits_unless_it_is_the_smallest(volume, voxel_bytes, free, alignment) -> None:
+    limits = NetworkLimits(halo=(4, 16, 16), alignment=alignment)
+    tile = fit_tile(volume, limits, voxel_bytes, free)
+    unit = [math.lcm(c, a) for c, a in zip(CHUNK, alignment, strict=True)]
+    assert all(t % u == 0 and t >= u for t, u in zip(tile, unit, strict=True))
+    assert all(t < n + u for t, n, u in zip(tile, volume, unit, strict=True))
+    fits = read_voxels(tile, volume, limits.halo) * voxel_bytes <= 0.25 * free
+    assert fits or list(tile) == unit
+
+
+def test_more_memory_never_means_smaller_tiles() -> None:
+    sizes = [math.prod(fit_tile((2000, 9000, 9000), LIMITS, 100, n * GIB)) for n in (0, 1, 2, 4, 8, 64)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_small_volume_is_one_tile() -> None:
+    tile = fit_tile((20, 200, 90), LIMITS, 100, 8 * GIB)
+    assert all(t >= n for t, n in zip(tile, (20, 200, 90), strict=True))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [UNetNetwork(channels=(4, 8)), DynUNetNetwork(channels=(4, 8, 8)), FilterBankNetwork(sigmas=(0.7, 1.6))],
+    ids=lambda settings: settings.kind,
+)
+def test_memory_of_a_voxel_is_estimated_without_changing_the_network(settings) -> None:
+    network = settings.build(3, space(2)).eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    estimate = bytes_per_voxel(network, measure_limits(network), 3)
+    assert 4 + 8 * 3 < estimate < 5000
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert not any(module._forward_hooks for name, module in network.named_modules() if name)
+
+
+def test_wider_networks_take_more() -> None:
+    narrow, wide = (UNetNetwork(channels=(n, 2 * n)).build(2, space()).eval() for n in (4, 16))
+    limits = measure_limits(narrow)
+    assert bytes_per_voxel(wide, limits, 2) > 1.5 * bytes_per_voxel(narrow, limits, 2)
+
+
+def test_a_network_may_say_itself() -> None:
+    network = torch.nn.Conv3d(1, 2, 1)
+    network.bytes_per_voxel = 77
+    assert bytes_per_voxel(network, LIMITS, 2) == 77
