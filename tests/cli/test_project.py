@@ -30,12 +30,12 @@ def test_new_tells_people_what_comes_next(cli: Command, tissue_file: Path, tmp_p
     assert "napari-pytc annotate" in ended.out
 
 
-def test_new_says_that_the_voxel_size_is_assumed(cli: Command, tmp_path: Path):
+def test_new_asks_for_a_voxel_size_that_the_image_does_not_say(cli: Command, tmp_path: Path):
     np.save(tmp_path / "raw.npy", np.zeros((4, 8, 8), np.uint8))
-    ended = cli("new", tmp_path / "a.pytc", "--image", tmp_path / "raw.npy", "--classes", "a", "--json")
-    assert ended.code == 0
-    assert ended.document["voxel_size_nm"] is None
-    assert "--voxel-size" in ended.err
+    words = ("new", tmp_path / "a.pytc", "--image", tmp_path / "raw.npy", "--classes", "a")
+    assert is_one_error(cli(*words), "how large its voxels are", "--voxel-size")
+    assert not (tmp_path / "a.pytc").exists()
+    assert cli(*words, "--voxel-size", "40,4,4", "--json").document["voxel_size_nm"] == [40.0, 4.0, 4.0]
 
 
 def test_new_keeps_a_project_that_is_there_unless_told(cli: Command, project: Path, tissue_file: Path):

@@ -25,7 +25,7 @@ def image(tmp_path: Path, tissue: Tissue) -> Path:
 
 def write_image(path: Path, raw: np.ndarray) -> None:
     with h5py.File(path, "w") as file:
-        file.create_dataset("main", data=raw)
+        file.create_dataset("main", data=raw).attrs["voxel_size_nm"] = (40.0, 10.0, 10.0)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -44,10 +45,24 @@ def test_reopening_restores_all(session: Session, tissue: Tissue):
         assert again.predictions() == []
 
 
-def test_a_voxel_size_that_nobody_told_is_marked(tmp_path: Path, image: Path):
-    with Session.create(tmp_path / "b.pytc", image, ["a", "b"]) as session:
-        assert session.project.voxel_size_source == "assumed"
-        assert not session.space.known
+def test_a_voxel_size_that_nobody_told_is_asked_for(tmp_path: Path, image: Path):
+    with h5py.File(image, "r+") as file:
+        del file["main"].attrs["voxel_size_nm"]
+    with pytest.raises(InvalidInput, match="how large its voxels are") as caught:
+        Session.create(tmp_path / "b.pytc", image, ["a", "b"])
+    assert "--voxel-size" in caught.value.hint
+    assert not (tmp_path / "b.pytc").exists()
+
+
+def test_a_voxel_size_comes_from_the_file_unless_told(tmp_path: Path, image: Path):
+    with h5py.File(image, "r+") as file:
+        file["main"].attrs["voxel_size_nm"] = (30.0, 8.0, 8.0)
+    with Session.create(tmp_path / "b.pytc", image, ["a"]) as session:
+        assert (session.project.voxel_size_source, session.space.voxel_size_nm) == ("file", (30.0, 8.0, 8.0))
+    with Session.open(tmp_path / "b.pytc") as again:
+        assert again.space.voxel_size_nm == (30.0, 8.0, 8.0)
+    with Session.create(tmp_path / "c.pytc", image, ["a"], voxel_size_nm=(9, 9, 9)) as session:
+        assert (session.project.voxel_size_source, session.space.voxel_size_nm) == ("user", (9.0, 9.0, 9.0))
 
 
 @pytest.mark.parametrize("classes", [[], ["a", "a"], ["a", " "]])

@@ -45,18 +45,12 @@ def new(
 
     session = Session.create(project, image, names, voxel_size_nm=size, channel=channel, overwrite=overwrite)
     with closing(session):
-        space = session.image.space
-        if not space.known:
-            output_of(context).warn(
-                "The image does not say how large its voxels are, so 1 x 1 x 1 nm is assumed; "
-                "make the project again with --voxel-size Z,Y,X if that is wrong."
-            )
         document: dict[str, Any] = {
             "project": str(session.folder),
             "image": image,
             "shape": list(session.image.shape),
             "dtype": session.image.dtype.name,
-            "voxel_size_nm": list(space.voxel_size_nm) if space.known else None,
+            "voxel_size_nm": list(session.space.voxel_size_nm),
             "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in session.classes],
         }
     lines = [

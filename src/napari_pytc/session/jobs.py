@@ -78,7 +78,7 @@ class SessionJobs:
         z, y, x = focus if focus is not None else (0.0, 0.0, 0.0)
         return PredictJob(
             image=session.project.image,
-            voxel_size_nm=session.space.voxel_size_nm if session.space.known else None,
+            voxel_size_nm=session.space.voxel_size_nm,
             model=model_folder,
             output=record.folder,
             plan=plan,

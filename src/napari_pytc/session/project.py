@@ -38,14 +38,14 @@ class Project(BaseModel):
     image_fingerprint: Fingerprint
     voxel_size_nm: tuple[float, float, float]
     origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    voxel_size_source: Literal["file", "user", "assumed"]
+    voxel_size_source: Literal["file", "user"]
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     held_out: tuple[Box, ...] = ()
 
     @property
     def space(self) -> VoxelSpace:
         """Voxel size and origin."""
-        return VoxelSpace(self.voxel_size_nm, self.origin_nm, known=self.voxel_size_source != "assumed")
+        return VoxelSpace(self.voxel_size_nm, self.origin_nm)
 
 
 class ProjectFolder:

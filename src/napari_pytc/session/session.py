@@ -101,7 +101,7 @@ class Session:
         classes : sequence of str or ClassSpec
             What to tell apart; the first is label 1.
         voxel_size_nm : tuple of float, optional
-            Replaces what the file says (z, y, x).
+            Replaces what the file says (z, y, x); needed where it says nothing.
         channel : int, optional
             Which channel, where the image has several.
         overwrite : bool
@@ -110,17 +110,24 @@ class Session:
         Raises
         ------
         PytcError
-            If the image cannot be opened, the classes are wrong, or the folder is in use.
+            If the image cannot be opened, nobody says how large its voxels are, the classes are wrong, or the folder
+            is in use.
         """
         target, numbered = Path(folder).absolute(), number_classes(classes)
         source = open_volume(image, voxel_size_nm=voxel_size_nm, channel=channel)
         space = source.space
+        if not space.known:
+            # Networks, patches and exports follow the voxels' shape: a guess here would spoil all that comes after.
+            raise InvalidInput(
+                f"{image} does not say how large its voxels are.",
+                "Give it in nanometres: --voxel-size Z,Y,X, for example 40,4,4.",
+            )
         project = Project(
             image=source.spec,
             image_fingerprint=fingerprint(source),
             voxel_size_nm=space.voxel_size_nm,
             origin_nm=space.origin_nm,
-            voxel_size_source="user" if voxel_size_nm is not None else "file" if space.known else "assumed",
+            voxel_size_source="user" if voxel_size_nm is not None else "file",
             classes=numbered,
         )
         with project_built_aside(target, overwrite) as aside:
