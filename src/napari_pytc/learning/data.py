@@ -89,7 +89,7 @@ class TrainingData:
         found = []
         whole = Box.of_shape(self.source.shape)
         written = [entry.box for entry in self.annotations.boxes()]
-        for held in self.held_out:
+        for held in _disjoint(self.held_out):
             for tile in TileGrid(held.intersect(whole), tile_shape):
                 touched = any(tile.write.overlaps(box) for box in written)
                 if touched and self.annotations.read(tile.write).any():
@@ -191,6 +191,31 @@ class TrainingImage:
         if len(self._blocks) > self._n_blocks:
             self._blocks.popitem(last=False)
         return block
+
+
+def _disjoint(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes that hold the same voxels, each once."""
+    found: list[Box] = []
+    for box in boxes:
+        rest = [box]
+        for earlier in found:
+            rest = [part for piece in rest for part in _without(piece, earlier)]
+        found += rest
+    return found
+
+
+def _without(box: Box, hole: Box) -> list[Box]:
+    """What is left of a box, as slabs before and after the hole along each axis."""
+    common = box.intersect(hole)
+    if common.is_empty:
+        return [box]
+    parts, start, stop = [], list(box.start), list(box.stop)
+    for axis in range(3):
+        before, after = list(stop), list(start)
+        before[axis], after[axis] = common.start[axis], common.stop[axis]
+        parts += [Box(tuple(start), tuple(before)), Box(tuple(after), tuple(stop))]  # type: ignore[arg-type]
+        start[axis], stop[axis] = common.start[axis], common.stop[axis]
+    return [part for part in parts if not part.is_empty]
 
 
 def pad_to(data: np.ndarray, inside: Box, box: Box, mode: str) -> np.ndarray:

@@ -62,7 +62,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
 
 def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> TrainPlan:
     """A plan from YAML text; a wrong setting is named in one sentence."""
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
@@ -70,12 +70,13 @@ def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> Train
         if "=" not in item or item.startswith("="):
             raise InvalidInput(f"A setting is changed with key=value, got {item!r}.", "For example: steps=200.")
     try:
-        merged = OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        written = OmegaConf.create(text)
+        if not isinstance(written, DictConfig):
+            raise InvalidInput(f"Recipe {name!r} must be a YAML mapping of settings, got a list.")
+        merged = OmegaConf.merge(written, OmegaConf.from_dotlist(list(overrides)))
+        values: Any = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise InvalidInput(f"Recipe {name!r} is not valid YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(values, dict):
-        raise InvalidInput(f"Recipe {name!r} must be a YAML mapping of settings, got {type(values).__name__}.")
     try:
         return TrainPlan.model_validate({"recipe": name, **values})
     except ValidationError as error:
