@@ -8,10 +8,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.augmentation import Augmenter
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import AnnotatedChunk, TrainingData, TrainingImage, pad_to
+
+_TRIES = 1000
 
 
 class Batch(NamedTuple):
@@ -65,14 +68,23 @@ class AnnotationSampler:
         return self._data.labels(self._chunks[index].box)
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int, int]:
-        """An annotated voxel (z, y, x)."""
-        k = rng.choice(len(self._class_share), p=self._class_share)
-        index = int(rng.choice(len(self._chunks), p=self._chunk_share[:, k]))
-        labels = self._labels(index)
-        places = np.flatnonzero(labels == k + 1)
-        where = np.unravel_index(places[rng.integers(len(places))], labels.shape)
-        z, y, x = (int(w) + s for w, s in zip(where, self._chunks[index].box.start, strict=True))
-        return (z, y, x)
+        """An annotated voxel (z, y, x).
+
+        Raises
+        ------
+        ModelError
+            When all that was annotated as the training began has been erased meanwhile.
+        """
+        for _ in range(_TRIES):
+            k = rng.choice(len(self._class_share), p=self._class_share)
+            index = int(rng.choice(len(self._chunks), p=self._chunk_share[:, k]))
+            labels = self._labels(index)
+            places = np.flatnonzero(labels == k + 1)
+            if len(places):  # none where the user erased them while this training ran
+                where = np.unravel_index(places[rng.integers(len(places))], labels.shape)
+                z, y, x = (int(w) + s for w, s in zip(where, self._chunks[index].box.start, strict=True))
+                return (z, y, x)
+        raise ModelError("The strokes that the training began with were erased.", "Train again on what is there now.")
 
 
 class PatchBatches:

@@ -134,10 +134,7 @@ class _Run:
         self._network = plan.network.build(len(data.classes), data.space)
         self.limits = measure_limits(self._network)
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
-        if folders.parent is not None:
-            report = load_matching(self._network, load_weights(weights_path(folders.parent)))
-            if report.reinitialised:
-                ctx.warn(f"Not all of the parent fits: {report}")
+        is_normalised = self._parent is not None and self._start_from(self._parent, folders)
         self._arithmetic = Arithmetic()
         self._image = TrainingImage(data.source, normalisation, data.held_out)
         fingerprint = _fingerprint(plan, data, self._parent)
@@ -147,13 +144,26 @@ class _Run:
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
         if plan.network.learns_from == "voxels":
             self._features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
-            if folders.parent is None:
+            if not is_normalised:
                 self._network.fit_normalisation(self._features[0])  # type: ignore[operator]
         self._module = SegmentationModule(self._network, plan, self._progress)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
             self._saved = None
+
+    def _start_from(self, parent: ModelInfo, folders: TrainingFolders) -> bool:
+        """Take over a parent's weights; returns whether its features' mean and scale are among them."""
+        assert folders.parent is not None
+        report = load_matching(self._network, load_weights(weights_path(folders.parent)))
+        if report.reinitialised:
+            self._ctx.warn(f"Not all of the parent fits: {report}")
+        if len(parent.classes) == len(self._data.classes) and parent.classes != self._data.classes:
+            self._ctx.warn(
+                f"The parent's classes are {', '.join(parent.classes)}, these are {', '.join(self._data.classes)}: "
+                "what it knew of one is taken for the other of the same number."
+            )
+        return "feature_mean" in report.loaded
 
     def fit(self, rung: Rung) -> None:
         """Train as far as the plan says, with the batch, patch and device of a rung."""
@@ -252,6 +262,7 @@ def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) 
     work = {
         "plan": json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every"})),
         "classes": data.classes,
+        "held_out": [str(box) for box in data.held_out],
         "shape": data.source.shape,
         "voxel_size_nm": data.space.voxel_size_nm,
         "parent": None if parent is None else parent.id,
