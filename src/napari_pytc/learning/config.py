@@ -49,6 +49,16 @@ class TrainPlan(Settings):
         ge=0,
         le=1,
     )
+    guess_weight: float = setting(
+        0.0,
+        "Weight of guesses",
+        "How much the instant model's confident guesses on unpainted voxels teach beside the strokes; 0: not at all.",
+        ge=0,
+        le=10,
+    )
+    guess_confidence: float = setting(
+        0.8, "Confidence of guesses", "Least probability of a guess that teaches.", ge=0.5, lt=1
+    )
     ema_decay: float = setting(
         0.99, "Weight averaging", "Decay of the moving average of the weights; 0 turns it off.", ge=0, lt=1
     )

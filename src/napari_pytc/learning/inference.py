@@ -49,8 +49,8 @@ class Inferer:
         self._flips = flips
         self._warn = warn
         self._halvings = 0
-        # A filter bank computes its fine scales within the halo only, if told what is kept.
-        self._cuts = hasattr(network, "classify")
+        # A filter bank computes its fine scales where they are kept only, if told so.
+        self._takes_inner = getattr(network, "takes_inner", False)
 
     def __call__(self, image: np.ndarray, inner: Box) -> torch.Tensor:
         """Probabilities of the voxels of `inner`.
@@ -134,20 +134,32 @@ class Inferer:
             image = np.pad(image, [(0, n) for n in missing], "symmetric")
         block = self.arithmetic.place(torch.from_numpy(image)[None, None].to(self.device))
         with torch.inference_mode(), autocast_for(self.device, self.arithmetic):
-            if self._cuts and not self._flips:
-                logits: torch.Tensor = self.network(block, inner)
-                return logits[0].float().softmax(0).cpu()
             total: torch.Tensor | None = None
             n = 0
             for axes in self._mirrored(block):
-                logits = self.network(block.flip(axes) if axes else block)
-                kept = (logits.flip(axes) if axes else logits)[(0, slice(None), *inner.slices)]
-                probabilities = kept.float().softmax(0)
+                kept = self._logits(block.flip(axes), _mirror(inner, block, axes)).flip(axes)
+                probabilities = kept[0].float().softmax(0)
                 total, n = (probabilities if total is None else total.add_(probabilities)), n + 1
         assert total is not None
         return (total / n if n > 1 else total).cpu()
+
+    def _logits(self, block: torch.Tensor, inner: Box) -> torch.Tensor:
+        if self._takes_inner:
+            cut: torch.Tensor = self.network(block, inner)
+            return cut
+        logits: torch.Tensor = self.network(block)
+        return logits[(..., *inner.slices)]
 
     def _mirrored(self, block: torch.Tensor) -> Iterator[list[int]]:
         axes = [axis for axis in (2, 3, 4) if block.shape[axis] > 1] if self._flips else []
         for chosen in product((False, True), repeat=len(axes)):
             yield [axis for axis, flip in zip(axes, chosen, strict=True) if flip]
+
+
+def _mirror(inner: Box, block: torch.Tensor, axes: list[int]) -> Box:
+    """Where the voxels of a box lie after the block was flipped."""
+    start, stop = list(inner.start), list(inner.stop)
+    for axis in axes:
+        length = block.shape[axis]
+        start[axis - 2], stop[axis - 2] = length - inner.stop[axis - 2], length - inner.start[axis - 2]
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))

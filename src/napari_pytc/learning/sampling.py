@@ -13,6 +13,7 @@ from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.augmentation import Augmenter
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import AnnotatedChunk, TrainingData, TrainingImage, pad_to
+from napari_pytc.learning.pseudo_labels import PseudoLabels
 
 _TRIES = 1000
 
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
     image : Tensor
         (b, 1, z, y, x) normalised intensities, or (n, f) features of single voxels.
     labels : Tensor
-        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class.
+        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class.
     """
 
     image: torch.Tensor
@@ -90,7 +91,16 @@ class AnnotationSampler:
 class PatchBatches:
     """Augmented patches around annotated voxels."""
 
-    def __init__(self, data: TrainingData, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape):
+    def __init__(
+        self,
+        data: TrainingData,
+        image: TrainingImage,
+        plan: TrainPlan,
+        batch_size: int,
+        shape: Shape,
+        guesses: PseudoLabels | None = None,
+    ) -> None:
+        self._guesses = guesses
         self._data = data
         self._image = image
         self._sampler = AnnotationSampler(data, plan.class_balance, plan.recent)
@@ -113,7 +123,10 @@ class PatchBatches:
         start = [c + j - n // 2 for c, j, n in zip(centre, jitter, self._shape, strict=True)]
         box = Box.at(start, self._shape)
         inside = box.intersect(self._whole)
-        labels = pad_to(self._data.labels(inside), inside, box, "zero")
+        labels = self._data.labels(inside)
+        if self._guesses is not None:
+            labels = np.where(labels > 0, labels, self._guesses.read(inside))
+        labels = pad_to(labels, inside, box, "zero")
         return self._augment(self._image.read(box)[None], labels, rng)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Generator, Iterator
@@ -17,19 +18,23 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from napari_pytc.jobs.context import JobContext
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobContext, JobMessage
 from napari_pytc.learning.arithmetic import Arithmetic, choose_precision
 from napari_pytc.learning.checkpoints import delete_training_state, load_training_state
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device, limit_threads
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
+from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, read_model_info, weights_path, write_model_folder
 from napari_pytc.learning.module import SegmentationModule
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.pipeline import work_ahead
 from napari_pytc.learning.progress import TrainingProgress
+from napari_pytc.learning.pseudo_labels import PseudoLabels
+from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.learning.sampling import Batch, BatchSource, PatchBatches, VoxelBatches
 from napari_pytc.learning.voxel_features import annotated_features
 from napari_pytc.learning.weights import load_matching, load_weights, save_weights
@@ -142,10 +147,14 @@ class _Run:
             plan, data, normalisation, self.limits, folders.run, fingerprint, ctx, started
         )
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
-        if plan.network.learns_from == "voxels":
-            self._features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
+        self._guesses: PseudoLabels | None = None
+        self._teacher = folders.run / "teacher"
+        if hasattr(self._network, "fit_normalisation"):
+            features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
             if not is_normalised:
-                self._network.fit_normalisation(self._features[0])  # type: ignore[operator]
+                self._network.fit_normalisation(features[0])  # type: ignore[operator]
+            if plan.network.learns_from == "voxels":
+                self._features = features
         self._module = SegmentationModule(self._network, plan, self._progress)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
@@ -185,7 +194,7 @@ class _Run:
         return pl.Trainer(
             accelerator=torch.device(rung.device).type.replace("cuda", "gpu"),
             devices=1,
-            precision=_LIGHTNING_PRECISION[self._arithmetic.precision],  # type: ignore[arg-type]
+            precision=_LIGHTNING_PRECISION[self._arithmetic.precision],
             max_steps=max(1, self._plan.steps - self._progress.step),
             max_epochs=-1,
             callbacks=[self._progress],
@@ -219,6 +228,7 @@ class _Run:
         )
         write_model_folder(folder, info, self._normalisation, lambda path: save_weights(path, weights))
         delete_training_state(self._folders.run)
+        shutil.rmtree(self._teacher, ignore_errors=True)
         return Checkpoint(folder, info, self._progress.stopped)
 
     def _choose_arithmetic(self, rung: Rung) -> Arithmetic:
@@ -237,7 +247,38 @@ class _Run:
     def _batches(self, rung: Rung) -> BatchSource:
         if self._features is not None:
             return VoxelBatches(*self._features, len(self._data.classes), self._plan, rung.batch_size)
-        return PatchBatches(self._data, self._image, self._plan, rung.batch_size, rung.shape)
+        if self._plan.guess_weight and self._guesses is None:
+            self._guesses = self._teach()
+        return PatchBatches(self._data, self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
+
+    def _teach(self) -> PseudoLabels:
+        """Train the instant model on the same strokes, for its guesses."""
+        folders = TrainingFolders(self._teacher, self._folders.run / "teacher-run", resume=False)
+        train(load_recipe("instant", [f"seed={self._plan.seed}"]), self._data, folders, _Unheard(self._ctx))
+        return PseudoLabels(TrainedModel.load(self._teacher), self._image, self._plan.guess_confidence)
+
+
+class _Unheard:
+    """A context that only asks whether to go on: for work inside of a job that has its own reports."""
+
+    def __init__(self, ctx: JobContext) -> None:
+        self.check = ctx.check
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """Say nothing."""
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Say nothing."""
+
+    def artifact(self, kind: str, box: Box) -> None:
+        """Say nothing."""
+
+    def warn(self, message: str) -> None:
+        """Say nothing."""
+
+    def messages(self) -> Iterator[JobMessage]:
+        """No messages: they are for the job."""
+        return iter(())
 
 
 class _Loader:

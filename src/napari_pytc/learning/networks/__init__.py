@@ -2,7 +2,16 @@
 
 from napari_pytc.learning.networks.base import AnyNetwork, NetworkLimits, NetworkSettings
 from napari_pytc.learning.networks.dynunet import DynUNetNetwork
+from napari_pytc.learning.networks.filter_unet import FilterUNetNetwork
 from napari_pytc.learning.networks.filters import FilterBankNetwork
 from napari_pytc.learning.networks.unet import UNetNetwork
 
-__all__ = ["AnyNetwork", "DynUNetNetwork", "FilterBankNetwork", "NetworkLimits", "NetworkSettings", "UNetNetwork"]
+__all__ = [
+    "AnyNetwork",
+    "DynUNetNetwork",
+    "FilterBankNetwork",
+    "FilterUNetNetwork",
+    "NetworkLimits",
+    "NetworkSettings",
+    "UNetNetwork",
+]

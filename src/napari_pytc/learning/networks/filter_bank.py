@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,7 @@ class FilterBank(nn.Module):
         Number of logits.
     """
 
+    takes_inner: ClassVar[bool] = True
     feature_mean: Tensor
     feature_scale: Tensor
 

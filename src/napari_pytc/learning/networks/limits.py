@@ -14,7 +14,7 @@ from napari_pytc.geometry import Shape
 from napari_pytc.learning.networks.base import NetworkLimits
 
 _CANDIDATES = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32)
-_ACROSS = (32, 36, 96)
+_ACROSS = (16, 24, 32, 36, 96)
 """Lengths along the axes that are not looked at: the first that the network takes."""
 _SAME = 1e-4
 _FARTHEST = 512

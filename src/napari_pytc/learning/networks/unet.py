@@ -30,14 +30,14 @@ class UNetNetwork(NetworkSettings):
         strides, kernels = strides_and_kernels(space, n_strides + 1)
         return strides[:n_strides] if self.full_resolution else strides[1:], kernels[0]
 
-    def build(self, n_classes: int, space: VoxelSpace) -> nn.Module:
+    def build(self, n_classes: int, space: VoxelSpace, in_channels: int = 1) -> nn.Module:
         """The network with random weights."""
         from monai.networks.nets import UNet
 
         strides, kernel = self.strides(space)
         return UNet(
             spatial_dims=3,
-            in_channels=1,
+            in_channels=in_channels,
             out_channels=n_classes,
             channels=self.channels,
             strides=strides,
