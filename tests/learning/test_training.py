@@ -128,6 +128,14 @@ def test_any_volume_will_do(tmp_path: Path, name: str, shape: Shape) -> None:
     assert all(torch.isfinite(t).all() for t in weights_of(done).values())
 
 
+def test_bf16_trains_as_well(tmp_path: Path) -> None:
+    ctx = RecordingContext()
+    done = train_tiny(tmp_path, ctx=ctx, precision="bf16", steps=2)
+    assert "bf16" in done.info.precision
+    kept = weights_of(done)
+    assert all(t.dtype in (torch.float32, torch.int64) and torch.isfinite(t).all() for t in kept.values())
+
+
 def test_nothing_held_out_is_told_and_gives_no_score(tmp_path: Path) -> None:
     ctx = RecordingContext()
     done = train_tiny(tmp_path, training_data(held_out=[]), ctx)
