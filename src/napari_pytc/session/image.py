@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_pytc.errors import ProjectError, PytcError, VolumeError
+from napari_pytc.errors import InvalidInput, ProjectError, PytcError, VolumeError
 from napari_pytc.session.project import Project
 from napari_pytc.volumes.fingerprint import fingerprint
 from napari_pytc.volumes.opening import open_spec, open_volume
@@ -28,6 +28,26 @@ def open_image(project: Project, folder: Path) -> VolumeSource:
         raise VolumeError(
             message, f"Strokes and models are safe. If it moved: napari-pytc relink {folder} --image PATH."
         ) from error
+    return source
+
+
+def open_measured_image(
+    where: str | Path, voxel_size_nm: tuple[float, float, float] | None, channel: int | None
+) -> VolumeSource:
+    """Open the image of a new project, whose voxel size somebody must know.
+
+    Raises
+    ------
+    InvalidInput
+        If neither the caller nor the file says it: networks, patches and exports follow the voxels' shape, so that a
+        guess would spoil all that comes after.
+    """
+    source = open_volume(where, voxel_size_nm=voxel_size_nm, channel=channel)
+    if not source.space.known:
+        raise InvalidInput(
+            f"{where} does not say how large its voxels are.",
+            "Give it in nanometres: --voxel-size Z,Y,X, for example 40,4,4.",
+        )
     return source
 
 

@@ -22,7 +22,7 @@ from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.session import library
 from napari_pytc.session.database import Database
-from napari_pytc.session.image import find_image, open_image
+from napari_pytc.session.image import find_image, open_image, open_measured_image
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.project import Project, ProjectFolder, project_built_aside
 from napari_pytc.session.records import (
@@ -35,7 +35,6 @@ from napari_pytc.session.records import (
     number_classes,
 )
 from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.opening import open_volume
 from napari_pytc.volumes.source import VolumeSource
 
 if TYPE_CHECKING:
@@ -114,14 +113,8 @@ class Session:
             is in use.
         """
         target, numbered = Path(folder).absolute(), number_classes(classes)
-        source = open_volume(image, voxel_size_nm=voxel_size_nm, channel=channel)
+        source = open_measured_image(image, voxel_size_nm, channel)
         space = source.space
-        if not space.known:
-            # Networks, patches and exports follow the voxels' shape: a guess here would spoil all that comes after.
-            raise InvalidInput(
-                f"{image} does not say how large its voxels are.",
-                "Give it in nanometres: --voxel-size Z,Y,X, for example 40,4,4.",
-            )
         project = Project(
             image=source.spec,
             image_fingerprint=fingerprint(source),
