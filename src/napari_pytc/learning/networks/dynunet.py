@@ -45,9 +45,9 @@ class DynUNetNetwork(NetworkSettings):
         return network
 
     def patch_shape(self, space: VoxelSpace) -> Shape:
-        """About 130,000 voxels."""
+        """About 65,000 voxels."""
         strides, kernels = strides_and_kernels(space, len(self.channels))
-        return patch_of_budget(kernels, total_stride(strides), space.anisotropy, 131_072)
+        return patch_of_budget(kernels, total_stride(strides), space.anisotropy, 65_536)
 
 
 def _forget_heads(network: nn.Module, *_: object) -> None:
