@@ -205,10 +205,9 @@ class Comparison:
         """Predicted classes, with the context that the largest features look at."""
         around = (40 if self.volumetric else 0, 40, 40)
         read = box.grow(around).intersect(Box.of_shape(self.data.raw.shape))
-        probabilities = forest.predict(self.data.raw[read.slices])
-        classes = np.sort(forest.forest.classes_)
-        best = classes[probabilities.argmax(0)]
-        return best[box.relative_to(read.start).slices].astype(np.uint8)
+        features = forest.features(self.data.raw[read.slices])[box.relative_to(read.start).slices]
+        best = forest.forest.predict(features.reshape(-1, features.shape[-1]))
+        return best.reshape(box.shape).astype(np.uint8)
 
     def _dice(self, predict: Callable[[Box], np.ndarray]) -> list[float]:
         counts = ClassCounts()
