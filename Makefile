@@ -69,7 +69,7 @@ contracts: venv ## which room may import which (import-linter)
 	$(BIN)/lint-imports
 
 docs: venv ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove .venv and all that was built
 	rm -rf .venv build dist site demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

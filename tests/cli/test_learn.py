@@ -9,6 +9,7 @@ import pytest
 
 from napari_pytc.cli import learn
 from napari_pytc.errors import InvalidInput
+from napari_pytc.learning.recipes import load_recipe
 from tests.cli.conftest import SHAPE, TINY, Command, is_one_error
 
 CPU = ("device=cpu", "precision=float32")
@@ -38,11 +39,14 @@ def test_train_a_network_from_a_copied_recipe_and_go_on_from_it(cli: Command, pr
     tiny = ("--steps", 2, "patch_shape=[4,16,16]", "batch_size=1", *CPU, "--json")
     first = cli("train", project, "--recipe", recipe, *tiny)
     assert first.code == 0, first.out
-    second = cli("train", project, "--recipe", recipe, "--from", first.document["model"], "seed=1", *tiny)
+    second = cli("train", project, "--from", first.document["model"], "seed=1", *CPU, "--json")  # its recipe
     assert second.code == 0, second.out
     models = {m["id"]: m for m in cli("models", project, "--json").document["models"]}
     assert models[second.document["model"]]["parent"] == first.document["model"]
     assert models[second.document["model"]]["recipe"] == "mine"
+    assert second.document["steps"] == 2
+    third = cli("train", project, "--from", first.document["model"], "--recipe", "instant", *TINY)
+    assert is_one_error(third, "fits the network", "own recipe")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_recipes_are_listed_and_printed(cli: Command):
     names = [recipe["name"] for recipe in cli("recipes", "--json").document["recipes"]]
     assert names[:3] == ["instant", "fast", "accurate"]
     assert "instant" in cli("recipes").out
-    assert "kind: unet" in cli("recipes", "fast").out
+    assert f"kind: {load_recipe('fast').network.kind}" in cli("recipes", "fast").out
     assert cli("recipes", "fast", "--json").document["settings"]["network"]["kind"] == "unet"
 
 

@@ -26,6 +26,7 @@ from napari_pytc.errors import InvalidInput
 
 if TYPE_CHECKING:
     from napari_pytc.learning.config import PredictPlan, TrainPlan
+    from napari_pytc.learning.model_folder import ModelInfo
 
 FOREVER = 1_000_000
 """Steps of a training that only its minutes end."""
@@ -43,10 +44,17 @@ def train(
     project: ProjectFolder,
     settings: Settings = None,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE.yaml", help="A recipe of `napari-pytc recipes`, or a file of your own.")
-    ] = "fast",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.yaml",
+            help="A recipe of `napari-pytc recipes`, or a file of your own; fast unless --from says which.",
+        ),
+    ] = None,
     parent: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Model to go on from: an id, or a model's folder.")
+        str | None,
+        typer.Option(
+            "--from", metavar="MODEL", help="Model to go on from, an id or a folder; with its settings unless told."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Train for so many steps.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for so long.")] = None,
@@ -58,12 +66,15 @@ def train(
     """Train a model on what is annotated, outside of the held-out boxes."""
     from napari_pytc.cli.running import run_in_session
     from napari_pytc.cli.sessions import open_session, score_rows
+    from napari_pytc.learning.model_folder import read_model_info
 
-    plan = training_plan(recipe, settings or (), steps, minutes)
     output = output_of(context)
     with closing(open_session(project)) as session:
+        inherits = parent is not None and recipe is None
+        settings_of = read_model_info(session.resolve_model(parent)) if inherits else recipe
+        plan = training_plan(settings_of, settings or (), steps, minutes)
         job = session.train_job(plan, parent=parent, resume=not fresh)
-        kept = f"Strokes and finished models are safe; `{_again(project, 'train')}` goes on from the last checkpoint."
+        kept = f"Strokes and finished models are safe; `{_again(project, 'train')}` with the same options goes on."
         result = run_in_session(
             output,
             session,
@@ -159,9 +170,11 @@ def recipes(
     return Answer({**document, "copy": str(copy)}, text)
 
 
-def training_plan(recipe: str, settings: Sequence[str], steps: int | None, minutes: float | None) -> TrainPlan:
-    """The recipe with the settings of the command line; --steps and --minutes each lift the recipe's other limit."""
-    from napari_pytc.learning.recipes import load_recipe
+def training_plan(
+    recipe: str | ModelInfo | None, settings: Sequence[str], steps: int | None, minutes: float | None
+) -> TrainPlan:
+    """The recipe, or a model's, with the settings of the command line; --steps and --minutes lift each other."""
+    from napari_pytc.learning.recipes import load_recipe, plan_from_yaml
 
     if steps is not None and minutes is not None:
         raise InvalidInput("Give --steps or --minutes, not both.", "The recipe's own limit is lifted by either.")
@@ -170,7 +183,11 @@ def training_plan(recipe: str, settings: Sequence[str], steps: int | None, minut
         limits = [f"steps={steps}", "minutes=null"]
     elif minutes is not None:
         limits = [f"minutes={minutes}", f"steps={FOREVER}"]
-    return load_recipe(recipe, [*limits, *settings])
+    if recipe is None or isinstance(recipe, str):
+        return load_recipe(recipe or "fast", [*limits, *settings])
+    # The machine that trained the model may have had another device.
+    text = recipe.plan.model_dump_json(exclude={"device", "precision"})
+    return plan_from_yaml(text, recipe.recipe, [*limits, *settings])
 
 
 def prediction_plan(settings: Sequence[str], tta: bool) -> PredictPlan:

@@ -55,7 +55,7 @@ def _check_target(path: Path, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise VolumeError(f"There is already something at {path}.", "Choose another name, or allow overwriting it.")
+        raise VolumeError(f"There is already something at {path}.", "Choose another name, or add --overwrite.")
     # Only what an export may have written is replaced: never a folder of something else.
     if path.is_dir() and not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
         raise VolumeError(f"{path} is a folder that holds no Zarr, and is not overwritten.", "Choose another name.")
