@@ -17,6 +17,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from torch import nn
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobContext, JobMessage
@@ -149,12 +150,15 @@ class _Run:
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
         self._guesses: PseudoLabels | None = None
         self._teacher = folders.run / "teacher"
-        if hasattr(self._network, "fit_normalisation"):
+        from_voxels = plan.network.learns_from == "voxels"
+        if plan.guess_weight and not from_voxels:
+            self._guesses, teacher = self._teach()
+            is_normalised = is_normalised or _begin_like(self._network, teacher)
+        if from_voxels or (hasattr(self._network, "fit_normalisation") and not is_normalised):
             features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
             if not is_normalised:
                 self._network.fit_normalisation(features[0])  # type: ignore[operator]
-            if plan.network.learns_from == "voxels":
-                self._features = features
+            self._features = features if from_voxels else None
         self._module = SegmentationModule(self._network, plan, self._progress)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
@@ -247,15 +251,26 @@ class _Run:
     def _batches(self, rung: Rung) -> BatchSource:
         if self._features is not None:
             return VoxelBatches(*self._features, len(self._data.classes), self._plan, rung.batch_size)
-        if self._plan.guess_weight and self._guesses is None:
-            self._guesses = self._teach()
         return PatchBatches(self._data, self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
 
-    def _teach(self) -> PseudoLabels:
-        """Train the instant model on the same strokes, for its guesses."""
+    def _teach(self) -> tuple[PseudoLabels, TrainedModel]:
+        """Train the instant model on the same strokes; its guesses, and itself."""
+        self._ctx.report(0, self._plan.steps, "training the instant model for its guesses")
         folders = TrainingFolders(self._teacher, self._folders.run / "teacher-run", resume=False)
         train(load_recipe("instant", [f"seed={self._plan.seed}"]), self._data, folders, _Unheard(self._ctx))
-        return PseudoLabels(TrainedModel.load(self._teacher), self._image, self._plan.guess_confidence)
+        torch.manual_seed(self._plan.seed)
+        teacher = TrainedModel.load(self._teacher)
+        return PseudoLabels(teacher, self._image, self._plan.guess_confidence), teacher
+
+
+def _begin_like(network: nn.Module, teacher: TrainedModel) -> bool:
+    """Let a network that holds a filter bank like the teacher's begin with its weights; whether it does."""
+    bank = getattr(network, "bank", None)
+    weights = teacher.network.state_dict()
+    if bank is None or {n: t.shape for n, t in bank.state_dict().items()} != {n: t.shape for n, t in weights.items()}:
+        return False
+    bank.load_state_dict(weights)
+    return True
 
 
 class _Unheard:
