@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 from tests.support.leaks import child_processes, left_behind, running_threads
 
 # Before anything imports torch: on a busy machine the threads of one small operation wait for each other ten times as
-# long as the operation takes.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# long as the operation takes. One is also what makes the sums of every process the same to the last bit.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 _CACHE = Path(tempfile.mkdtemp(prefix="napari-pytc-tests-"))
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
