@@ -17,6 +17,7 @@ from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.networks import (
     DynUNetNetwork,
     FilterBankNetwork,
+    FilterUNetNetwork,
     NetworkLimits,
     NetworkSettings,
     UNetNetwork,
@@ -33,6 +34,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "dynunet": DynUNetNetwork(channels=(4, 8, 8)),
     "dynunet without supervision": DynUNetNetwork(channels=(4, 8, 8), deep_supervision=0, residual=False),
     "filter bank": FilterBankNetwork(sigmas=(0.7, 1.6, 3.5), hidden=(8,)),
+    "filter unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8)),
 }
 
 

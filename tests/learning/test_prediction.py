@@ -18,7 +18,13 @@ from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.learning import inference
 from napari_pytc.learning.arithmetic import Arithmetic
 from napari_pytc.learning.inference import Inferer
-from napari_pytc.learning.networks import DynUNetNetwork, FilterBankNetwork, NetworkSettings, UNetNetwork
+from napari_pytc.learning.networks import (
+    DynUNetNetwork,
+    FilterBankNetwork,
+    FilterUNetNetwork,
+    NetworkSettings,
+    UNetNetwork,
+)
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.pipeline import work_ahead
@@ -31,6 +37,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "unet": UNetNetwork(channels=(4, 8)),
     "dynunet": DynUNetNetwork(channels=(2, 4, 4)),
     "filter_bank": FilterBankNetwork(sigmas=(0.7, 1.6), hidden=(6,)),
+    "filter_unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(6,), channels=(4, 8)),
 }
 NORMALISATION = Normalisation(mean=120, std=60, low=-1000, high=1000)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -23,6 +25,7 @@ __all__ = [
     "is_out_of_memory",
     "limit_threads",
     "n_usable_cores",
+    "one_thread",
     "release_memory",
 ]
 
@@ -85,3 +88,14 @@ def limit_threads() -> int:
     if torch.get_num_threads() != n_threads:
         torch.set_num_threads(n_threads)
     return n_threads
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use a single thread meanwhile: many small operations are faster so, above all on a busy machine."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

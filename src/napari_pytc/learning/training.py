@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from napari_pytc.learning.arithmetic import Arithmetic, choose_precision
 from napari_pytc.learning.checkpoints import delete_training_state, load_training_state
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
-from napari_pytc.learning.devices import choose_device, limit_threads
+from napari_pytc.learning.devices import choose_device, limit_threads, one_thread
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, read_model_info, weights_path, write_model_folder
@@ -108,17 +108,11 @@ def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: Jo
     normalisation = Normalisation.from_statistics(statistics)
     ctx.check()
 
-    run = _Run(plan, data, folders, normalisation, ctx, started)
-    shape = plan.patch_shape or plan.network.patch_shape(data.space)
-    z, y, x = (-(-n // a) * a for n, a in zip(shape, run.limits.alignment, strict=True))
-    rungs = make_rungs(
-        plan.batch_size,
-        (z, y, x),
-        str(choose_device(plan.device)),
-        multiple=run.limits.alignment,
-        smallest=_SMALLEST_PATCH,
-    )
-    run_with_ladder(rungs, run.fit, ctx)
+    # Thousands of tiny operations: threads that wait for one another would cost more than they save.
+    threads = one_thread() if plan.network.learns_from == "voxels" else nullcontext()
+    with threads:
+        run = _Run(plan, data, folders, normalisation, ctx, started)
+        run_with_ladder(run.rungs(), run.fit, ctx)
     return run.finish()
 
 
@@ -177,6 +171,18 @@ class _Run:
                 "what it knew of one is taken for the other of the same number."
             )
         return "feature_mean" in report.loaded
+
+    def rungs(self) -> list[Rung]:
+        """Batch, patch and device from what the plan says down to the least that works."""
+        shape = self._plan.patch_shape or self._plan.network.patch_shape(self._data.space)
+        z, y, x = (-(-n // a) * a for n, a in zip(shape, self.limits.alignment, strict=True))
+        return make_rungs(
+            self._plan.batch_size,
+            (z, y, x),
+            str(choose_device(self._plan.device)),
+            multiple=self.limits.alignment,
+            smallest=_SMALLEST_PATCH,
+        )
 
     def fit(self, rung: Rung) -> None:
         """Train as far as the plan says, with the batch, patch and device of a rung."""

@@ -66,7 +66,7 @@ class ResidualUNet(nn.Module):
         inner = inner or whole
         region = inner.grow(self._unet_limits.halo).aligned(self.alignment).intersect(whole)
         with torch.autocast(image.device.type, enabled=False):
-            features = self.bank.features(image.float(), region)
+            features = self.bank.features(image.to(self.bank.feature_mean.dtype), region)
             features = features.sub_(_over(self.bank.feature_mean)).div_(_over(self.bank.feature_scale))
             base = self.bank.head(features.movedim(1, -1)).movedim(-1, 1)
         logits = base + self.gain * self.unet(features)

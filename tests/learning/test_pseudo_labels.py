@@ -1,0 +1,122 @@
+"""Guesses of the instant model: only where it is sure, never over a stroke, never in a held-out box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.learning.data import TrainingImage
+from napari_pytc.learning.losses import SparseDiceCrossEntropy
+from napari_pytc.learning.model import TrainedModel
+from napari_pytc.learning.networks import FilterUNetNetwork
+from napari_pytc.learning.pseudo_labels import PseudoLabels
+from napari_pytc.learning.recipes import load_recipe
+from napari_pytc.learning.sampling import PatchBatches
+from napari_pytc.learning.training import TrainingFolders, train
+from tests.support.contexts import RecordingContext
+from tests.support.learning import (
+    HELD_OUT,
+    STILL,
+    same_weights,
+    tiny_plan,
+    tissue,
+    train_tiny,
+    training_data,
+    weights_of,
+)
+
+GUIDED = {
+    "network": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8)),
+    "guess_weight": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    folder = tmp_path_factory.mktemp("teacher")
+    where = TrainingFolders(folder / "model", folder / "run")
+    train(load_recipe("instant", ["device=cpu"]), training_data(), where, RecordingContext())
+    return TrainedModel.load(where.model)
+
+
+@pytest.fixture
+def guesses(teacher: TrainedModel) -> PseudoLabels:
+    data = training_data()
+    image = TrainingImage(data.source, teacher.normalisation, data.held_out)
+    return PseudoLabels(teacher, image, confidence=0.9)
+
+
+def test_guesses_are_mostly_right_where_it_is_sure(guesses: PseudoLabels) -> None:
+    of = tissue()
+    found = guesses.read(Box.of_shape(of.raw.shape))
+    sure = found > 0
+    assert set(np.unique(found)) <= {0, 3, 4}
+    assert 0.3 < sure.mean() < 1
+    assert (found[sure] - 2 == of.classes[sure]).mean() > 0.9
+
+
+def test_no_guess_in_a_held_out_box(guesses: PseudoLabels) -> None:
+    found = guesses.read(Box.of_shape(tissue().raw.shape))
+    assert not found[HELD_OUT.slices].any()
+    assert found.any()
+
+
+def test_a_box_is_read_the_same_from_any_side(guesses: PseudoLabels) -> None:
+    whole = guesses.read(Box.of_shape(tissue().raw.shape))
+    box = Box((2, 5, 30), (7, 40, 48))
+    assert np.array_equal(guesses.read(box), whole[box.slices])
+
+
+def test_a_stroke_wins_over_a_guess(guesses: PseudoLabels, teacher: TrainedModel) -> None:
+    data = training_data()
+    image = TrainingImage(data.source, teacher.normalisation, data.held_out)
+    plan = tiny_plan(augmentation=STILL)
+    with_guesses = PatchBatches(data, image, plan, 2, (4, 16, 16), guesses)
+    without = PatchBatches(data, image, plan, 2, (4, 16, 16))
+    for step in range(4):
+        labels, strokes = with_guesses.batch(step).labels, without.batch(step).labels
+        assert torch.equal(labels[strokes > 0], strokes[strokes > 0])
+        assert (labels > 2).sum() > (labels > 0).sum() / 2
+
+
+def test_guesses_weigh_as_told() -> None:
+    logits = torch.randn(1, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    strokes = torch.zeros(1, 1, 4, 4, dtype=torch.long)
+    strokes[..., 0, :] = 1
+    guessed = strokes.clone()
+    guessed[..., 2, :] = 2 + 2  # a guess of the second class
+    as_strokes = torch.where(guessed > 2, guessed - 2, 0)
+    alone, apart = (SparseDiceCrossEntropy(0.5)(logits, labels) for labels in (strokes, as_strokes))
+    together = SparseDiceCrossEntropy(0.5, guess_weight=0.3)(logits, guessed)
+    assert torch.allclose(together, alone + 0.3 * apart)
+    assert torch.allclose(SparseDiceCrossEntropy(0.5)(logits, guessed), alone)
+
+
+def test_a_guided_training_begins_as_good_as_its_teacher(teacher: TrainedModel, tmp_path: Path) -> None:
+    of = training_data()
+    same_bank = FilterUNetNetwork(channels=(4, 8))
+    first = train_tiny(tmp_path, of, network=same_bank, guess_weight=1.0, steps=1, learning_rate=1e-6, ema_decay=0)
+    assert first.info.scores["mean"] == pytest.approx(teacher.info.scores["mean"], abs=0.05)
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_a_guided_training_resumes_bit_for_bit(tmp_path: Path) -> None:
+    whole = train_tiny(tmp_path / "whole", **GUIDED)
+    ctx = RecordingContext()
+    report = ctx.report
+
+    def cancel_at_the_third(done: int, total: int, note: str = "") -> None:
+        report(done, total, note)
+        if note == "training" and done == 3:
+            ctx.cancel()
+
+    ctx.report = cancel_at_the_third  # type: ignore[method-assign]
+    with pytest.raises(JobCancelled):
+        train_tiny(tmp_path / "cut", ctx=ctx, **GUIDED)
+    again = train_tiny(tmp_path / "cut", **GUIDED)
+    assert same_weights(weights_of(whole), weights_of(again))
