@@ -59,7 +59,7 @@ test: venv system ## run the tests (TESTS="tests/geometry -k box" runs some)
 	echo "$$*"; "$$@"
 
 lint: venv ## ruff: errors, style, formatting
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache  # the cache does not see that a module of ours has come or gone
 	$(BIN)/ruff format --check
 
 types: venv ## mypy

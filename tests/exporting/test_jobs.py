@@ -6,13 +6,13 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from napari_pytc.volumes.zarr_output import create_ome_zarr, open_ome_zarr
 
 from napari_pytc.errors import InvalidInput, PytcError, VolumeError
 from napari_pytc.exporting.jobs import ExportJob, bytes_on_disk
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.jobs.spec import parse_job
+from napari_pytc.volumes.zarr_output import create_ome_zarr, open_ome_zarr
 from tests.support.faults import StepContext
 
 SHAPE = (6, 40, 50)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from napari_pytc.volumes.opening import open_volume
 
 from napari_pytc.geometry import Box
 from napari_pytc.metrics import evaluate_instances
+from napari_pytc.volumes.opening import open_volume
 from tests.support.real_data import real_data
 
 SCORED = Box((110, 0, 0), (170, 250, 250))
