@@ -7,6 +7,7 @@ strokes, which count more, teach it what the instant model gets wrong.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,9 @@ from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.model import TrainedModel
 
 _BLOCK: Shape = (32, 128, 128)
-_N_BLOCKS = 512
+_SECTION: Shape = (1, 256, 256)
+"""For filters in the plane: larger, because what lies around a block is computed too, and is a quarter here."""
+_KEPT_VOXELS = 2**28
 
 
 class PseudoLabels:
@@ -40,11 +43,9 @@ class PseudoLabels:
         self._n_classes = len(teacher.info.classes)
         self._image = image
         self._confidence = confidence
-        depth = 1 if teacher.limits.halo[0] == 0 else _BLOCK[0]
-        self._grid = TileGrid(
-            image.whole, (depth, *_BLOCK[1:]), teacher.limits.halo, alignment=teacher.limits.alignment
-        )
-        self._load = lru_cache(maxsize=_N_BLOCKS)(self._guess)
+        block = _SECTION if teacher.limits.halo[0] == 0 else _BLOCK
+        self._grid = TileGrid(image.whole, block, teacher.limits.halo, alignment=teacher.limits.alignment)
+        self._load = lru_cache(maxsize=_KEPT_VOXELS // math.prod(block))(self._guess)
 
     def read(self, box: Box) -> np.ndarray:
         """Guesses of a box within the volume: 0 = not sure, n_classes + k = probably the k-th class."""

@@ -1,0 +1,296 @@
+"""A viewer's project, jobs and layers: what the panels show, and what their buttons do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pytc.errors import InvalidInput, ProjectError, PytcError
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.runners.base import JobRunner
+from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
+from napari_pytc.session.recent import RecentProjects
+from napari_pytc.session.session import Session
+from napari_pytc.ui.background import Background, readable
+from napari_pytc.ui.bridge import JobBoard, JobView
+from napari_pytc.ui.layers import ProjectLayers
+from napari_pytc.ui.viewer import ViewerPort
+
+if TYPE_CHECKING:
+    from napari_pytc.learning.config import PredictPlan, TrainPlan
+    from napari_pytc.learning.jobs import TrainJob
+
+Scope = Literal["view", "box", "all"]
+
+
+class Workspace(QObject):
+    """What all panels of a viewer share. Everything here happens in the Qt thread; what takes long, elsewhere.
+
+    Panels call its methods, listen to its signals, and read `session`; they never touch one another.
+
+    Parameters
+    ----------
+    viewer : ViewerPort
+        The window.
+    hire : callable
+        Makes the runner; called in a helper thread, because starting a process takes a while.
+    recent : RecentProjects
+        Where the projects opened lately are remembered.
+    """
+
+    session_changed = Signal()
+    """A project was opened or closed; `session` is the new one, or None."""
+    busy_changed = Signal(str)
+    """What a project is waited for, as "Opening fly.pytc …"; empty when it is over."""
+    failed = Signal(object)
+    """A `PytcError` of something the user asked for, to be shown."""
+    classes_changed = Signal()
+    strokes_changed = Signal()
+    """Strokes were saved; `annotated_voxels` is up to date."""
+    held_out_changed = Signal()
+    models_changed = Signal()
+    predictions_changed = Signal()
+    runner_changed = Signal()
+    """The worker was hired or could not be."""
+
+    def __init__(
+        self,
+        viewer: ViewerPort,
+        hire: Callable[[], JobRunner],
+        recent: RecentProjects | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.jobs = JobBoard(self)
+        self.background = Background(self)
+        self.recent = recent if recent is not None else RecentProjects()
+        self.session: Session | None = None
+        self.layers: ProjectLayers | None = None
+        self.busy = ""
+        self._runner: JobRunner | None = None
+        self._hire = hire
+        self._hiring = False
+        self._when_hired: list[Callable[[], None]] = []
+        self._closed = False
+        self.jobs.produced.connect(self._on_produced)
+        self.jobs.ended.connect(self._on_ended)
+
+    # ---- the worker
+
+    def warm_up(self) -> None:
+        """Start the worker, so that torch is loaded by the time it is needed; returns at once."""
+        if self._runner is None and not self._hiring and not self._closed:
+            self._hiring = True
+            self.background.run(self._hire, self._hired, self._not_hired)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a job would start at once."""
+        return bool(getattr(self._runner, "is_warm", self._runner is not None))
+
+    # ---- projects
+
+    def open_project(self, folder: str | Path) -> None:
+        """Open a project in place of the one that is open."""
+        path = Path(folder)
+        self._wait_for(f"Opening {path.name} …", lambda: read_project(path), self._adopt)
+
+    def create_project(self, request: NewProject) -> None:
+        """Make a project and open it."""
+
+        def make() -> OpenedProject:
+            make_project(request)
+            return read_project(request.folder)
+
+        self._wait_for(f"Making {Path(request.folder).name} …", make, self._adopt)
+
+    def close_project(self) -> None:
+        """Put the project away: its jobs are cancelled, its strokes are on the disk, its layers go."""
+        session, layers = self.session, self.layers
+        if session is None:
+            return
+        for job in self.jobs.running:
+            job.cancel()
+        self.session = self.layers = None
+        if layers is not None:
+            layers.close()
+        session.close()
+        self.session_changed.emit()
+
+    @property
+    def is_changeable(self) -> bool:
+        """Whether there is a project that this window may change."""
+        return self.session is not None and not self.session.read_only
+
+    def attempt(self, change: Callable[[], Any]) -> Any:
+        """Call something of the session; an error of the user's is shown by `failed` and None returned."""
+        try:
+            return change()
+        except PytcError as error:
+            self.failed.emit(error)
+            return None
+
+    # ---- jobs
+
+    def train(self, plan: TrainPlan, parent: str | None = None) -> None:
+        """Train on the strokes as they are on the canvas."""
+        self._start("train", f"Train {plan.recipe}", lambda session: session.train_job(plan, parent))
+
+    def go_on_training(self, job: TrainJob) -> None:
+        """Go on with a training that was paused, cancelled or cut short."""
+        self._start("train", f"Train {job.plan.recipe} (resumed)", lambda session: job)
+
+    def predict(self, scope: Scope = "all", model: str | None = None, plan: PredictPlan | None = None) -> None:
+        """Predict what is in view, in the drawn box, or everything from the view outwards."""
+
+        def describe(session: Session) -> JobSpec:
+            assert self.layers is not None
+            if scope == "view":
+                return session.view_job(self.layers.view_box(), model, plan)
+            box = None
+            if scope == "box":
+                box = self.layers.drawn_box()
+                if box is None:
+                    raise InvalidInput(
+                        "No box is drawn.", "Draw a rectangle: Data > Hold out > Draw box, or any shapes layer."
+                    )
+            return session.predict_job(plan, model, box, self.layers.focus())
+
+        what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
+        self._start("predict", f"Predict {what}", describe)
+
+    def export(
+        self, what: Literal["classes", "probabilities"], path: Path, prediction: str | None = None, **options: Any
+    ) -> None:
+        """Export a prediction to a file."""
+        self._start(
+            "export", f"Export {path.name}", lambda session: session.export_job(what, path, prediction, **options)
+        )
+
+    # ---- the end
+
+    def shutdown(self) -> None:
+        """Save, end the worker, let go of everything; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.jobs.close()
+        self.background.close()
+        if self._runner is not None:
+            self._runner.close()
+        if self.layers is not None:
+            self.layers.close()
+        if self.session is not None:
+            self.session.close()
+        self.session = self.layers = None
+
+    # ---- what follows is ours
+
+    def _hired(self, runner: JobRunner) -> None:
+        if self._closed:
+            runner.close()
+            return
+        self._runner, self._hiring = runner, False
+        self.runner_changed.emit()
+        waiting, self._when_hired = self._when_hired, []
+        for start in waiting:
+            start()
+
+    def _not_hired(self, error: PytcError) -> None:
+        self._hiring = False
+        self._when_hired.clear()
+        self.runner_changed.emit()
+        self.failed.emit(error)
+
+    def _wait_for(self, what: str, work: Callable[[], OpenedProject], then: Callable[[OpenedProject], None]) -> None:
+        if self.busy:
+            self.failed.emit(ProjectError(f"{self.busy.rstrip(' …')} is not over yet.", "Wait for it."))
+            return
+        self._set_busy(what)
+
+        def succeed(found: OpenedProject) -> None:
+            self._set_busy("")
+            try:
+                then(found)
+            except PytcError as error:
+                self.failed.emit(error)
+
+        def fail(error: PytcError) -> None:
+            self._set_busy("")
+            self.failed.emit(error)
+
+        self.background.run(work, succeed, fail)
+
+    def _set_busy(self, what: str) -> None:
+        self.busy = what
+        self.busy_changed.emit(what)
+
+    def _adopt(self, opened: OpenedProject) -> None:
+        """Take a project over that was read in the helper thread."""
+        if self.session is not None and self.session.folder == opened.folder:
+            opened.release()
+            self.viewer.show_status(f"{opened.folder.name} is open already.")
+            return
+        self.close_project()
+        session = Session.adopt(opened)
+        self.session = session
+        if opened.image is not None:
+            self.layers = ProjectLayers(self.viewer, session, opened.image, self.background, self)
+            self.layers.saved.connect(self.strokes_changed)
+            self.layers.failed.connect(self.failed)
+        session.class_added.connect(self.classes_changed.emit)
+        session.classes_changed.connect(self.classes_changed.emit)
+        session.held_out_changed.connect(self.held_out_changed.emit)
+        self.recent.add(session.folder)
+        self.session_changed.emit()
+        if opened.problem is not None:
+            self.failed.emit(opened.problem)
+        if session.read_only:
+            self.failed.emit(ProjectError(session.read_only_reason, "You can look and export; close it there to edit."))
+
+    def _start(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> None:
+        """Start a job once the strokes are on the disk and the worker is there."""
+        session, layers = self.session, self.layers
+        if session is None or layers is None:
+            self.failed.emit(ProjectError("No project with an image is open.", "Open one in the Data panel."))
+            return
+        view, sink = self.jobs.open(kind, title)
+
+        def refuse(error: PytcError) -> None:
+            self.jobs.withdraw(view, error.message, error.hint)
+
+        def run() -> None:
+            if self.session is not session or self._runner is None:
+                refuse(ProjectError("The project was closed before the job began."))
+                return
+            try:
+                view.spec = describe(session)
+                view.handle = session.run(view.spec, self._runner, sink)
+            except (PytcError, OSError) as error:
+                refuse(readable(error))
+
+        def saved() -> None:
+            if self._runner is not None:
+                run()
+            else:
+                self._when_hired.append(run)
+                self.warm_up()
+
+        layers.flush(saved)
+
+    def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
+        if self.layers is not None and view.kind == "predict":
+            self.layers.show_new_voxels(view.output, boxes)
+
+    def _on_ended(self, view: JobView) -> None:
+        if self.session is None:
+            return
+        if view.kind == "train":
+            self.models_changed.emit()
+        elif view.kind == "predict":
+            self.predictions_changed.emit()
