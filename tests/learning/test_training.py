@@ -20,7 +20,13 @@ from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.learning.module import SegmentationModule
-from napari_pytc.learning.networks import DynUNetNetwork, FilterBankNetwork, NetworkSettings, UNetNetwork
+from napari_pytc.learning.networks import (
+    DynUNetNetwork,
+    FilterBankNetwork,
+    FilterUNetNetwork,
+    NetworkSettings,
+    UNetNetwork,
+)
 from napari_pytc.learning.prediction import TiledPredictor
 from napari_pytc.learning.scoring import HeldOutScorer
 from napari_pytc.volumes.memory import MemoryVolume
@@ -429,3 +435,22 @@ def test_a_failing_read_ends_the_training_with_its_error(tmp_path: Path, monkeyp
     monkeypatch.setattr(MemoryVolume, "read", read)
     with pytest.raises(OSError, match="the disk is gone"):
         train_tiny(tmp_path, data)
+
+
+def test_a_training_that_only_gets_worse_keeps_the_model_it_began_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = train_tiny(tmp_path / "parent")
+    Scores(monkeypatch, [0.9, 0.5, 0.4, 0.3])
+    done = train_tiny(tmp_path, parent=parent.folder, steps=6, validate_every=2)
+    assert [(entry["step"], entry["mean"]) for entry in done.info.scores["history"]][:2] == [(0, 0.9), (2, 0.5)]
+    assert same_weights(weights_of(done), weights_of(parent))
+
+
+def test_a_taught_network_is_first_scored_as_its_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Scores(monkeypatch, [0.9, 0.9, 0.9, 0.4, 0.3])  # twice the teacher as it is trained, then as the student
+    network = FilterUNetNetwork(channels=(4, 8))
+    done = train_tiny(tmp_path, network=network, guess_weight=0.7, steps=2, validate_every=2)
+    weights = weights_of(done)
+    assert float(weights["gain"]) == 0.0
+    assert done.info.scores["history"][0]["step"] == 0

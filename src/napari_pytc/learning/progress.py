@@ -65,6 +65,8 @@ class TrainingProgress(pl.Callback):
         self.best: dict[str, Tensor] | None = None
         self.history: list[dict[str, Any]] = []
         self.latest: TrainingState | None = None
+        self.first: dict[str, Tensor] | None = None
+        """Weights of the model that the training begins as, which it must improve on; None where it begins random."""
         self.arithmetic = Arithmetic()
         self.stopped = "steps"
 
@@ -105,7 +107,16 @@ class TrainingProgress(pl.Callback):
         self._stop_in_time(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Catch up on the score that an interruption came before: a resumed training must decide as the whole one."""
+        """Score what the training begins as, or catch up on the score that an interruption came before.
+
+        A resumed training must decide as the whole one.
+        """
+        if self.step == 0 and self.first is not None and not self.history and isinstance(module, SegmentationModule):
+            average = module.average.module
+            begun = {name: tensor.detach().clone() for name, tensor in average.state_dict().items()}
+            average.load_state_dict(self.first)
+            self._validate(module)
+            average.load_state_dict(begun)
         if self.step and self._score_is_due() and isinstance(module, SegmentationModule):
             self._validate(module)
             self._stop_in_time(trainer)

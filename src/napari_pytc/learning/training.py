@@ -134,7 +134,7 @@ class _Run:
         self._network = plan.network.build(len(data.classes), data.space)
         self.limits = measure_limits(self._network)
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
-        is_normalised = self._parent is not None and self._start_from(self._parent, folders)
+        is_normalised, fits = (False, False) if self._parent is None else self._start_from(self._parent, folders)
         self._arithmetic = Arithmetic()
         self._image = TrainingImage(data.source, normalisation, data.held_out)
         fingerprint = _fingerprint(plan, data, self._parent)
@@ -145,9 +145,13 @@ class _Run:
         self._guesses: PseudoLabels | None = None
         self._teacher = folders.run / "teacher"
         from_voxels = plan.network.learns_from == "voxels"
+        if fits:
+            self._progress.first = _copy(self._network.state_dict())
         if plan.guess_weight and not from_voxels:
             self._guesses, teacher = self._teach()
-            is_normalised = is_normalised or _begin_like(self._network, teacher)
+            if not is_normalised and _begin_like(self._network, teacher):
+                is_normalised = True
+                self._progress.first = _copy({**self._network.state_dict(), **self._network.untaught})  # type: ignore[dict-item]
         if from_voxels or (hasattr(self._network, "fit_normalisation") and not is_normalised):
             features = annotated_features(self._network, plan, data, self._image, self.limits, ctx)
             if not is_normalised:
@@ -159,8 +163,8 @@ class _Run:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
             self._saved = None
 
-    def _start_from(self, parent: ModelInfo, folders: TrainingFolders) -> bool:
-        """Take over a parent's weights; returns whether its features' mean and scale are among them."""
+    def _start_from(self, parent: ModelInfo, folders: TrainingFolders) -> tuple[bool, bool]:
+        """Take over a parent's weights; whether its features' mean and scale are among them, and whether all fit."""
         assert folders.parent is not None
         report = load_matching(self._network, load_weights(weights_path(folders.parent)))
         if report.reinitialised:
@@ -170,7 +174,7 @@ class _Run:
                 f"The parent's classes are {', '.join(parent.classes)}, these are {', '.join(self._data.classes)}: "
                 "what it knew of one is taken for the other of the same number."
             )
-        return "feature_mean" in report.loaded
+        return "feature_mean" in report.loaded, not report.reinitialised
 
     def rungs(self) -> list[Rung]:
         """Batch, patch and device from what the plan says down to the least that works."""
@@ -277,6 +281,10 @@ def _begin_like(network: nn.Module, teacher: TrainedModel) -> bool:
         return False
     bank.load_state_dict(weights)
     return True
+
+
+def _copy(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
 
 class _Unheard:

@@ -45,6 +45,11 @@ class ResidualUNet(nn.Module):
         )
 
     @property
+    def untaught(self) -> dict[str, Tensor]:
+        """The weights in place of which the filter bank's perceptron answers alone."""
+        return {"gain": torch.zeros_like(self.gain)}
+
+    @property
     def bytes_per_voxel(self) -> int:
         """Memory of a prediction, in bytes a voxel: features, their standardised copy, and the U-Net's first level."""
         return 4 * (3 * self.bank.n_features + 16)
