@@ -72,6 +72,9 @@ class Workspace(QObject):
         self.session: Session | None = None
         self.layers: ProjectLayers | None = None
         self.busy = ""
+        self.plan: TrainPlan | None = None
+        """What the Train panel is set to; None before it was looked at."""
+        self.parent_model: str | None = None
         self._runner: JobRunner | None = None
         self._hire = hire
         self._hiring = False
@@ -140,6 +143,15 @@ class Workspace(QObject):
     def train(self, plan: TrainPlan, parent: str | None = None) -> None:
         """Train on the strokes as they are on the canvas."""
         self._start("train", f"Train {plan.recipe}", lambda session: session.train_job(plan, parent))
+
+    def train_now(self) -> None:
+        """Train with the settings of the Train panel; with `instant` where nobody chose any."""
+        if self.plan is not None:
+            self.train(self.plan, self.parent_model)
+            return
+        from napari_pytc.learning.recipes import load_recipe
+
+        self.background.run(lambda: load_recipe("instant"), self.train, self.failed.emit)
 
     def go_on_training(self, job: TrainJob) -> None:
         """Go on with a training that was paused, cancelled or cut short."""

@@ -1,0 +1,24 @@
+"""The keys of the workspace."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_pytc.ui.commands import COMMANDS, Command, execute
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_pytc.ui.workspace import Workspace
+
+
+def bind_keys(viewer: napari.viewer.Viewer, workspace: Workspace) -> None:
+    """Bind the commands' keys on a viewer; napari shows them with the viewer's own."""
+    for command in COMMANDS:
+        if command.keys:
+            viewer.bind_key(command.keys, partial(_press, command, workspace), overwrite=True)
+
+
+def _press(command: Command, workspace: Workspace, viewer: Any) -> None:
+    execute(command, workspace)
