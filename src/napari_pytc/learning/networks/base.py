@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -52,6 +53,12 @@ class NetworkSettings(Settings):
         if isinstance(kind, str):
             NetworkSettings.kinds[kind] = cls
 
+    @staticmethod
+    def variants() -> dict[str, type[NetworkSettings]]:
+        """All architectures that are installed, by kind."""
+        _load_others()
+        return dict(NetworkSettings.kinds)
+
     def build(self, n_classes: int, space: VoxelSpace) -> nn.Module:
         """The network with random weights: normalised (b, 1, z, y, x) to logits (b, n_classes, z, y, x)."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to build")
@@ -61,14 +68,20 @@ class NetworkSettings(Settings):
         raise NotImplementedError(f"{type(self).__name__} does not say how large a patch should be")
 
 
+@cache
+def _load_others() -> None:
+    """Import the architectures of other packages, once: looking for them reads the metadata of all packages."""
+    for entry in entry_points(group="napari_pytc.networks"):
+        entry.load()
+
+
 def parse_network(value: Any) -> Any:
     """Turn a mapping with a `kind` into that architecture's settings."""
     if not isinstance(value, dict):
         return value
     kind = value.get("kind")
     if kind not in NetworkSettings.kinds:
-        for entry in entry_points(group="napari_pytc.networks"):
-            entry.load()
+        _load_others()
     if kind not in NetworkSettings.kinds:
         raise InvalidInput(f"No network is called {kind!r}.", f"Known are {', '.join(sorted(NetworkSettings.kinds))}.")
     return NetworkSettings.kinds[kind].model_validate(value)
