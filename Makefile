@@ -18,11 +18,11 @@ APT = $(shell command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] && echo "ap
 	{ sudo -n true 2>/dev/null && echo "sudo -n apt-get"; }; })
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )
 
-.PHONY: help venv system demo test lint types contracts docs clean
+.PHONY: help venv system demo demo-window screenshots test lint types contracts docs clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv and install the project into it with all that developing needs
 
@@ -50,6 +50,9 @@ system: ## install the system libraries of the window's tests where that is allo
 
 demo: venv ## train, predict and export on the bundled real sample, into demo-output/
 	$(BIN)/napari-pytc demo --out $(DEMO_OUT)
+
+demo-window: venv ## open the bundled sample in napari, ready to paint; its project is in demo-output-window/
+	$(BIN)/napari-pytc demo --window --out $(DEMO_OUT)-window
 
 # Without Qt's libraries pytest-qt cannot even be loaded, so the window's tests are left out with it.
 test: venv system ## run the tests (TESTS="tests/geometry -k box" runs some)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -63,10 +65,13 @@ def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what it writes.")] = Path("napari-pytc-demo"),
     minutes: Annotated[float, typer.Option(metavar="M", help="How long the network trains.")] = 1.0,
+    window: Annotated[bool, typer.Option("--window", help="Open the sample in napari instead, ready to paint.")] = False,
     as_json: AsJson = False,
 ) -> Answer:
     """Run the main job on a bundled sample of real electron microscopy: strokes, training, prediction, export."""
     output, begin = output_of(context), time.monotonic()
+    if window:
+        return _open_window(out)
     if minutes <= 0:
         raise InvalidInput(f"The network must train for more than 0 minutes, got {minutes}.")
     _clear(out)
@@ -94,6 +99,17 @@ def demo(
     written = "\n".join(f"  {path}  ({_size(path)})" for path in (out / PROJECT, *files.values()))
     text = f"Wrote (from the {best.recipe} model):\n{written}\nDone in {document['seconds']:.0f} s."
     return Answer(document, text)
+
+
+def _open_window(out: Path) -> Answer:
+    """Run the window as the program of its own that it is; strokes of an earlier time are kept."""
+    folder = out.absolute()
+    code = subprocess.run([sys.executable, "-m", "napari_pytc.ui.demo", str(folder)], check=False).returncode
+    if code:
+        raise InvalidInput(
+            f"The window ended with exit code {code}.", "`napari-pytc doctor` tells whether Qt and OpenGL are there."
+        )
+    return Answer({"out": str(folder)}, f"The project is in {folder}; open it again with the same command.")
 
 
 def _clear(out: Path) -> None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import ClassVar
 
 import h5py
+import imagecodecs
+import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.exporting.aside import written_aside
@@ -37,13 +44,13 @@ class Hdf5Exporter:
             )
         chunk_shape: Shape = tuple(min(c, n) for c, n in zip(CHUNK_SHAPE, labels.shape, strict=True))  # type: ignore[assignment]
         with written_aside(path, options.overwrite) as aside, _NeverFailingFile(aside) as file:
-            with h5py.File(file, "w") as container:
+            with h5py.File(file, "w") as container, ThreadPoolExecutor(os.cpu_count() or 1, "export") as pool:
                 dataset = _create(container, name, labels, chunk_shape, options)
                 grid = chunk_blocks(labels, chunk_shape, options.block_bytes)
                 for tile in grid:
                     ctx.check()
                     ctx.report(tile.index, len(grid), "blocks")
-                    _write(dataset, tile.write, labels, chunk_shape, ctx)
+                    _write(dataset, tile.write, labels, chunk_shape, pool, ctx)
                     file.raise_failure()
             file.raise_failure()
         ctx.report(len(grid), len(grid), "blocks")
@@ -76,14 +83,39 @@ def _create(
     return dataset
 
 
-def _write(dataset: h5py.Dataset, box: Box, labels: ArrayReader, chunk_shape: Shape, ctx: JobContext) -> None:
-    """Store a block, one layer of chunks at a time so that a cancel is heard while it is compressed."""
+def _write(
+    dataset: h5py.Dataset, box: Box, labels: ArrayReader, chunk_shape: Shape, pool: Executor, ctx: JobContext
+) -> None:
+    """Store a block of whole chunks, one layer of them at a time so that a cancel is heard while it is compressed.
+
+    HDF5 itself compresses in a single thread. Its filter is plain zlib, so the chunks are compressed here, by all cores
+    and by libdeflate, and handed over as they lie in the file.
+    """
     data = labels.read(box)
     _, ys, xs = box.slices
     for z in range(box.start[0], box.stop[0], chunk_shape[0]):
         ctx.check()
         stop = min(z + chunk_shape[0], box.stop[0])
-        dataset[..., z:stop, ys, xs] = data[..., z - box.start[0] : stop - box.start[0], :, :]
+        layer = np.asarray(data[..., z - box.start[0] : stop - box.start[0], :, :], dataset.dtype)
+        if dataset.compression is None:
+            dataset[..., z:stop, ys, xs] = layer
+            continue
+        corners = list(_chunk_corners(layer.shape, dataset.chunks))
+        for corner, packed in zip(corners, pool.map(partial(_packed, layer, dataset.chunks), corners), strict=True):
+            at = (*corner[:-3], corner[-3] + z, corner[-2] + box.start[1], corner[-1] + box.start[2])
+            dataset.id.write_direct_chunk(at, packed)
+
+
+def _chunk_corners(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    yield from product(*(range(0, n, c) for n, c in zip(shape, chunk_shape, strict=True)))
+
+
+def _packed(layer: np.ndarray, chunk_shape: tuple[int, ...], corner: tuple[int, ...]) -> bytes:
+    """A chunk as HDF5's deflate filter would store it: whole also where it reaches beyond the array."""
+    inside = layer[tuple(slice(a, a + n) for a, n in zip(corner, chunk_shape, strict=True))]
+    if inside.shape != chunk_shape:
+        inside = np.pad(inside, [(0, c - n) for c, n in zip(chunk_shape, inside.shape, strict=True)])
+    return bytes(imagecodecs.deflate_encode(np.ascontiguousarray(inside).tobytes(), level=_GZIP_LEVEL))
 
 
 class _NeverFailingFile(io.RawIOBase):

@@ -1,0 +1,48 @@
+"""A hook of mkdocs: the page of keys is made from the bindings that the window registers.
+
+python docs/generate_shortcuts.py     # prints the page
+"""
+
+from __future__ import annotations
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from napari_pytc.ui.commands import COMMANDS
+from napari_pytc.ui.paint import CLASS_KEYS, ERASER_KEY
+
+_INTRODUCTION = """\
+# Keys
+
+They work while the canvas has the focus: click it once. All of the commands are also in the command palette
+(`Ctrl-Shift-P`), where they end in "(PyTC)". Painting has napari's own keys as well: `[` and `]` change the size of the brush,
+`Ctrl-Z` undoes, holding `Space` pans.
+"""
+_PAINTING = """
+## On the strokes layer
+
+Number keys choose a class here; on other layers they are napari's own.
+
+| key | what it does |
+|---|---|
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the page of keys."""
+    files.append(File.generated(config, "shortcuts.md", content=shortcuts_page()))
+    return files
+
+
+def shortcuts_page() -> str:
+    """The page in Markdown."""
+    lines = [_INTRODUCTION, "| key | command |", "|---|---|"]
+    lines += [f"| `{command.keys}` | {command.title} |" for command in COMMANDS if command.keys]
+    lines.append(_PAINTING.rstrip())
+    lines += [f"| `{key}` | Paint class {key} |" for key in CLASS_KEYS]
+    lines.append(f"| `{ERASER_KEY}` | Erase strokes |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(shortcuts_page())  # noqa: T201
