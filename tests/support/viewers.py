@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.ui.viewer import LayerChoice, Look
+from napari_pytc.ui.choices import LayerChoice
+from napari_pytc.ui.port import Look
 
 
 @dataclass(eq=False)
@@ -22,11 +23,22 @@ class FakeLayer:
     look: Look
     refreshed: int = 0
     mode: str | None = None
+    label: int = 1
+    paintable: bool = False
+    visible: bool = True
+    contrast: tuple[float, float] | None = None
+    boxes: list[Box] = field(default_factory=list)
+    keys: dict[str, Callable[[], object]] = field(default_factory=dict)
+    on_label: list[Callable[[], object]] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.look.name
+
+    def press(self, key: str) -> None:
+        """Press a key while the layer is active."""
+        self.keys[key]()
 
 
 class FakeViewer:
@@ -40,15 +52,17 @@ class FakeViewer:
         self.boxes: list[np.ndarray] = []
         self.choices: list[LayerChoice] = []
         self.status = ""
+        self.in_3d = False
         self._callbacks: list[Callable[[], object]] = []
+        self._view_callbacks: list[Callable[[], object]] = []
 
     def add_image(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
-        return self._add(FakeLayer("image", data, space, look))
+        return self._add(FakeLayer("image", data, space, look, contrast=look.contrast_limits))
 
     def add_labels(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
         return self._add(FakeLayer("labels", data, space, look))
 
-    def add_boxes(self, look: Look) -> FakeLayer:
+    def add_boxes(self, look: Look, line_nm: float) -> FakeLayer:
         return self._add(FakeLayer("boxes", [], None, look))
 
     def remove(self, layer: Any) -> None:
@@ -60,12 +74,59 @@ class FakeViewer:
         return layer in self.layers
 
     def refresh(self, layer: Any) -> None:
-        if self.has(layer):
+        if self.has(layer) and layer.visible:
             layer.refreshed += 1
+
+    def put_below(self, layer: Any, other: Any) -> None:
+        if self.has(layer) and self.has(other):
+            self.layers.remove(layer)
+            self.layers.insert(self.layers.index(other), layer)
 
     def select(self, layer: Any, mode: str | None = None) -> None:
         if self.has(layer):
             self.selected, layer.mode = layer, mode or layer.mode
+
+    def set_data(self, layer: Any, data: Any, name: str | None = None) -> None:
+        if self.has(layer):
+            layer.data, layer.look = data, replace(layer.look, name=name or layer.name)
+
+    def set_colours(self, layer: Any, colours: Mapping[int, str] | str) -> None:
+        if self.has(layer):
+            layer.look = replace(layer.look, colours=colours)
+
+    def set_contrast(self, layer: Any, limits: tuple[float, float], extent: tuple[float, float]) -> None:
+        if self.has(layer):
+            layer.contrast = limits
+
+    def contrast(self, layer: Any) -> tuple[float, float] | None:
+        return layer.contrast if self.has(layer) else None
+
+    def is_visible(self, layer: Any) -> bool:
+        return self.has(layer) and layer.visible
+
+    def set_visible(self, layer: Any, visible: bool) -> None:
+        if self.has(layer):
+            layer.visible = visible
+
+    def make_paintable(self, layer: Any, paintable: bool, brush_size: int | None = None) -> None:
+        if self.has(layer):
+            layer.paintable = paintable
+
+    def choose_label(self, layer: Any, label: int) -> None:
+        if self.has(layer):
+            layer.label = label
+            layer.mode = "paint" if layer.paintable else layer.mode
+            for callback in layer.on_label:
+                callback()
+
+    def chosen_label(self, layer: Any) -> int:
+        return 0 if not self.has(layer) or layer.mode == "erase" else layer.label
+
+    def on_label_chosen(self, layer: Any, callback: Callable[[], object]) -> None:
+        layer.on_label.append(callback)
+
+    def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
+        layer.keys.update(keys)
 
     def voxels_in_view(self, layer: Any) -> Box:
         return self.in_view or Box.of_shape(tuple(layer.data.shape))
@@ -73,11 +134,31 @@ class FakeViewer:
     def focus(self, layer: Any) -> tuple[float, float, float]:
         return self.middle
 
+    def is_3d(self) -> bool:
+        return self.in_3d
+
+    def show_3d(self, in_3d: bool) -> None:
+        """Switch the 3D display on or off."""
+        self.in_3d = in_3d
+        for callback in list(self._view_callbacks):
+            callback()
+
+    def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
+        self._view_callbacks.append(callback)
+        return lambda: self._view_callbacks.remove(callback)
+
+    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
+        return self.on_view_changed(callback)
+
     def image_choices(self) -> list[LayerChoice]:
         return self.choices
 
-    def drawn_boxes(self) -> list[np.ndarray]:
+    def drawn_boxes(self, layer: Any) -> list[np.ndarray]:
         return self.boxes
+
+    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
+        if self.has(layer):
+            layer.boxes = list(boxes)
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         self._callbacks.append(callback)
@@ -91,7 +172,9 @@ class FakeViewer:
         return next(layer for layer in self.layers if layer.name == name)
 
     def _add(self, layer: FakeLayer) -> FakeLayer:
+        layer.visible = layer.look.visible
         self.layers.append(layer)
+        self.selected = self.selected or layer
         self._changed()
         return layer
 

@@ -1,115 +1,22 @@
-"""What the workspace asks of napari, and napari's answer."""
+"""Napari's answer to what the workspace asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.ui.choices import OURS, LayerChoice, layer_choice
+from napari_pytc.ui.planes import Plane, cut_box
+from napari_pytc.ui.port import LayerArray, Look, ViewerPort
 
 if TYPE_CHECKING:
-    import napari.layers
     import napari.viewer
 
-OURS = "napari_pytc"
-"""Key in a layer's metadata that says which of our roles it has."""
-
-LayerArray = Any
-"""Anything with shape, dtype, ndim and basic slicing, as napari takes it."""
-
-
-@dataclass(frozen=True)
-class LayerChoice:
-    """A layer of the user's that a project could be made of."""
-
-    name: str
-    shape: Shape
-    dtype: str
-    path: str | None
-    voxel_size_nm: tuple[float, float, float] | None
-    layer: Any
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a layer of ours is shown at first; what the user changes afterwards stays."""
-
-    name: str
-    role: str
-    colormap: Any = None
-    opacity: float = 1.0
-    visible: bool = True
-    contrast_limits: tuple[float, float] | None = None
-    blending: str | None = None
-
-
-class ViewerPort(Protocol):
-    """The window as the workspace sees it. `NapariViewer` is one; tests use `FakeViewer` of tests/support.
-
-    Layers are opaque values. A layer that the user deleted is known by `has`; all other calls on it do nothing.
-    """
-
-    def add_image(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
-        """Add an image layer (z, y, x) in nm and return it."""
-
-    def add_labels(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
-        """Add a labels layer (z, y, x) in nm and return it."""
-
-    def add_boxes(self, look: Look) -> Any:
-        """Add an empty shapes layer in nm and return it."""
-
-    def remove(self, layer: Any) -> None:
-        """Remove a layer; nothing happens to one that is gone."""
-
-    def has(self, layer: Any) -> bool:
-        """Whether the layer is still in the viewer."""
-
-    def refresh(self, layer: Any) -> None:
-        """Read what is shown of a layer again."""
-
-    def select(self, layer: Any, mode: str | None = None) -> None:
-        """Make a layer the only selected one, and set its mode (``paint``, ``add_rectangle``, ...)."""
-
-    def voxels_in_view(self, layer: Any) -> Box:
-        """The voxels of an image layer that are on the canvas: one section thick, or the whole in 3D display."""
-
-    def focus(self, layer: Any) -> tuple[float, float, float]:
-        """The voxel in the middle of the canvas."""
-
-    def image_choices(self) -> list[LayerChoice]:
-        """The user's image layers of two or three dimensions, the topmost first."""
-
-    def drawn_boxes(self) -> list[Any]:
-        """Rectangles that the user drew: corners (2, 3) in nm, the newest last."""
-
-    def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call back when layers come, go or are renamed; returns how to stop it."""
-
-    def show_status(self, text: str) -> None:
-        """A line in the window's status bar."""
-
-
-def box_of_corners(corners: np.ndarray, space: VoxelSpace, shape: Shape) -> Box:
-    """The voxels between two corners in nm, cut at the volume; at least one section thick.
-
-    Parameters
-    ----------
-    corners : ndarray
-        (n, 3): z, y, x of points in nm, whose bounding box counts.
-    space : VoxelSpace
-        Voxel size and origin; a voxel lies around its coordinate.
-    shape : tuple of int
-        Of the volume.
-    """
-    scaled = (np.asarray(corners, float) - space.origin_nm) / space.voxel_size_nm + 0.5
-    low, high = scaled.min(axis=0), scaled.max(axis=0)
-    start = np.floor(low + 1e-6).astype(int)
-    stop = np.maximum(np.ceil(high - 1e-6).astype(int), start + 1)
-    start, stop = np.clip(start, 0, shape), np.clip(stop, 0, shape)
-    return Box(tuple(int(n) for n in start), tuple(int(n) for n in stop))  # type: ignore[arg-type]
+__all__ = ["OURS", "LayerChoice", "Look", "NapariViewer", "ViewerPort"]
 
 
 class NapariViewer:
@@ -124,30 +31,43 @@ class NapariViewer:
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self.viewer = viewer
 
+    # ---- layers
+
     def add_image(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
         """Add an image layer; contrast limits must be given, or napari would read the data to find some."""
         limits = look.contrast_limits or (0.0, 255.0)
-        return self.viewer.add_image(
-            data, contrast_limits=limits, colormap=look.colormap or "gray", **self._placed(space), **_shown(look)
-        )
+        with _selection_kept(self.viewer):
+            return self.viewer.add_image(
+                data,
+                contrast_limits=limits,
+                colormap=_image_colours(look.colours),
+                **_placed(space),
+                **_shown(look),
+            )
 
     def add_labels(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
         """Add a labels layer."""
-        extra = {} if look.colormap is None else {"colormap": look.colormap}
-        return self.viewer.add_labels(data, **extra, **self._placed(space), **_shown(look))
+        with _selection_kept(self.viewer):
+            layer = self.viewer.add_labels(data, **_placed(space), **_shown(look))
+        layer.editable = False
+        if look.colours is not None:
+            self.set_colours(layer, look.colours)
+        return layer
 
-    def add_boxes(self, look: Look) -> Any:
+    def add_boxes(self, look: Look, line_nm: float) -> Any:
         """Add a shapes layer whose coordinates are nm."""
-        colour = look.colormap or "#ffe119"
-        return self.viewer.add_shapes(
-            ndim=3,
-            face_color="transparent",
-            edge_color=colour,
-            edge_width=2,
-            units=("nm", "nm", "nm"),
-            axis_labels=("z", "y", "x"),
-            **_shown(look),
-        )
+        with _selection_kept(self.viewer):
+            layer = self.viewer.add_shapes(
+                ndim=3,
+                face_color="transparent",
+                edge_color=look.colours or "#ffe119",
+                edge_width=line_nm,
+                units=("nm", "nm", "nm"),
+                axis_labels=("z", "y", "x"),
+                **_shown(look),
+            )
+        layer.current_edge_width = line_nm
+        return layer
 
     def remove(self, layer: Any) -> None:
         """Remove a layer."""
@@ -163,6 +83,12 @@ class NapariViewer:
         if self.has(layer) and layer.visible:
             layer.refresh(extent=False, thumbnail=False, highlight=False)
 
+    def put_below(self, layer: Any, other: Any) -> None:
+        """Move a layer in the list."""
+        if self.has(layer) and self.has(other):
+            layers = self.viewer.layers
+            layers.move(layers.index(layer), layers.index(other))
+
     def select(self, layer: Any, mode: str | None = None) -> None:
         """Select a layer alone."""
         if self.has(layer):
@@ -170,20 +96,87 @@ class NapariViewer:
             if mode is not None:
                 layer.mode = mode
 
+    def set_data(self, layer: Any, data: LayerArray, name: str | None = None) -> None:
+        """Replace a layer's data; napari then takes labels for paintable."""
+        if self.has(layer):
+            editable = layer.editable
+            layer.data = data
+            layer.editable = editable
+            if name is not None:
+                layer.name = name
+
+    def set_colours(self, layer: Any, colours: Mapping[int, str] | str) -> None:
+        """Colours of classes, or an image's colour."""
+        if self.has(layer):
+            layer.colormap = _image_colours(colours) if isinstance(colours, str) else _label_colours(colours)
+
+    def set_contrast(self, layer: Any, limits: tuple[float, float], extent: tuple[float, float]) -> None:
+        """Contrast limits within their range."""
+        if self.has(layer):
+            layer.contrast_limits_range = extent
+            layer.contrast_limits = limits
+
+    def contrast(self, layer: Any) -> tuple[float, float] | None:
+        """The contrast limits."""
+        if not self.has(layer):
+            return None
+        low, high = layer.contrast_limits
+        return (float(low), float(high))
+
+    def is_visible(self, layer: Any) -> bool:
+        """Whether its eye is open."""
+        return self.has(layer) and bool(layer.visible)
+
+    def set_visible(self, layer: Any, visible: bool) -> None:
+        """Open or close its eye."""
+        if self.has(layer):
+            layer.visible = visible
+
+    # ---- painting
+
+    def make_paintable(self, layer: Any, paintable: bool, brush_size: int | None = None) -> None:
+        """Let napari's tools at a labels layer."""
+        if self.has(layer):
+            layer.editable = paintable
+            if brush_size is not None:
+                layer.brush_size = brush_size
+
+    def choose_label(self, layer: Any, label: int) -> None:
+        """Painting with label 0 erases with any tool; napari's eraser ignores the label, so it is put down."""
+        if self.has(layer):
+            layer.selected_label = label
+            if layer.editable and str(layer.mode) not in ("paint", "fill", "polygon"):
+                layer.mode = "paint"
+
+    def chosen_label(self, layer: Any) -> int:
+        """The label in the brush."""
+        return 0 if not self.has(layer) or str(layer.mode) == "erase" else int(layer.selected_label)
+
+    def on_label_chosen(self, layer: Any, callback: Callable[[], object]) -> None:
+        """Connect to the layer; the connection goes with it."""
+        _connected((layer.events.selected_label, layer.events.mode), callback)
+
+    def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
+        """Bind keys on this one layer, where they go before napari's own."""
+        for key, call in keys.items():
+            layer.bind_key(key, _ignoring_layer(call), overwrite=True)
+
+    # ---- the view
+
     def voxels_in_view(self, layer: Any) -> Box:
         """Of the corner pixels that napari keeps for a layer."""
         shape = tuple(int(n) for n in layer.data.shape)
         whole = Box.of_shape(shape)  # type: ignore[arg-type]
         if self.viewer.dims.ndisplay == 3:
             return whole
-        point = np.round(layer.world_to_data(self.viewer.dims.point)).astype(int)
+        point = np.round(np.asarray(layer.world_to_data(self.viewer.dims.point))).astype(int)
         start, stop = np.array(point), np.array(point) + 1
-        displayed = list(self.viewer.dims.displayed)
+        displayed = self._displayed_of(layer)
         corners = np.asarray(layer.corner_pixels)
-        start[displayed] = np.floor(corners[0][displayed])
-        stop[displayed] = np.ceil(corners[1][displayed]) + 1
+        start[displayed] = corners[0][displayed]
+        stop[displayed] = corners[1][displayed] + 1
         start, stop = np.clip(start, 0, shape), np.clip(stop, 0, shape)
-        found = Box(tuple(int(n) for n in start), tuple(int(n) for n in stop))  # type: ignore[arg-type]
+        found = Box(tuple(int(n) for n in start), tuple(int(n) for n in np.maximum(start, stop)))  # type: ignore[arg-type]
         return whole if found.is_empty else found
 
     def focus(self, layer: Any) -> tuple[float, float, float]:
@@ -194,65 +187,111 @@ class NapariViewer:
         z, y, x = np.asarray(layer.world_to_data(world), float)
         return (float(z), float(y), float(x))
 
+    def is_3d(self) -> bool:
+        """Whether napari shows three dimensions."""
+        return bool(self.viewer.dims.ndisplay == 3)
+
+    def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Connect to the sliders, behind napari's own slicing."""
+        events = self.viewer.dims.events
+        return _connected((events.ndisplay, events.order, events.current_step), callback)
+
+    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Connect to the display, ahead of napari's own slicing."""
+        return _connected((self.viewer.dims.events.ndisplay,), callback, "first")
+
+    # ---- choices and boxes
+
     def image_choices(self) -> list[LayerChoice]:
         """Image layers that are not ours."""
+        return [found for layer in reversed(self.viewer.layers) if (found := layer_choice(layer)) is not None]
+
+    def drawn_boxes(self, layer: Any) -> list[np.ndarray]:
+        """Rectangles of all shapes layers but the held-out ones, the selected layer's last."""
+        layers = [one for one in self.viewer.layers if type(one).__name__ == "Shapes"]
+        layers.sort(key=lambda one: one is self.viewer.layers.selection.active)
         found = []
-        for layer in reversed(self.viewer.layers):
-            if type(layer).__name__ == "Image" and OURS not in layer.metadata and not layer.rgb:
-                choice = _choice(layer)
-                if choice is not None:
-                    found.append(choice)
+        for shapes in layers:
+            if shapes.metadata.get(OURS) == "held-out" or shapes.ndim not in (2, 3):
+                continue
+            for corners, kind in zip(shapes.data, shapes.shape_type, strict=True):
+                if str(kind) == "rectangle":
+                    world = self._in_all_axes(np.array([shapes.data_to_world(point) for point in corners]))
+                    found.append(np.array([layer.world_to_data(point) for point in world]))
         return found
 
-    def drawn_boxes(self) -> list[np.ndarray]:
-        """Rectangles of all shapes layers that are not ours, the selected layer's last."""
-        layers = [layer for layer in self.viewer.layers if type(layer).__name__ == "Shapes"]
-        layers.sort(key=lambda layer: layer is self.viewer.layers.selection.active)
-        found = []
-        for layer in layers:
-            if layer.metadata.get(OURS) == "held-out" or layer.ndim not in (2, 3):
-                continue
-            for corners, kind in zip(layer.data, layer.shape_type, strict=True):
-                if kind == "rectangle":
-                    world = np.array([layer.data_to_world(point) for point in corners])
-                    found.append(self._in_three_axes(world))
-        return found
+    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
+        """Draw what the plane shown cuts out of boxes; their edges in 3D."""
+        if not self.has(layer) or not self.has(image):
+            return
+        displayed = [d - (self.viewer.dims.ndim - 3) for d in self.viewer.dims.displayed]
+        plane = Plane(tuple(d for d in displayed if d >= 0), tuple(self.viewer.dims.point[-3:]))
+        outlines = []
+        for box in boxes:
+            edges = np.array([box.start, box.stop], float) - 0.5
+            outlines += cut_box(np.array([image.data_to_world(point) for point in edges]), plane)
+        if outlines or layer.nshapes:
+            layer.data = [(outline, "path") for outline in outlines]
+            layer.edge_width = [layer.current_edge_width] * len(outlines)
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Connect to the layer list."""
-
-        def changed(event: Any = None) -> None:
-            callback()
-
         events = self.viewer.layers.events
-        emitters = (events.inserted, events.removed, events.renamed)
-        for emitter in emitters:
-            emitter.connect(changed)
-
-        def stop() -> None:
-            for emitter in emitters:
-                emitter.disconnect(changed)
-
-        return stop
+        return _connected((events.inserted, events.removed, events.renamed), callback)
 
     def show_status(self, text: str) -> None:
         """Napari's status bar."""
         self.viewer.status = text
 
-    def _in_three_axes(self, world: np.ndarray) -> np.ndarray:
-        if world.shape[1] == 3:
-            return world
-        found = np.tile(np.array(self.viewer.dims.point, float)[-3:], (len(world), 1))
-        found[:, list(self.viewer.dims.displayed)[-2:]] = world
+    def _displayed_of(self, layer: Any) -> list[int]:
+        """The axes of a layer that are shown; the viewer may have more axes, in front."""
+        extra = self.viewer.dims.ndim - layer.ndim
+        return [d - extra for d in self.viewer.dims.displayed if d >= extra]
+
+    def _in_all_axes(self, world: np.ndarray) -> np.ndarray:
+        """Points of a layer with fewer axes than the viewer, at the place of the sliders in the others."""
+        found = np.tile(np.array(self.viewer.dims.point, float), (len(world), 1))
+        found[:, -world.shape[1] :] = world
         return found
 
-    def _placed(self, space: VoxelSpace) -> dict[str, Any]:
-        return {
-            "scale": space.voxel_size_nm,
-            "translate": space.origin_nm,
-            "units": ("nm", "nm", "nm"),
-            "axis_labels": ("z", "y", "x"),
-        }
+
+@contextmanager
+def _selection_kept(viewer: Any) -> Iterator[None]:
+    """Napari selects every new layer, which would take the brush out of the user's hand."""
+    active = viewer.layers.selection.active
+    yield
+    if active is not None:
+        viewer.layers.selection.active = active
+
+
+def _connected(emitters: Sequence[Any], callback: Callable[[], object], position: str = "last") -> Callable[[], None]:
+    def changed(event: Any = None) -> None:
+        callback()
+
+    for emitter in emitters:
+        emitter.connect(changed, position=position)
+
+    def stop() -> None:
+        for emitter in emitters:
+            emitter.disconnect(changed)
+
+    return stop
+
+
+def _ignoring_layer(call: Callable[[], object]) -> Callable[[Any], None]:
+    def press(layer: Any) -> None:
+        call()
+
+    return press
+
+
+def _placed(space: VoxelSpace) -> dict[str, Any]:
+    return {
+        "scale": space.voxel_size_nm,
+        "translate": space.origin_nm,
+        "units": ("nm", "nm", "nm"),
+        "axis_labels": ("z", "y", "x"),
+    }
 
 
 def _shown(look: Look) -> dict[str, Any]:
@@ -267,30 +306,16 @@ def _shown(look: Look) -> dict[str, Any]:
     return shown
 
 
-def _choice(layer: napari.layers.Image) -> LayerChoice | None:
-    data = layer.data[0] if layer.multiscale else layer.data
-    shape: Sequence[int] = tuple(int(n) for n in data.shape)
-    if len(shape) not in (2, 3):
-        return None
-    z, y, x = (1,) * (3 - len(shape)) + tuple(shape)
-    return LayerChoice(
-        name=layer.name,
-        shape=(z, y, x),
-        dtype=str(np.dtype(data.dtype)),
-        path=None if layer.source.path is None else str(layer.source.path),
-        voxel_size_nm=_voxel_size_nm(layer),
-        layer=layer,
-    )
+def _label_colours(colours: Mapping[int, str]) -> Any:
+    from napari.utils.colormaps import DirectLabelColormap
+
+    shown: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+    return DirectLabelColormap(color_dict=shown | dict(colours))
 
 
-_NM = {"nm": 1.0, "nanometer": 1.0, "µm": 1e3, "um": 1e3, "micrometer": 1e3, "mm": 1e6, "millimeter": 1e6, "pm": 1e-3}
+def _image_colours(colours: Any) -> Any:
+    if colours is None:
+        return "gray"
+    from napari.utils.colormaps import Colormap
 
-
-def _voxel_size_nm(layer: napari.layers.Image) -> tuple[float, float, float] | None:
-    """The layer's scale, where its units are lengths; a scale in pixels says nothing."""
-    units = [str(unit) for unit in layer.units]
-    if any(unit not in _NM for unit in units):
-        return None
-    sizes = [float(s) * _NM[unit] for s, unit in zip(layer.scale, units, strict=True)]
-    z, y, x = [sizes[0]] * (3 - len(sizes)) + sizes
-    return (z, y, x)
+    return Colormap(["black", colours], name=str(colours))

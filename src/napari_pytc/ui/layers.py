@@ -1,0 +1,375 @@
+"""A project's layers in a viewer: image, strokes, prediction, held-out boxes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_pytc.errors import PytcError, VolumeError
+from napari_pytc.geometry import Box
+from napari_pytc.session.records import PredictionRecord
+from napari_pytc.session.session import Session
+from napari_pytc.ui.arrays import MOST_BYTES, VolumeArray
+from napari_pytc.ui.background import Background
+from napari_pytc.ui.paint import ScribbleArray
+from napari_pytc.ui.port import Look, ViewerPort, box_of_points
+from napari_pytc.ui.predictions import PredictionLayers, once
+from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.ui.strokes import StrokeSaver
+from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistics
+
+BRUSH_SIZE = 5
+"""Diameter in voxels."""
+VIEW_IN_3D = (64, 512, 512)
+"""In 3D display everything is in view; this much around its middle counts."""
+_REFRESH_MS = 60
+_CONTRAST_BLOCKS = 24
+
+
+class ProjectLayers(QObject):
+    """Shows a session in a viewer and saves what is painted. All methods belong to the Qt thread.
+
+    The user may rename, hide, move, transpose or delete the layers: `restore` puts back what was deleted, and nothing
+    that was painted depends on them.
+
+    Parameters
+    ----------
+    viewer : ViewerPort
+        The window.
+    session : Session
+        The project.
+    image : VolumeSource
+        Its image.
+    background : Background
+        For what has to wait for the disk.
+    """
+
+    saved = Signal()
+    """Strokes are on disk, or were changed there by others: counts may differ."""
+    failed = Signal(object)
+    """A `PytcError`."""
+    class_chosen = Signal(int)
+    """The class in the brush, 0 for the eraser."""
+
+    _image_arrived = Signal()
+    _changed_on_disk = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerPort,
+        session: Session,
+        image: VolumeSource,
+        background: Background,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._image_source, self._background = viewer, session, image, background
+        self._is_open = True
+        self._chosen = 1
+        self._hidden_in_3d: list[Any] = []
+        self._boxes: Any = None
+        self._reader = SectionReader()
+        self._image_cache = SectionCache(
+            image.read,
+            image.shape,
+            np.dtype(image.dtype),
+            self._reader,
+            on_arrival=self._image_arrived.emit,
+            on_error=self._tell_once,
+            focus=self.focus,
+        )
+        self._has_told = False
+        self._array = ScribbleArray(session.annotations, self._on_painted)
+        self._saver: StrokeSaver | None = None
+        if not session.read_only:
+            self._saver = StrokeSaver(self._array, session.stroke_writer(), self)
+            self._saver.saved.connect(self.saved)
+            self._saver.failed.connect(self.failed)
+        self._refresh_timer = once(self, _REFRESH_MS, lambda: self._viewer.refresh(self._image))
+        self._image_arrived.connect(self._on_image_arrived)
+        self._changed_on_disk.connect(self._on_changed_on_disk)
+        self._image: Any = None
+        self._strokes: Any = None
+        self._held_out: Any = None
+        self.predictions = PredictionLayers(
+            viewer,
+            background,
+            self._reader,
+            image.shape,
+            session.space,
+            lambda: self._strokes,
+            self.focus,
+            self,
+        )
+        self.predictions.failed.connect(self.failed)
+        self.predictions.added.connect(self._bind_keys)
+        self.restore()
+        self._background.run(self._look_at_image, self._set_contrast, lambda error: None)
+        self._stops = [
+            viewer.on_view_changed(self._show_held_out),
+            viewer.before_3d_changes(self._keep_out_of_3d),
+            viewer.on_layers_changed(self._on_layers_changed),
+        ]
+        session.class_added.connect(self._on_classes_changed)
+        session.classes_changed.connect(self._on_classes_changed)
+        session.held_out_changed.connect(self._on_held_out_changed)
+        session.annotated.connect(self._on_annotated)
+        newest = session.predictions()
+        if newest:
+            self.show_prediction(newest[-1])
+
+    # ---- layers
+
+    def restore(self) -> None:
+        """Put back layers that the user deleted, and take up the brush."""
+        space, viewer = self._session.space, self._viewer
+        if not viewer.has(self._image):
+            look = Look(self._session.folder.stem, "image", contrast_limits=self._first_contrast())
+            self._image = viewer.add_image(VolumeArray(self._image_cache), space, look)
+            self._bind_keys(self._image)
+        if not viewer.has(self._strokes):
+            colours = {c.id: c.colour for c in self._session.classes}
+            self._strokes = viewer.add_labels(self._array, space, Look("Strokes", "strokes", colours, opacity=0.8))
+            viewer.make_paintable(self._strokes, not self._session.read_only, BRUSH_SIZE)
+            viewer.on_label_chosen(self._strokes, self._on_label_chosen)
+            self._bind_keys(self._strokes)
+        self._show_held_out()
+        if self._session.read_only:
+            viewer.select(self._strokes)
+        else:
+            self.choose_class(self._chosen)
+
+    @property
+    def image(self) -> Any:
+        """The image layer; the user may have deleted it."""
+        return self._image
+
+    @property
+    def strokes(self) -> Any:
+        """The layer to paint in; the user may have deleted it."""
+        return self._strokes
+
+    # ---- painting
+
+    def choose_class(self, number: int) -> None:
+        """Take a class into the brush, 0 to erase, and select the strokes."""
+        if not 0 <= number <= len(self._session.classes) or not self._is_open:
+            return
+        if not self._viewer.has(self._strokes):
+            self._chosen = number
+            self.restore()
+            return
+        self._viewer.select(self._strokes)
+        self._viewer.choose_label(self._strokes, number)
+        self._on_label_chosen()
+
+    @property
+    def chosen_class(self) -> int:
+        """The class in the brush, 0 for the eraser."""
+        return self._chosen
+
+    def allow_painting(self, allowed: bool) -> None:
+        """Keep the brush away while strokes are changed on disk by others, as when a class is removed."""
+        self._viewer.make_paintable(self._strokes, allowed and not self._session.read_only)
+        if allowed:
+            self.choose_class(min(self._chosen, len(self._session.classes)))
+
+    def flush(self, then: Callable[[], object], otherwise: Callable[[PytcError], object] | None = None) -> None:
+        """Call `then` once every stroke is on the disk, at once if none is on its way; `otherwise` if that fails."""
+        if self._saver is None:
+            then()
+        else:
+            self._saver.flush(then, otherwise)
+
+    # ---- where the user looks
+
+    def view_box(self) -> Box:
+        """The voxels in view: of one section, or some around the middle in 3D."""
+        box = self._viewer.voxels_in_view(self._image)
+        if not self._viewer.is_3d():
+            return box
+        lengths = [min(n, most) for n, most in zip(box.shape, VIEW_IN_3D, strict=True)]
+        start = [
+            min(max(round(middle - n / 2), low), high - n)
+            for middle, n, low, high in zip(self.focus(), lengths, box.start, box.stop, strict=True)
+        ]
+        return Box.at(start, lengths)
+
+    def focus(self) -> tuple[float, float, float]:
+        """The voxel in the middle of the canvas, or the volume's nearest to it."""
+        shape = self._image_source.shape
+        if not self._viewer.has(self._image):
+            z, y, x = (n / 2 for n in shape)
+            return (z, y, x)
+        z, y, x = (min(max(f, 0.0), n - 1.0) for f, n in zip(self._viewer.focus(self._image), shape, strict=True))
+        return (z, y, x)
+
+    def drawn_box(self) -> Box | None:
+        """The newest rectangle that was drawn, one section thick; None if there is none in the volume."""
+        if not self._viewer.has(self._image):
+            return None
+        for points in reversed(self._viewer.drawn_boxes(self._image)):
+            box = box_of_points(points, self._image_source.shape)
+            if not box.is_empty:
+                return box
+        return None
+
+    def start_drawing_box(self) -> None:
+        """Let the user draw a rectangle."""
+        if self._viewer.is_3d():
+            self._viewer.show_status("Boxes are drawn in 2D: switch the 3D display off.")
+            return
+        if not self._viewer.has(self._boxes):
+            self._boxes = self._viewer.add_boxes(Look("Box", "box", "#42d4f4"), self._line_nm)
+        self._viewer.select(self._boxes, "add_rectangle")
+
+    # ---- predictions
+
+    def show_prediction(self, prediction: PredictionRecord | None) -> None:
+        """Show a prediction in place of the one that is shown."""
+        self.predictions.set_classes(self._session.classes)
+        self.predictions.show(None if prediction is None else prediction.folder)
+
+    def show_new_voxels(self, output: Path | None, boxes: list[Box]) -> None:
+        """A job wrote these voxels of a prediction: show them, and the prediction if another is shown."""
+        if output is None or not self._is_open:
+            return
+        if output == self.predictions.folder:
+            self.predictions.show_new(boxes)
+        else:
+            self.predictions.set_classes(self._session.classes)
+            self.predictions.show(output)
+
+    def toggle_prediction(self) -> None:
+        """Hide or show the predicted classes."""
+        self.predictions.toggle()
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Save, take the layers away, stop reading; may be called twice."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        for stop in self._stops:
+            stop()
+        session = self._session
+        session.class_added.disconnect(self._on_classes_changed)
+        session.classes_changed.disconnect(self._on_classes_changed)
+        session.held_out_changed.disconnect(self._on_held_out_changed)
+        session.annotated.disconnect(self._on_annotated)
+        if self._saver is not None and not self._saver.close():
+            self.failed.emit(
+                VolumeError("The last strokes could not be saved.", "Free space on the disk before painting again.")
+            )
+        self.predictions.close()
+        self._refresh_timer.stop()
+        for layer in (self._strokes, self._held_out, self._boxes, self._image):
+            self._viewer.remove(layer)
+        self._reader.close()
+        self._image_cache.close()
+
+    # ---- what follows is ours
+
+    def _on_painted(self) -> None:
+        if self._saver is not None:
+            self._saver.touch()
+
+    def _on_label_chosen(self) -> None:
+        found = self._viewer.chosen_label(self._strokes)
+        if found > len(self._session.classes):  # napari lets any number be chosen
+            self._viewer.choose_label(self._strokes, len(self._session.classes))
+        elif found != self._chosen:
+            self._chosen = found
+            self.class_chosen.emit(found)
+
+    def _bind_keys(self, layer: Any) -> None:
+        keys = {str(number): lambda number=number: self.choose_class(number) for number in range(10)}
+        self._viewer.bind_keys(layer, keys)
+
+    def _on_layers_changed(self) -> None:
+        if self._is_open and not self._viewer.has(self._strokes):
+            self._viewer.show_status("The strokes are safe. Choose a class to bring their layer back.")
+
+    def _keep_out_of_3d(self) -> None:
+        """Napari reads whole volumes to show them in 3D; those too large for it are switched off meanwhile."""
+        shape = self._image_source.shape
+        if self._viewer.is_3d():
+            for layer, itemsize in [(self._image, self._image_source.dtype.itemsize), (self._strokes, 1)] + [
+                (layer, 1) for layer in self.predictions.layers
+            ]:
+                if Box.of_shape(shape).size * itemsize > MOST_BYTES and self._viewer.is_visible(layer):
+                    self._viewer.set_visible(layer, False)
+                    self._hidden_in_3d.append(layer)
+            if self._hidden_in_3d:
+                self._viewer.show_status("The volume is too large for 3D display; its layers come back in 2D.")
+        elif self._hidden_in_3d:
+            hidden, self._hidden_in_3d = self._hidden_in_3d, []
+            for layer in hidden:
+                self._viewer.set_visible(layer, True)
+
+    @property
+    def _line_nm(self) -> float:
+        """Wide enough to be seen when the whole section is in view."""
+        z, y, x = self._session.space.voxel_size_nm
+        return max(
+            1.5 * min(y, x), 0.002 * max(n * s for n, s in zip(self._image_source.shape[1:], (y, x), strict=True))
+        )
+
+    def _show_held_out(self) -> None:
+        if self._session.held_out and not self._viewer.has(self._held_out):
+            look = Look("Held out", "held-out", "#ffe119")
+            self._held_out = self._viewer.add_boxes(look, self._line_nm)
+            self._viewer.put_below(self._held_out, self._strokes)
+        self._viewer.show_boxes(self._held_out, self._session.held_out, self._image)
+
+    def _on_held_out_changed(self, *boxes: object) -> None:
+        self._show_held_out()
+
+    def _on_classes_changed(self, *classes: object) -> None:
+        self._array.forget()
+        self._viewer.set_colours(self._strokes, {c.id: c.colour for c in self._session.classes})
+        self.predictions.set_classes(self._session.classes)
+        if self._chosen > len(self._session.classes):
+            self.choose_class(len(self._session.classes))
+
+    def _on_annotated(self, box: Box) -> None:
+        """Others wrote strokes, perhaps in their thread."""
+        if self._saver is None or threading.get_ident() != self._saver.thread_id:
+            self._array.forget(box)
+            self._changed_on_disk.emit()
+
+    def _on_changed_on_disk(self) -> None:
+        if self._is_open:
+            self._viewer.refresh(self._strokes)
+            self.saved.emit()
+
+    def _on_image_arrived(self) -> None:
+        if self._is_open and not self._refresh_timer.isActive():
+            self._refresh_timer.start()
+
+    def _tell_once(self, error: PytcError) -> None:
+        """Called in the reader's thread: an image that went away would tell it for every piece."""
+        if not self._has_told:
+            self._has_told = True
+            self.failed.emit(error)
+
+    def _first_contrast(self) -> tuple[float, float]:
+        dtype = np.dtype(self._image_source.dtype)
+        return (0.0, 1.0) if dtype.kind == "f" else (float(max(0, np.iinfo(dtype).min)), float(np.iinfo(dtype).max))
+
+    def _look_at_image(self) -> IntensityStatistics:
+        return sample_statistics(self._image_source, n_blocks=_CONTRAST_BLOCKS)
+
+    def _set_contrast(self, found: IntensityStatistics) -> None:
+        if self._is_open and self._viewer.contrast(self._image) == self._first_contrast():  # not the user's
+            high = found.high if found.high > found.low else found.low + 1
+            is_byte = self._image_source.dtype == np.uint8
+            extent = (0.0, 255.0) if is_byte else (min(found.minimum, found.low), max(found.maximum, high))
+            self._viewer.set_contrast(self._image, (found.low, high), extent)

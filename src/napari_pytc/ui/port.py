@@ -1,0 +1,150 @@
+"""What the workspace asks of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.ui.choices import LayerChoice
+
+LayerArray = Any
+"""Anything with shape, dtype, ndim and basic slicing, as napari takes it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a layer of ours is shown at first; what the user changes afterwards stays.
+
+    Parameters
+    ----------
+    role : str
+        Kept in the layer's metadata, so that ours are known from the user's.
+    colours : mapping or str, optional
+        Of a labels layer "#rrggbb" by label; of an image or boxes one colour; None for grey.
+    contrast_limits : tuple of float, optional
+        Of an image; napari would read the whole volume to find some.
+    """
+
+    name: str
+    role: str
+    colours: Mapping[int, str] | str | None = None
+    opacity: float = 1.0
+    visible: bool = True
+    contrast_limits: tuple[float, float] | None = None
+    blending: str | None = None
+
+
+class ViewerPort(Protocol):
+    """The window as the workspace sees it. `NapariViewer` is one; tests use `FakeViewer` of tests/support.
+
+    Layers are opaque values. A layer that the user deleted is known by `has`; all other calls on it do nothing. Adding
+    a layer leaves the one that is selected selected.
+    """
+
+    def add_image(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
+        """Add an image layer (z, y, x) in nm and return it."""
+
+    def add_labels(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
+        """Add a labels layer (z, y, x) in nm, which cannot be painted into, and return it."""
+
+    def add_boxes(self, look: Look, line_nm: float) -> Any:
+        """Add an empty shapes layer in nm, whose lines have a width in nm, and return it."""
+
+    def remove(self, layer: Any) -> None:
+        """Remove a layer; nothing happens to one that is gone."""
+
+    def has(self, layer: Any) -> bool:
+        """Whether the layer is still in the viewer."""
+
+    def refresh(self, layer: Any) -> None:
+        """Read what is shown of a layer again."""
+
+    def put_below(self, layer: Any, other: Any) -> None:
+        """Move a layer to just below another."""
+
+    def select(self, layer: Any, mode: str | None = None) -> None:
+        """Make a layer the only selected one, and set its mode (``paint``, ``add_rectangle``, ...)."""
+
+    def set_data(self, layer: Any, data: LayerArray, name: str | None = None) -> None:
+        """Show other data of the same shape."""
+
+    def set_colours(self, layer: Any, colours: Mapping[int, str] | str) -> None:
+        """Show a labels layer or an image in other colours."""
+
+    def set_contrast(self, layer: Any, limits: tuple[float, float], extent: tuple[float, float]) -> None:
+        """Set an image's contrast limits, and how far the slider goes."""
+
+    def contrast(self, layer: Any) -> tuple[float, float] | None:
+        """An image's contrast limits."""
+
+    def is_visible(self, layer: Any) -> bool:
+        """Whether a layer is switched on."""
+
+    def set_visible(self, layer: Any, visible: bool) -> None:
+        """Switch a layer on or off."""
+
+    def make_paintable(self, layer: Any, paintable: bool, brush_size: int | None = None) -> None:
+        """Whether a labels layer may be painted into, with a brush of a diameter in voxels."""
+
+    def choose_label(self, layer: Any, label: int) -> None:
+        """Take a label into the brush, 0 to erase; the brush is taken up unless another painting tool is."""
+
+    def chosen_label(self, layer: Any) -> int:
+        """The label that would be painted; 0 if the eraser is chosen."""
+
+    def on_label_chosen(self, layer: Any, callback: Callable[[], object]) -> None:
+        """Call back when the label or the tool changes."""
+
+    def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
+        """Call back when a key is pressed while the layer is the active one."""
+
+    def voxels_in_view(self, layer: Any) -> Box:
+        """The voxels of an image layer that are on the canvas: one section thick, or the whole in 3D display."""
+
+    def focus(self, layer: Any) -> tuple[float, float, float]:
+        """The voxel in the middle of the canvas."""
+
+    def is_3d(self) -> bool:
+        """Whether volumes are shown, not sections."""
+
+    def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when another section, axis or 3D is shown; returns how to stop it."""
+
+    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when 3D is switched on or off, before layers are read for it; returns how to stop it."""
+
+    def image_choices(self) -> list[LayerChoice]:
+        """The user's image layers of two or three dimensions, the topmost first."""
+
+    def drawn_boxes(self, layer: Any) -> list[np.ndarray]:
+        """Rectangles that the user drew: corners (4, 3) in voxels of an image layer, the newest last."""
+
+    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
+        """Show boxes of voxels of an image layer in a shapes layer: where they cut the section that is shown."""
+
+    def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when layers come, go or are renamed; returns how to stop it."""
+
+    def show_status(self, text: str) -> None:
+        """A line in the window's status bar."""
+
+
+def box_of_points(points: np.ndarray, shape: Shape) -> Box:
+    """The voxels around points, cut at the volume; at least one section thick.
+
+    Parameters
+    ----------
+    points : ndarray
+        (n, 3): z, y, x in voxels, whose bounding box counts; a voxel lies around its coordinate.
+    shape : tuple of int
+        Of the volume.
+    """
+    scaled = np.asarray(points, float) + 0.5
+    start = np.floor(scaled.min(axis=0) + 1e-6).astype(int)
+    stop = np.maximum(np.ceil(scaled.max(axis=0) - 1e-6).astype(int), start + 1)
+    start, stop = np.clip(start, 0, shape), np.clip(stop, 0, shape)
+    return Box(tuple(int(n) for n in start), tuple(int(n) for n in stop))  # type: ignore[arg-type]

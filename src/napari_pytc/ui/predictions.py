@@ -1,0 +1,270 @@
+"""What a model predicted, as layers: the most probable class, and the probability of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.session.records import PALETTE, ClassInfo
+from napari_pytc.ui.arrays import VolumeArray
+from napari_pytc.ui.background import Background
+from napari_pytc.ui.port import Look, ViewerPort
+from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
+
+REFRESH_MS = 200
+"""New voxels are shown at most five times a second."""
+_PATIENCE_S = 0.008
+_CACHE_BYTES = 256 * 2**20
+
+
+def once(parent: QObject, interval_ms: int, call: Callable[[], object]) -> QTimer:
+    """A timer that calls once, some time after it was started."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(interval_ms)
+    timer.timeout.connect(call)
+    return timer
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """The number of the most probable channel, counted from 1, and 0 where all are 0; uint8.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        (c, ...) uint8.
+    """
+    best = probabilities[0].copy()
+    found = (best > 0).astype(np.uint8)
+    for k, channel in enumerate(probabilities[1:], start=2):
+        more = channel > best
+        found[more] = k
+        np.maximum(best, channel, out=best)
+    return found
+
+
+class PredictionLayers(QObject):
+    """The layers of the prediction that is shown. They are read as they are looked at, also while a job writes them.
+
+    Parameters
+    ----------
+    viewer, background :
+        The window, and its helper thread for opening files.
+    reader : SectionReader
+        The thread that reads sections.
+    space : VoxelSpace
+        Where the volume lies.
+    below : callable
+        The layer that ours are put below of.
+    """
+
+    failed = Signal(object)
+    """A `PytcError`: the prediction cannot be read."""
+    added = Signal(object)
+    """A layer that was added."""
+
+    _arrived = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerPort,
+        background: Background,
+        reader: SectionReader,
+        shape: Shape,
+        space: VoxelSpace,
+        below: Callable[[], Any],
+        focus: Callable[[], Sequence[float]],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._background, self._reader = viewer, background, reader
+        self._shape, self._space, self._below, self._focus = shape, space, below, focus
+        self._classes: list[ClassInfo] = []
+        self._folder: Path | None = None
+        self._source: ChunkedArray | None = None
+        self._cache: SectionCache | None = None
+        self._layer: Any = None
+        self._channels: list[Any] = []
+        self._new: list[Box] = []
+        self._timer = once(self, REFRESH_MS, self._renew)
+        self._refresh_timer = once(self, REFRESH_MS // 2, self.refresh)
+        self._arrived.connect(self._on_arrival)
+        self._has_failed = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the prediction that is shown, or about to be, lies."""
+        return self._folder
+
+    @property
+    def layers(self) -> list[Any]:
+        """The class layer and the channels' layers, also those that the user deleted."""
+        return [layer for layer in (self._layer, *self._channels) if layer is not None]
+
+    def show(self, folder: Path | None) -> None:
+        """Show the prediction of a folder, or none."""
+        if folder is None:
+            self._folder = None
+            self._take_away()
+            return
+        if folder == self._folder and self._cache is not None:
+            self._add_missing()
+            self.show_new([Box.of_shape(self._shape)])
+            return
+        self._folder = folder
+        self._background.run(
+            lambda: open_ome_zarr(folder),
+            lambda source: self._opened(folder, source),
+            lambda error: self._not_opened(folder, error),
+        )
+
+    def show_new(self, boxes: Sequence[Box]) -> None:
+        """Voxels on disk are new; read those that are looked at, soon."""
+        self._new += boxes
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def refresh(self) -> None:
+        """Show what was read."""
+        for layer in self.layers:
+            self._viewer.refresh(layer)
+
+    def set_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Colours of the classes."""
+        self._classes = list(classes)
+        if self._source is None:
+            return
+        colours = self._colours(self._source.channels)
+        self._viewer.set_colours(self._layer, dict(enumerate(colours, start=1)))
+        for layer, colour in zip(self._channels, colours, strict=True):
+            self._viewer.set_colours(layer, colour)
+
+    def toggle(self) -> None:
+        """Switch the class layer off or on."""
+        if self._layer is not None:
+            self._add_missing()
+            self._viewer.set_visible(self._layer, not self._viewer.is_visible(self._layer))
+
+    def close(self) -> None:
+        """Take the layers away and read no more."""
+        self._folder = None
+        self._take_away()
+
+    # ---- what follows is ours
+
+    def _opened(self, folder: Path, source: ChunkedArray) -> None:
+        if folder != self._folder:  # another was asked for meanwhile
+            return
+        if source.shape != self._shape or not source.channels:
+            self._not_opened(folder, PytcError(f"{folder} is no prediction of this volume.", "Choose another one."))
+            return
+        if self._cache is not None:
+            self._cache.close()
+        self._source, self._has_failed = source, False
+        self._cache = SectionCache(
+            lambda box: _with_classes(source.read(box)),
+            self._shape,
+            np.dtype(np.uint8),
+            self._reader,
+            n_planes=1 + len(source.channels),
+            n_bytes=_CACHE_BYTES,
+            patience_s=_PATIENCE_S,
+            on_arrival=self._arrived.emit,
+            on_error=self._tell_once,
+            focus=self._focus,
+        )
+        while len(self._channels) > len(source.channels):
+            self._viewer.remove(self._channels.pop())
+        self._channels += [None] * (len(source.channels) - len(self._channels))
+        for layer, (plane, look) in zip([self._layer, *self._channels], self._looks(), strict=True):
+            if layer is not None:
+                self._viewer.set_data(layer, VolumeArray(self._cache, plane), look.name)
+        self._add_missing()
+        self.set_classes(self._classes)
+
+    def _not_opened(self, folder: Path, error: PytcError) -> None:
+        if folder == self._folder:
+            self._folder = None
+            self.failed.emit(error)
+
+    def _looks(self) -> list[tuple[int, Look]]:
+        """Plane and look of each layer, the class layer first."""
+        assert self._source is not None
+        colours = self._colours(self._source.channels)
+        looks = [Look("Prediction", "prediction", dict(enumerate(colours, start=1)), opacity=0.4)]
+        for name, colour in zip(self._source.channels, colours, strict=True):
+            looks.append(
+                Look(
+                    f"P({name})",
+                    "probability",
+                    colour,
+                    opacity=0.7,
+                    visible=False,
+                    contrast_limits=(0.0, 255.0),
+                    blending="additive",
+                )
+            )
+        return list(enumerate(looks))
+
+    def _add_missing(self) -> None:
+        """Add layers that are not there yet, or no longer."""
+        if self._cache is None:
+            return
+        below = self._below()
+        for k, (plane, look) in enumerate(self._looks()):
+            layer = self._layer if k == 0 else self._channels[k - 1]
+            if not self._viewer.has(layer):
+                add = self._viewer.add_labels if k == 0 else self._viewer.add_image
+                layer = add(VolumeArray(self._cache, plane), self._space, look)
+                self._viewer.put_below(layer, below)
+                if k == 0:
+                    self._layer = layer
+                else:
+                    self._channels[k - 1] = layer
+                self.added.emit(layer)
+            below = layer
+
+    def _take_away(self) -> None:
+        self._timer.stop()
+        self._refresh_timer.stop()
+        for layer in self.layers:
+            self._viewer.remove(layer)
+        self._layer, self._channels, self._new = None, [], []
+        if self._cache is not None:
+            self._cache.close()
+        self._source = self._cache = None
+
+    def _renew(self) -> None:
+        boxes, self._new = self._new, []
+        if self._cache is not None:
+            self._cache.renew(boxes)
+
+    def _on_arrival(self) -> None:
+        if not self._refresh_timer.isActive():
+            self._refresh_timer.start()
+
+    def _tell_once(self, error: PytcError) -> None:
+        """Called in the reader's thread."""
+        if not self._has_failed:
+            self._has_failed = True
+            self.failed.emit(error)
+
+    def _colours(self, names: Sequence[str]) -> list[str]:
+        """By the classes' names; a class that was renamed since keeps its place's colour."""
+        by_name = {found.name: found.colour for found in self._classes}
+        by_place = [found.colour for found in self._classes]
+        return [
+            by_name.get(name) or (by_place[k] if k < len(by_place) else PALETTE[k % len(PALETTE)])
+            for k, name in enumerate(names)
+        ]
+
+
+def _with_classes(probabilities: np.ndarray) -> np.ndarray:
+    return np.concatenate([most_probable(probabilities)[None], probabilities])

@@ -1,0 +1,142 @@
+"""Strokes on their way to the disk, in a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box
+from napari_pytc.ui.background import readable
+from napari_pytc.ui.paint import ScribbleArray
+
+logger = logging.getLogger(__name__)
+
+Write = Callable[[Box, np.ndarray], None]
+
+PAUSE_S = 0.25
+"""A stroke is over when the brush has rested for this long."""
+LONGEST_S = 0.8
+"""A stroke that goes on is saved this often."""
+LOOK_S = 1.0
+"""How often the thread looks whether the interpreter is ending, which would else wait for it for ever."""
+
+
+class StrokeSaver(QObject):
+    """Writes what is painted to the disk, soon after the brush rests; signals arrive in the thread that made it.
+
+    What could not be written stays in memory and is tried again with the next stroke, `flush` or `close`; the error
+    is told once.
+
+    Parameters
+    ----------
+    array : ScribbleArray
+        What is painted.
+    write : callable
+        Writes the labels of a box, durably; called in the saver's thread alone.
+    """
+
+    saved = Signal()
+    """Everything that was painted until a moment ago is on the disk."""
+    failed = Signal(object)
+    """A `PytcError`: strokes are in memory only."""
+
+    _flushed = Signal(object, object, object)
+
+    def __init__(self, array: ScribbleArray, write: Write, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._array, self._write = array, write
+        self._condition = threading.Condition()
+        self._first = self._last = 0.0  # of the changes that are not saved
+        self._is_waiting = self._is_closing = self._has_failed = False
+        self._flushes: list[tuple[Callable[[], object], Callable[[PytcError], object] | None]] = []
+        self._flushed.connect(_call)
+        self._thread = threading.Thread(target=self._work, name="napari-pytc-strokes")
+        self._thread.start()
+
+    @property
+    def thread_id(self) -> int | None:
+        """The thread that writes."""
+        return self._thread.ident
+
+    def touch(self) -> None:
+        """Something was painted; costs nothing."""
+        now = time.monotonic()
+        with self._condition:
+            self._last = now
+            if not self._is_waiting:
+                self._is_waiting, self._first = True, now
+                self._condition.notify_all()
+
+    def flush(self, then: Callable[[], object], otherwise: Callable[[PytcError], object] | None = None) -> None:
+        """Save now and call `then` when it is done, or `otherwise` (or signal `failed`) if the disk refuses."""
+        if self._array.is_saved:
+            then()
+            return
+        with self._condition:
+            self._flushes.append((then, otherwise))
+            self._condition.notify_all()
+
+    def close(self, patience_s: float = 5.0) -> bool:
+        """Save and end the thread; whether everything is on disk. `flush` calls that wait are dropped."""
+        with self._condition:
+            self._is_closing = True
+            self._condition.notify_all()
+        self._thread.join(patience_s)
+        return self._array.is_saved
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._is_due():
+                    self._condition.wait(self._wait_s())
+                    if not threading.main_thread().is_alive():
+                        self._is_closing = True
+                closing, flushes = self._is_closing, self._flushes
+                self._flushes, self._is_waiting = [], False
+            error = self._save()
+            for then, otherwise in flushes:
+                self._flushed.emit(error, then, otherwise)
+            if closing:
+                return
+
+    def _is_due(self) -> bool:
+        if self._is_closing or self._flushes:
+            return True
+        now = time.monotonic()
+        return self._is_waiting and (now - self._last >= PAUSE_S or now - self._first >= LONGEST_S)
+
+    def _wait_s(self) -> float:
+        if not self._is_waiting:
+            return LOOK_S
+        return max(0.0, min(self._last + PAUSE_S, self._first + LONGEST_S) - time.monotonic())
+
+    def _save(self) -> PytcError | None:
+        wrote = False
+        try:
+            for snapshot in self._array.snapshots():
+                self._write(snapshot.box, snapshot.labels)
+                self._array.mark_saved(snapshot)
+                wrote = True
+        except (PytcError, OSError) as problem:
+            error = readable(problem)
+            if not self._has_failed:
+                self._has_failed = True
+                self.failed.emit(error)
+            return error
+        self._has_failed = False
+        if wrote:
+            self.saved.emit()
+        return None
+
+
+def _call(error: PytcError | None, then: Callable[[], object], otherwise: Callable[[PytcError], object] | None) -> None:
+    if error is None:
+        then()
+    elif otherwise is not None:
+        otherwise(error)
