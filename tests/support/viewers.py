@@ -62,8 +62,8 @@ class FakeViewer:
     def add_labels(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
         return self._add(FakeLayer("labels", data, space, look))
 
-    def add_boxes(self, look: Look, line_nm: float) -> FakeLayer:
-        return self._add(FakeLayer("boxes", [], None, look))
+    def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> FakeLayer:
+        return self._add(FakeLayer("boxes", [], space, look))
 
     def remove(self, layer: Any) -> None:
         if self.has(layer):
@@ -156,7 +156,7 @@ class FakeViewer:
     def drawn_boxes(self, layer: Any) -> list[np.ndarray]:
         return self.boxes
 
-    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
+    def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
         if self.has(layer):
             layer.boxes = list(boxes)
 

@@ -226,7 +226,7 @@ class ProjectLayers(QObject):
             self._viewer.show_status("Boxes are drawn in 2D: switch the 3D display off.")
             return
         if not self._viewer.has(self._boxes):
-            self._boxes = self._viewer.add_boxes(Look("Box", "box", "#42d4f4"), self._line_nm)
+            self._boxes = self._viewer.add_boxes(self._session.space, Look("Box", "box", "#42d4f4"), self._line_width)
         self._viewer.select(self._boxes, "add_rectangle")
 
     # ---- predictions
@@ -315,19 +315,16 @@ class ProjectLayers(QObject):
                 self._viewer.set_visible(layer, True)
 
     @property
-    def _line_nm(self) -> float:
+    def _line_width(self) -> float:
         """Wide enough to be seen when the whole section is in view."""
-        z, y, x = self._session.space.voxel_size_nm
-        return max(
-            1.5 * min(y, x), 0.002 * max(n * s for n, s in zip(self._image_source.shape[1:], (y, x), strict=True))
-        )
+        return max(1.5, 0.002 * max(self._image_source.shape[1:]))
 
     def _show_held_out(self) -> None:
         if self._session.held_out and not self._viewer.has(self._held_out):
             look = Look("Held out", "held-out", "#ffe119")
-            self._held_out = self._viewer.add_boxes(look, self._line_nm)
+            self._held_out = self._viewer.add_boxes(self._session.space, look, self._line_width)
             self._viewer.put_below(self._held_out, self._strokes)
-        self._viewer.show_boxes(self._held_out, self._session.held_out, self._image)
+        self._viewer.show_boxes(self._held_out, self._session.held_out)
 
     def _on_held_out_changed(self, *boxes: object) -> None:
         self._show_held_out()

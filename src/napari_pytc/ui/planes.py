@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plane:
-    """Which of the axes z, y, x are shown, and where the others stand, in nm."""
+    """Which of the axes z, y, x are shown, and where the others stand, in voxels."""
 
     displayed: tuple[int, ...]
     point: tuple[float, ...]
@@ -29,7 +29,7 @@ def cut_box(corners: np.ndarray, plane: Plane) -> list[np.ndarray]:
     Parameters
     ----------
     corners : ndarray
-        (2, 3): two opposite corners in nm.
+        (2, 3): two opposite corners in voxels.
     """
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     if len(plane.displayed) == 3:

@@ -51,8 +51,8 @@ class ViewerPort(Protocol):
     def add_labels(self, data: LayerArray, space: VoxelSpace, look: Look) -> Any:
         """Add a labels layer (z, y, x) in nm, which cannot be painted into, and return it."""
 
-    def add_boxes(self, look: Look, line_nm: float) -> Any:
-        """Add an empty shapes layer in nm, whose lines have a width in nm, and return it."""
+    def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> Any:
+        """Add an empty shapes layer, whose coordinates and width of lines are voxels, and return it."""
 
     def remove(self, layer: Any) -> None:
         """Remove a layer; nothing happens to one that is gone."""
@@ -123,8 +123,8 @@ class ViewerPort(Protocol):
     def drawn_boxes(self, layer: Any) -> list[np.ndarray]:
         """Rectangles that the user drew: corners (4, 3) in voxels of an image layer, the newest last."""
 
-    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
-        """Show boxes of voxels of an image layer in a shapes layer: where they cut the section that is shown."""
+    def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
+        """Show boxes in a shapes layer: where they cut the section that is shown, or their edges in 3D."""
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back when layers come, go or are renamed; returns how to stop it."""

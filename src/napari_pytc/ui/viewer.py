@@ -54,19 +54,18 @@ class NapariViewer:
             self.set_colours(layer, look.colours)
         return layer
 
-    def add_boxes(self, look: Look, line_nm: float) -> Any:
-        """Add a shapes layer whose coordinates are nm."""
+    def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> Any:
+        """Add a shapes layer; one in nm would make the sliders step by nanometres."""
         with _selection_kept(self.viewer):
             layer = self.viewer.add_shapes(
                 ndim=3,
                 face_color="transparent",
                 edge_color=look.colours or "#ffe119",
-                edge_width=line_nm,
-                units=("nm", "nm", "nm"),
-                axis_labels=("z", "y", "x"),
+                edge_width=line_width,
+                **_placed(space),
                 **_shown(look),
             )
-        layer.current_edge_width = line_nm
+        layer.current_edge_width = line_width
         return layer
 
     def remove(self, layer: Any) -> None:
@@ -220,19 +219,19 @@ class NapariViewer:
                     found.append(np.array([layer.world_to_data(point) for point in world]))
         return found
 
-    def show_boxes(self, layer: Any, boxes: Sequence[Box], image: Any) -> None:
-        """Draw what the plane shown cuts out of boxes; their edges in 3D."""
-        if not self.has(layer) or not self.has(image):
+    def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
+        """Draw what the plane shown cuts out of boxes."""
+        if not self.has(layer):
             return
-        displayed = [d - (self.viewer.dims.ndim - 3) for d in self.viewer.dims.displayed]
-        plane = Plane(tuple(d for d in displayed if d >= 0), tuple(self.viewer.dims.point[-3:]))
+        point = np.round(np.asarray(layer.world_to_data(self.viewer.dims.point), float))
+        plane = Plane(tuple(self._displayed_of(layer)), tuple(point.tolist()))
         outlines = []
         for box in boxes:
-            edges = np.array([box.start, box.stop], float) - 0.5
-            outlines += cut_box(np.array([image.data_to_world(point) for point in edges]), plane)
+            outlines += cut_box(np.array([box.start, box.stop], float) - 0.5, plane)
         if outlines or layer.nshapes:
             layer.data = [(outline, "path") for outline in outlines]
-            layer.edge_width = [layer.current_edge_width] * len(outlines)
+            scale = np.asarray(layer.scale)[list(plane.displayed)]  # lines are as thick as the coarser axis says
+            layer.edge_width = [layer.current_edge_width * scale.min() / scale.max()] * len(outlines)
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Connect to the layer list."""
