@@ -161,6 +161,10 @@ class LazyArray:
         """The voxels of a selection."""
         raise NotImplementedError
 
+    def voxels(self, box: Box) -> np.ndarray:
+        """The voxels of a box, all of them read however long it takes: what is written to files."""
+        return np.asarray(self.read(Selection.of(box.slices, self.shape)))
+
     def __getitem__(self, key: Any) -> Any:
         """Voxels as numpy would give them; a plain number gives a section that is read when it is needed."""
         if not isinstance(key, tuple | slice) and key is not Ellipsis and np.ndim(key) == 0:
@@ -201,6 +205,10 @@ class VolumeArray(LazyArray):
             return block[selection.inside]
         block = self._of_plane(self._cache.get(section))
         return np.expand_dims(block, section.axis)[selection.inside]
+
+    def voxels(self, box: Box) -> np.ndarray:
+        """The voxels of a box, past the cache, whose sections may be incomplete."""
+        return self._of_plane(self._cache.read(box))
 
     def _of_plane(self, block: np.ndarray) -> np.ndarray:
         return block if self._plane is None else block[self._plane]

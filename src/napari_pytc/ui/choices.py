@@ -12,6 +12,8 @@ from napari_pytc.geometry import Shape
 
 OURS = "napari_pytc"
 """Key in a layer's metadata that says which of our roles it has."""
+VOLUME = "pytc_volume"
+"""Key in a layer's metadata that says which volume our readers made it of: ``PATH[:DATASET]`` and channel."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class LayerChoice:
     path: str | None
     voxel_size_nm: tuple[float, float, float] | None
     layer: Any
+    channel: int | None = None
 
 
 def layer_choice(layer: Any) -> LayerChoice | None:
@@ -35,24 +38,32 @@ def layer_choice(layer: Any) -> LayerChoice | None:
     if len(shape) not in (2, 3):
         return None
     z, y, x = (1,) * (3 - len(shape)) + tuple(shape)
+    path, channel = layer.metadata.get(VOLUME, (layer.source.path, None))
     return LayerChoice(
         name=layer.name,
         shape=(z, y, x),
         dtype=str(np.dtype(data.dtype)),
-        path=None if layer.source.path is None else str(layer.source.path),
-        voxel_size_nm=_voxel_size_nm(layer),
+        path=None if path is None else str(path),
+        voxel_size_nm=lengths_nm(layer.scale, layer.units),
         layer=layer,
+        channel=channel,
     )
 
 
-_NM = {"nm": 1.0, "nanometer": 1.0, "µm": 1e3, "um": 1e3, "micrometer": 1e3, "mm": 1e6, "millimeter": 1e6, "pm": 1e-3}
+_NM = {
+    "nm": 1.0, "nanometer": 1.0, "µm": 1e3, "um": 1e3, "micrometer": 1e3, "mm": 1e6, "millimeter": 1e6,
+    "pm": 1e-3, "picometer": 1e-3, "angstrom": 0.1, "m": 1e9, "meter": 1e9,
+}  # fmt: skip
 
 
-def _voxel_size_nm(layer: Any) -> tuple[float, float, float] | None:
-    """The layer's scale, where its units are lengths; a scale in pixels says nothing."""
-    units = [str(unit) for unit in layer.units]
-    if any(unit not in _NM for unit in units):
+def lengths_nm(lengths: Sequence[float], units: Sequence[Any]) -> tuple[float, float, float] | None:
+    """A layer's lengths along z, y, x in nm; None where its units are no lengths, as pixels.
+
+    Of more than three axes the last count; a layer of two is as thick as its pixels are high.
+    """
+    known = [_NM.get(str(unit)) for unit in units][-3:]
+    if any(factor is None for factor in known):
         return None
-    sizes = [float(s) * _NM[unit] for s, unit in zip(layer.scale, units, strict=True)]
-    z, y, x = [sizes[0]] * (3 - len(sizes)) + sizes
+    found = [float(v) * factor for v, factor in zip(list(lengths)[-3:], known, strict=True) if factor is not None]
+    z, y, x = [found[0]] * (3 - len(found)) + found
     return (z, y, x)
