@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from napari_pytc.jobs.runners.base import JobHandle
 from napari_pytc.jobs.spec import JobSpec
 
 _DRAIN_MS = 40
+_DRAIN_S = 0.01
+"""As long as one turn of the window's thread may be spent on events; the rest waits for the next."""
 _LOG_LINES = 400
 _END_STATES: dict[type, JobState] = {
     Finished: JobState.FINISHED,
@@ -50,6 +53,10 @@ class JobView:
         What it told, one line an entry, the oldest first.
     is_paused : bool
         Whether its end was asked for as a pause, to be gone on from.
+    cancel_requested : bool
+        Whether somebody asked for its end; it may still be running.
+    is_shown : bool
+        Whether the voxels it writes were brought to the canvas once; after that the user decides what is shown.
     """
 
     kind: str
@@ -71,6 +78,11 @@ class JobView:
     hint: str = ""
     trace: str = ""
     is_paused: bool = False
+    cancel_requested: bool = False
+    is_shown: bool = False
+    _withdraw: Callable[[], None] = field(default=lambda: None, repr=False)
+    _rate_from: tuple[float, int] = (0.0, 0)
+    _told: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -85,17 +97,21 @@ class JobView:
     @property
     def seconds_left(self) -> float | None:
         """Time left at the rate so far; None before there is a rate."""
-        if self.is_over or self.started is None or not 0 < self.done < self.total:
+        since, first = self._rate_from
+        if self.is_over or not first < self.done < self.total:
             return None
-        return (time.time() - self._first_piece) / max(1, self.done - self._first_done) * (self.total - self.done)
+        left = (self._told - since) / (self.done - first) * (self.total - self.done)
+        return max(0.0, left - (time.time() - self._told))
 
     def cancel(self) -> None:
-        """Ask the job to end; nothing happens to one that is over."""
-        if self.handle is not None and not self.is_over:
+        """Ask the job to end; nothing happens to one that is over. One that no runner has yet ends at once."""
+        if self.is_over or self.cancel_requested:
+            return
+        self.cancel_requested = True
+        if self.handle is not None:
             self.handle.cancel()
-
-    _first_piece: float = 0.0
-    _first_done: int = 0
+        else:
+            self._withdraw()
 
     def _take(self, event: JobEvent) -> None:
         if isinstance(event, Started):
@@ -104,8 +120,10 @@ class JobView:
         elif isinstance(event, Progressed):
             if event.note != self.note:
                 self._write(event, event.note)
-            if (event.note, event.total) != (self.note, self.total) or event.done < self.done:
-                self._first_piece, self._first_done = event.time, event.done
+            # Until something is done, as while libraries load, there is no rate to tell the time left from.
+            if event.total != self.total or event.done <= self._rate_from[1]:
+                self._rate_from = (event.time, event.done)
+            self._told = event.time
             self.done, self.total, self.note = event.done, event.total, event.note
         elif isinstance(event, Measured):
             self.curves.setdefault(event.name, []).append((event.step, event.value))
@@ -141,6 +159,8 @@ class JobBoard(QObject):
     """A `JobView` and the list of boxes whose voxels on disk are new."""
     ended = Signal(object)
     """A `JobView` that had its one end; comes after the `changed` of the same event."""
+    cleared = Signal()
+    """Jobs that are over were forgotten."""
 
     _arrived = Signal()
 
@@ -149,9 +169,11 @@ class JobBoard(QObject):
         self.jobs: list[JobView] = []
         self._events: deque[tuple[JobView, JobEvent]] = deque()
         self._timer = QTimer(self, singleShot=True, interval=_DRAIN_MS)
-        self._timer.timeout.connect(self.drain)
+        self._timer.timeout.connect(lambda: self._drain(_DRAIN_S))
         self._arrived.connect(self._schedule)
         self._is_open = True
+        self._is_announced = False
+        self._is_draining = False
 
     @property
     def running(self) -> list[JobView]:
@@ -161,6 +183,7 @@ class JobBoard(QObject):
     def open(self, kind: str, title: str) -> tuple[JobView, Sink]:
         """Put up a job that is about to start; its runner gets the sink, and the view its handle."""
         view = JobView(kind, title)
+        view._withdraw = lambda: self._take(view, Cancelled(job=""))
         self.jobs.append(view)
         self.added.emit(view)
         return view, lambda event: self._take(view, event)
@@ -172,6 +195,7 @@ class JobBoard(QObject):
     def clear(self) -> None:
         """Forget jobs that are over."""
         self.jobs = [job for job in self.jobs if not job.is_over]
+        self.cleared.emit()
 
     def close(self) -> None:
         """Listen no more."""
@@ -181,17 +205,45 @@ class JobBoard(QObject):
 
     def drain(self) -> None:
         """Take in what has come, now."""
+        self._drain(None)
+
+    def _drain(self, seconds: float | None) -> None:
+        # A listener may run the event loop, as napari's progress bars do: the events of a job must not overtake
+        # each other, so what comes meanwhile waits.
+        if self._is_draining:
+            self._timer.start()
+            return
+        self._is_draining = True
+        try:
+            self._tell_panels(*self._collect(seconds))
+        finally:
+            self._is_draining = False
+        if self._is_open and self._events:
+            self._timer.start()
+
+    def _collect(self, seconds: float | None) -> tuple[dict[JobView, list[Box]], list[JobView]]:
+        """Apply events to their jobs; which jobs changed with the voxels they wrote, and which are over."""
+        until = None if seconds is None else time.monotonic() + seconds
         touched: dict[JobView, list[Box]] = {}
         over: list[JobView] = []
-        while self._events:
+        # Cleared before the events are taken: one that comes now is announced again, or is among these.
+        self._is_announced = False
+        for _ in range(len(self._events)):
             view, event = self._events.popleft()
+            if view.is_over:  # it was withdrawn while its runner still spoke
+                continue
             boxes = touched.setdefault(view, [])
             if isinstance(event, Produced):
                 boxes.append(event.box)
-                continue
-            view._take(event)
+            else:
+                view._take(event)
             if isinstance(event, TERMINAL):
                 over.append(view)
+            if until is not None and time.monotonic() > until:
+                break
+        return touched, over
+
+    def _tell_panels(self, touched: dict[JobView, list[Box]], over: list[JobView]) -> None:
         for view, boxes in touched.items():
             if boxes:
                 self.produced.emit(view, boxes)
@@ -201,9 +253,16 @@ class JobBoard(QObject):
 
     def _take(self, view: JobView, event: JobEvent) -> None:
         """Called by runners' threads."""
-        if self._is_open:
-            self._events.append((view, event))
+        if not self._is_open:
+            return
+        self._events.append((view, event))
+        if self._is_announced:
+            return
+        self._is_announced = True
+        try:
             self._arrived.emit()
+        except RuntimeError:  # the window was deleted without a goodbye; nobody is left to be told
+            self._is_open = False
 
     def _schedule(self) -> None:
         if self._is_open and not self._timer.isActive():

@@ -10,10 +10,12 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.jobs.job import JobState
 from napari_pytc.jobs.runners.base import JobRunner
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
 from napari_pytc.session.recent import RecentProjects
+from napari_pytc.session.records import PredictionRecord
 from napari_pytc.session.session import Session
 from napari_pytc.ui.background import Background, readable
 from napari_pytc.ui.bridge import JobBoard, JobView
@@ -89,7 +91,7 @@ class Workspace(QObject):
         """Start the worker, so that torch is loaded by the time it is needed; returns at once."""
         if self._runner is None and not self._hiring and not self._closed:
             self._hiring = True
-            self.background.run(self._hire, self._hired, self._not_hired)
+            self.background.run(self._hire, self._hired, self._not_hired, discard=lambda runner: runner.close())
 
     @property
     def is_warm(self) -> bool:
@@ -176,6 +178,17 @@ class Workspace(QObject):
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
         self._start("predict", f"Predict {what}", describe)
 
+    def go_on_predicting(self, prediction: PredictionRecord) -> None:
+        """Go on with a prediction that was cancelled or cut short; its finished tiles are kept."""
+
+        def describe(session: Session) -> JobSpec:
+            from napari_pytc.learning.config import PredictPlan
+
+            focus = None if self.layers is None else self.layers.focus()
+            return session.predict_job(PredictPlan(flips=prediction.flips), prediction.model, prediction.box, focus)
+
+        self._start("predict", f"Predict with {prediction.model} (resumed)", describe)
+
     def export(
         self, what: Literal["classes", "probabilities"], path: Path, prediction: str | None = None, **options: Any
     ) -> None:
@@ -236,7 +249,7 @@ class Workspace(QObject):
             self._set_busy("")
             self.failed.emit(error)
 
-        self.background.run(work, succeed, fail)
+        self.background.run(work, succeed, fail, discard=lambda found: found.release())
 
     def _set_busy(self, what: str) -> None:
         self.busy = what
@@ -277,6 +290,8 @@ class Workspace(QObject):
             self.jobs.withdraw(view, error.message, error.hint)
 
         def run() -> None:
+            if view.cancel_requested:  # before a runner had it
+                return
             if self.session is not session or self._runner is None:
                 refuse(ProjectError("The project was closed before the job began."))
                 return
@@ -296,7 +311,11 @@ class Workspace(QObject):
         layers.flush(saved)
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
-        if self.layers is not None and view.kind == "predict":
+        if self.layers is None or view.kind != "predict":
+            return
+        # A prediction comes to the canvas with its first voxels; after that the user may look at another one.
+        if not view.is_shown or view.output == self.layers.predictions.folder:
+            view.is_shown = True
             self.layers.show_new_voxels(view.output, boxes)
 
     def _on_ended(self, view: JobView) -> None:
@@ -305,4 +324,6 @@ class Workspace(QObject):
         if view.kind == "train":
             self.models_changed.emit()
         elif view.kind == "predict":
+            if view.state == JobState.FINISHED and not view.is_shown and self.layers is not None:
+                self.layers.show_new_voxels(view.output, [])  # it was all there already
             self.predictions_changed.emit()
