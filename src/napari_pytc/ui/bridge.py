@@ -161,6 +161,8 @@ class JobBoard(QObject):
     """A `JobView` that had its one end; comes after the `changed` of the same event."""
     cleared = Signal()
     """Jobs that are over were forgotten."""
+    closed = Signal()
+    """The workspace is shut down; nothing more is told."""
 
     _arrived = Signal()
 
@@ -198,10 +200,12 @@ class JobBoard(QObject):
         self.cleared.emit()
 
     def close(self) -> None:
-        """Listen no more."""
-        self._is_open = False
+        """Listen no more; may be called twice."""
         self._timer.stop()
         self._events.clear()
+        if self._is_open:
+            self._is_open = False
+            self.closed.emit()
 
     def drain(self) -> None:
         """Take in what has come, now."""

@@ -1,0 +1,187 @@
+"""A job as a row of a panel: how far it is, how to end it, what it told, what came of it."""
+
+from __future__ import annotations
+
+import math
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QPlainTextEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_pytc.errors import PytcError
+from napari_pytc.jobs.job import JobState
+from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.parts import MARGIN, Fold, Notice, duration, row, size, wrapped
+
+_TICK_MS = 1000
+_WORDS = {
+    JobState.WAITING: "Waiting",
+    JobState.RUNNING: "Running",
+    JobState.FINISHED: "Finished",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+
+
+class JobRow(QFrame):
+    """Shows one job and keeps up with it when told to by `refresh`; by itself it counts only the seconds.
+
+    Parameters
+    ----------
+    job : JobView
+        The job.
+    n_voxels : int, optional
+        How many it works through; with it the speed is told.
+    """
+
+    def __init__(self, job: JobView, n_voxels: int | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.job, self._n_voxels = job, n_voxels
+        self.setObjectName("jobRow")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.title = wrapped(job.title)
+        font = self.title.font()
+        font.setBold(True)
+        self.title.setFont(font)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setObjectName("cancelJobButton")
+        self.cancel_button.clicked.connect(self._cancel)
+        self.bar = QProgressBar(objectName="jobProgress")
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(10)
+        self.status = wrapped(dim=True)
+        self.status.setObjectName("jobStatus")
+        self.notice = Notice()
+        self._log = QPlainTextEdit(readOnly=True)
+        self._log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self._log.setMinimumHeight(90)
+        self.log_fold = Fold("Log", self._log)
+        self.log_fold.button.setToolTip("What the job told, the newest last.")
+        self.log_fold.button.toggled.connect(self._show_log)
+        self._written: tuple[int, str] = (0, "")
+        head = row(self.title, self.cancel_button)
+        head.setStretch(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        layout.setSpacing(3)
+        layout.addLayout(head)
+        for widget in (self.bar, self.status, self.notice, self.log_fold):
+            layout.addWidget(widget)
+        self._clock = QTimer(self)
+        self._clock.setInterval(_TICK_MS)
+        self._clock.timeout.connect(self._tell)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the job as it is now."""
+        job = self.job
+        if job.is_over:
+            self._clock.stop()
+        elif not self._clock.isActive():
+            self._clock.start()
+        self.cancel_button.setVisible(not job.is_over)
+        self.cancel_button.setEnabled(not job.cancel_requested)
+        self.cancel_button.setText("Ending …" if job.cancel_requested else "Cancel")
+        self.cancel_button.setToolTip(
+            "It ends after the step it is in; 5 s at most."
+            if job.cancel_requested
+            else "End this job; what is done stays."
+        )
+        self.bar.setVisible(not job.is_over)
+        self.bar.setRange(0, max(0, job.total) if job.state == JobState.RUNNING else 1)
+        self.bar.setValue(job.done)
+        self._tell()
+        if job.state == JobState.FAILED and not self.notice.text:
+            self.notice.show_error(PytcError(job.message, job.hint), job.trace)
+        self.log_fold.setVisible(bool(job.log))
+        self._show_log(self.log_fold.button.isChecked())
+
+    def _cancel(self) -> None:
+        self.job.cancel()
+        self.refresh()
+
+    def _tell(self) -> None:
+        self.status.setText(describe(self.job, self._n_voxels))
+
+    def _show_log(self, is_open: bool) -> None:
+        log = self.job.log
+        newest = (len(log), log[-1] if log else "")
+        if is_open and newest != self._written:
+            self._written = newest
+            self._log.setPlainText("\n".join(log))
+            bar = self._log.verticalScrollBar()
+            bar.setValue(bar.maximum())
+
+
+class JobRows(QWidget):
+    """Rows of jobs, the newest on top."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: dict[JobView, JobRow] = {}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+
+    @property
+    def rows(self) -> list[JobRow]:
+        """The rows, the oldest first."""
+        return list(self._rows.values())
+
+    def add(self, job: JobView, n_voxels: int | None = None) -> None:
+        """Show a job as well."""
+        if job not in self._rows:
+            self._rows[job] = found = JobRow(job, n_voxels)
+            self._layout.insertWidget(0, found)
+
+    def refresh(self, job: JobView) -> None:
+        """Show a job as it is now, if it is one of these."""
+        if job in self._rows:
+            self._rows[job].refresh()
+
+    def keep(self, jobs: list[JobView]) -> None:
+        """Show no jobs but these."""
+        for job in [job for job in self._rows if job not in jobs]:
+            found = self._rows.pop(job)
+            self._layout.removeWidget(found)
+            found.hide()
+            found.deleteLater()
+
+
+def describe(job: JobView, n_voxels: int | None = None) -> str:
+    """A job's state, progress, speed and time left, in one line."""
+    parts = ["Paused" if job.is_paused and job.state == JobState.CANCELLED else _WORDS[job.state]]
+    if job.is_over:
+        if job.started is not None and job.ended is not None:
+            parts[0] += f" after {duration(job.ended - job.started)}"
+        return " · ".join(parts + outcome(job))
+    if job.state == JobState.WAITING:
+        return "Waiting for the worker"
+    if job.note:
+        parts = [job.note[:1].upper() + job.note[1:]]
+    if job.total > 1:
+        parts.append(f"{job.done} of {job.total}")
+    left = job.seconds_left
+    if left is not None:
+        if n_voxels and left > 0:
+            parts.append(speed(n_voxels * (1 - job.done / job.total) / left))
+        parts.append(f"{duration(math.ceil(left))} left")
+    return " · ".join(parts)
+
+
+def outcome(job: JobView) -> list[str]:
+    """What came of a finished job, in a few words."""
+    result = job.result
+    if job.kind == "export" and "output" in result:
+        return [f"{size(result['bytes'])} in {result['output']}"]
+    if job.kind == "predict" and result.get("mvoxel_per_s"):
+        return [speed(1e6 * float(result["mvoxel_per_s"]))]
+    if job.kind == "train" and "model" in result:
+        mean = (result.get("scores") or {}).get("mean")
+        return [f"model {result['model']}", *([] if mean is None else [f"held-out score {mean:.3f}"])]
+    return []
+
+
+def speed(voxels_per_s: float) -> str:
+    """Voxels a second as people say them: "3.1 Mvoxel/s"."""
+    millions = voxels_per_s / 1e6
+    return f"{millions:.1f} Mvoxel/s" if millions < 100 else f"{millions:.0f} Mvoxel/s"
