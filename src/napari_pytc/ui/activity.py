@@ -6,8 +6,8 @@ import io
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from napari.utils.progress import cancelable_progress
-from napari.utils.task_status import Status, TaskStatusManager
+from napari.utils.progress import cancelable_progress  # type: ignore[import-untyped]
+from napari.utils.task_status import Status, TaskStatusManager  # type: ignore[import-untyped]
 from qtpy.QtCore import QObject, QTimer
 
 from napari_pytc.jobs.job import JobState
@@ -24,13 +24,14 @@ class JobProgress(cancelable_progress):
 
     def __init__(self, job: JobView) -> None:
         self._job = job
+        self._shown = job.total
         # To a file of its own: where there is no dock, tqdm would write into the terminal.
         super().__init__(desc=job.title, total=job.total, file=io.StringIO())
 
     def follow(self) -> None:
         """Show how far the job is."""
-        if self._job.total != self.total:
-            self.total = self._job.total
+        if self._job.total != self._shown:
+            self.total = self._shown = self._job.total
         if self._job.done != self.n:
             self.update(self._job.done - self.n)
 

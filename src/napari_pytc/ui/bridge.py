@@ -170,7 +170,9 @@ class JobBoard(QObject):
         super().__init__(parent)
         self.jobs: list[JobView] = []
         self._events: deque[tuple[JobView, JobEvent]] = deque()
-        self._timer = QTimer(self, singleShot=True, interval=_DRAIN_MS)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DRAIN_MS)
         self._timer.timeout.connect(lambda: self._drain(_DRAIN_S))
         self._arrived.connect(self._schedule)
         self._is_open = True

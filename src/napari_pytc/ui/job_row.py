@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QTextCursor
 from qtpy.QtWidgets import QFrame, QPlainTextEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
@@ -22,6 +24,13 @@ _WORDS = {
 }
 
 
+CountVoxels = Callable[[JobView], int | None]
+
+
+def _unknown(job: JobView) -> None:
+    """How many voxels a job works through, where nobody knows."""
+
+
 class JobRow(QFrame):
     """Shows one job and keeps up with it when told to by `refresh`; by itself it counts only the seconds.
 
@@ -29,11 +38,11 @@ class JobRow(QFrame):
     ----------
     job : JobView
         The job.
-    n_voxels : int, optional
-        How many it works through; with it the speed is told.
+    n_voxels : callable, optional
+        How many it works through, None if that is not known; with it the speed is told.
     """
 
-    def __init__(self, job: JobView, n_voxels: int | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, job: JobView, n_voxels: CountVoxels = _unknown, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.job, self._n_voxels = job, n_voxels
         self.setObjectName("jobRow")
@@ -45,13 +54,15 @@ class JobRow(QFrame):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setObjectName("cancelJobButton")
         self.cancel_button.clicked.connect(self._cancel)
-        self.bar = QProgressBar(objectName="jobProgress")
+        self.bar = QProgressBar()
+        self.bar.setObjectName("jobProgress")
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
         self.status = wrapped(dim=True)
         self.status.setObjectName("jobStatus")
         self.notice = Notice()
-        self._log = QPlainTextEdit(readOnly=True)
+        self._log = QPlainTextEdit()
+        self._log.setReadOnly(True)
         self._log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self._log.setMinimumHeight(90)
         self.log_fold = Fold("Log", self._log)
@@ -100,7 +111,7 @@ class JobRow(QFrame):
         self.refresh()
 
     def _tell(self) -> None:
-        self.status.setText(describe(self.job, self._n_voxels))
+        self.status.setText(describe(self.job, self._n_voxels(self.job)))
 
     def _show_log(self, is_open: bool) -> None:
         log = self.job.log
@@ -108,8 +119,7 @@ class JobRow(QFrame):
         if is_open and newest != self._written:
             self._written = newest
             self._log.setPlainText("\n".join(log))
-            bar = self._log.verticalScrollBar()
-            bar.setValue(bar.maximum())
+            self._log.moveCursor(QTextCursor.MoveOperation.End)
 
 
 class JobRows(QWidget):
@@ -127,7 +137,7 @@ class JobRows(QWidget):
         """The rows, the oldest first."""
         return list(self._rows.values())
 
-    def add(self, job: JobView, n_voxels: int | None = None) -> None:
+    def add(self, job: JobView, n_voxels: CountVoxels = _unknown) -> None:
         """Show a job as well."""
         if job not in self._rows:
             self._rows[job] = found = JobRow(job, n_voxels)

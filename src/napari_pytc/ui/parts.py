@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractButton,
     QColorDialog,
+    QComboBox,
     QFrame,
     QGroupBox,
     QHBoxLayout,
@@ -73,6 +76,14 @@ def row(*widgets: QWidget | int) -> QHBoxLayout:
     return layout
 
 
+def elastic(combo: QComboBox) -> QComboBox:
+    """Let a combo box be narrower than its longest entry, which is then elided."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return combo
+
+
 class Scrolled(QScrollArea):
     """A panel that scrolls up and down, never sideways."""
 
@@ -87,7 +98,8 @@ class Scrolled(QScrollArea):
         """As wide as what is inside asks for, and low."""
         inside = self.widget()
         width = inside.minimumSizeHint().width() if inside is not None else 0
-        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+        bar = self.verticalScrollBar()
+        return QSize(width + (0 if bar is None else bar.sizeHint().width()), 120)
 
 
 class EmptyState(QFrame):
@@ -140,7 +152,8 @@ class Notice(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self._mark = QLabel()
         self._message, self._hint = wrapped(), wrapped(dim=True)
-        self._log = QPlainTextEdit(readOnly=True)
+        self._log = QPlainTextEdit()
+        self._log.setReadOnly(True)
         self._log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self._log.setMinimumHeight(90)
         self._fold = Fold("What the worker printed", self._log)
@@ -237,3 +250,8 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} TB"
+
+
+def voxels(shape: Sequence[int]) -> str:
+    """A shape as people say it: "1 × 512 × 512 voxels"."""
+    return " × ".join(f"{n}" for n in shape) + " voxels"

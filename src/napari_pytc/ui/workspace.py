@@ -189,6 +189,18 @@ class Workspace(QObject):
 
         self._start("predict", f"Predict with {prediction.model} (resumed)", describe)
 
+    def delete_prediction(self, prediction: str) -> None:
+        """Delete a prediction from the disk, and from the canvas if it is shown."""
+        session = self.session
+        if session is None:
+            return
+        layers = self.layers
+        shown = None if layers is None else layers.predictions.folder
+        if layers is not None and any(r.id == prediction and r.folder == shown for r in session.predictions()):
+            layers.show_prediction(None)
+        self.attempt(lambda: session.delete_prediction(prediction))
+        self.predictions_changed.emit()
+
     def export(
         self, what: Literal["classes", "probabilities"], path: Path, prediction: str | None = None, **options: Any
     ) -> None:

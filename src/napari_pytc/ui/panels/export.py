@@ -1,0 +1,326 @@
+"""The Export panel: write a prediction to a file that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QEnterEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.job import JobState
+from napari_pytc.session.records import PredictionRecord
+from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.export_outlook import FORMATS, ExportRequest, Format, Outlook, format_of, look_ahead, with_suffix
+from napari_pytc.ui.exported import Exported
+from napari_pytc.ui.job_row import JobRows
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, elastic, row, section, voxels, wrapped
+from napari_pytc.ui.prediction_list import when, where
+
+if TYPE_CHECKING:
+    from napari_pytc.ui.workspace import Workspace
+
+_WAIT_MS = 200
+"""After the last key that was typed."""
+
+
+class ExportPanel(QWidget):
+    """Chooses what to write and where, says what that will be, and writes it.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        What it shows and steers.
+    """
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("exportPanel")
+        self._workspace = workspace
+        self._outlook: Outlook | None = None
+        self._generation = 0
+        self._named_by_user = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_WAIT_MS)
+        self._timer.timeout.connect(self._look_ahead)
+        self.empty = EmptyState("")
+        self.form, form = section("Export")
+        self._build_fields(form)
+        self.outlook = wrapped()
+        self.outlook.setObjectName("exportOutlook")
+        self.unfinished = wrapped("⚠ This prediction is not complete: voxels that were not predicted are written as 0.")
+        self.export_button = QPushButton("Export")
+        self.export_button.setObjectName("exportButton")
+        self.export_button.clicked.connect(self._export)
+        self.rows = JobRows()
+        self.exported = Exported(workspace)
+        for widget in (self.unfinished, self.outlook, self.export_button, self.rows, self.exported):
+            form.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        layout.addWidget(self.empty)
+        layout.addWidget(self.form)
+        layout.addStretch(1)
+        workspace.session_changed.connect(self._on_session)
+        workspace.predictions_changed.connect(self.refresh)
+        jobs = workspace.jobs
+        jobs.added.connect(self._on_added)
+        jobs.changed.connect(self._on_changed)
+        jobs.ended.connect(self._on_ended)
+        for job in jobs.running:
+            self._on_added(job)
+        self._on_session()
+
+    @property
+    def request(self) -> ExportRequest | None:
+        """What the fields say; None while something is missing."""
+        record, path = self._record, self.path.text().strip()
+        if record is None or not path or (self._region == "drawn" and self._box is None):
+            return None
+        options: dict[str, Any] = {
+            "box": self._box,
+            "compression": self.compression.currentData() or "auto",
+            "overwrite": self.overwrite.isChecked(),
+        }
+        if self._format.name == "HDF5":
+            options["dataset"] = self.dataset.text().strip()
+        return ExportRequest(self.what.currentData(), Path(path).expanduser().absolute(), record.id, options)
+
+    def refresh(self) -> None:
+        """Show predictions and sizes as they are now."""
+        session = self._workspace.session
+        predictions = [] if session is None else session.predictions()
+        chosen = self._record
+        self.prediction.blockSignals(True)
+        self.prediction.clear()
+        for record in reversed(predictions):
+            self.prediction.addItem(f"{record.model}, {where(record.box)}", record)
+            about = f"{record.id}\n{when(record.created)}, {record.state}"
+            self.prediction.setItemData(self.prediction.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
+            if chosen is not None and record.id == chosen.id:
+                self.prediction.setCurrentIndex(self.prediction.count() - 1)
+        self.prediction.blockSignals(False)
+        self.empty.setVisible(not predictions)
+        self.form.setVisible(bool(predictions))
+        self.empty.label.setText(
+            "No project is open. Open one in the Data panel."
+            if session is None
+            else "There is no prediction to export yet. Make one in the Predict panel."
+        )
+        self._on_prediction()
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:
+        """A box may have been drawn meanwhile, or a file made or deleted."""
+        self._ask_again()
+        super().enterEvent(event)
+
+    # ---- what follows is ours
+
+    def _build_fields(self, form: QVBoxLayout) -> None:
+        self.prediction = elastic(QComboBox())
+        self.prediction.setToolTip("Which prediction to write.")
+        self.prediction.currentIndexChanged.connect(self._on_prediction)
+        self.what = elastic(QComboBox())
+        self.what.setObjectName("exportWhat")
+        self.what.addItem("Classes", "classes")
+        self.what.addItem("Probabilities", "probabilities")
+        self.what.setToolTip(
+            "Classes: the most probable class of each voxel, 1, 2, …; 0 = not predicted.\n"
+            "Probabilities: one channel a class, from 0 to 255 for 0 to 1."
+        )
+        self.region = elastic(QComboBox())
+        self.region.setObjectName("exportRegion")
+        self.region.setToolTip("Which voxels to write.")
+        self.format = elastic(QComboBox())
+        self.format.setObjectName("exportFormat")
+        for number, found in enumerate(FORMATS):
+            self.format.addItem(found.name, found)
+            self.format.setItemData(number, found.tip, Qt.ItemDataRole.ToolTipRole)
+        self.dataset = QLineEdit("main")
+        self.dataset.setToolTip("Name of the dataset in the HDF5 file, as main or volumes/labels.")
+        self.compression = elastic(QComboBox())
+        self.compression.setToolTip("How the file is made smaller; no voxel is changed by it.")
+        self.path = QLineEdit()
+        self.path.setObjectName("exportPath")
+        self.path.setToolTip("The file to write; its suffix says the format.")
+        browse = QToolButton()
+        browse.setText("Browse …")
+        browse.setToolTip("Choose the file to write.")
+        browse.clicked.connect(self._browse)
+        self.overwrite = QCheckBox("Replace what is there")
+        self.overwrite.setObjectName("overwriteCheck")
+        self.overwrite.setToolTip("Replace the file of this name once the new one is complete.")
+        fields = QFormLayout()
+        fields.setContentsMargins(0, 0, 0, 0)
+        fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        fields.addRow("Prediction", self.prediction)
+        fields.addRow("What", self.what)
+        fields.addRow("Region", self.region)
+        fields.addRow("Format", self.format)
+        fields.addRow("Dataset", self.dataset)
+        fields.addRow("Compression", self.compression)
+        fields.addRow("File", row(self.path, browse))
+        self._fields = fields
+        form.addLayout(fields)
+        form.addWidget(self.overwrite)
+        self.format.currentIndexChanged.connect(self._on_format)
+        self.path.textEdited.connect(self._on_path)
+        for combo in (self.what, self.region, self.compression):
+            combo.currentIndexChanged.connect(self._ask_again)
+        self.dataset.textChanged.connect(self._ask_again)
+        self.overwrite.toggled.connect(self._ask_again)
+        self._fill_format()
+
+    @property
+    def _record(self) -> PredictionRecord | None:
+        return self.prediction.currentData()
+
+    @property
+    def _format(self) -> Format:
+        return self.format.currentData()
+
+    @property
+    def _region(self) -> str:
+        return self.region.currentData() or "all"
+
+    @property
+    def _box(self) -> Box | None:
+        record, layers = self._record, self._workspace.layers
+        if self._region == "predicted":
+            return None if record is None else record.box
+        return layers.drawn_box() if self._region == "drawn" and layers is not None else None
+
+    def _on_session(self) -> None:
+        self._named_by_user = False
+        self.exported.forget()
+        self.refresh()
+
+    def _on_prediction(self) -> None:
+        record, chosen = self._record, self._region
+        self.region.blockSignals(True)
+        self.region.clear()
+        if record is not None and record.box is not None:
+            self.region.addItem("What was predicted", "predicted")
+        self.region.addItem("Whole volume", "all")
+        self.region.addItem("Drawn box", "drawn")
+        self.region.setCurrentIndex(max(0, self.region.findData(chosen if chosen == "drawn" else None)))
+        self.region.blockSignals(False)
+        self.unfinished.setVisible(record is not None and record.state != "finished")
+        session = self._workspace.session
+        if session is not None and record is not None and not self._named_by_user:
+            self.path.setText(str(session.folder.parent / f"{record.id}{self._format.suffix}"))
+        self._ask_again()
+
+    def _on_format(self) -> None:
+        self._fill_format()
+        self.path.setText(with_suffix(self.path.text(), self._format))
+        self._ask_again()
+
+    def _fill_format(self) -> None:
+        self._fields.setRowVisible(self.dataset, self._format.name == "HDF5")
+        self.format.setToolTip(self._format.tip)
+        self.compression.blockSignals(True)
+        self.compression.clear()
+        for text, value in self._format.compressions:
+            self.compression.addItem(text, value)
+        self.compression.blockSignals(False)
+
+    def _on_path(self, text: str) -> None:
+        self._named_by_user = True
+        found = format_of(text)
+        if found is not None and found is not self._format:
+            self.format.blockSignals(True)
+            self.format.setCurrentIndex(FORMATS.index(found))
+            self.format.blockSignals(False)
+            self._fill_format()
+        self.overwrite.setChecked(False)
+        self._ask_again()
+
+    def _browse(self) -> None:
+        kinds = ";;".join(f"{found.name} (*{found.suffix})" for found in FORMATS)
+        chosen = f"{self._format.name} (*{self._format.suffix})"
+        path, kind = QFileDialog.getSaveFileName(self, "Export to", self.path.text(), kinds, chosen)
+        if not path:
+            return
+        if format_of(path) is None:
+            path += next(found.suffix for found in FORMATS if kind.startswith(f"{found.name} ("))
+            asked = False  # the dialog asked about another name
+        else:
+            asked = True
+        self.path.setText(path)
+        self._on_path(path)
+        self.overwrite.setChecked(asked and Path(path).exists())
+
+    def _ask_again(self) -> None:
+        self._generation += 1
+        self._outlook = None
+        self._timer.start()
+        self._tell()
+
+    def _look_ahead(self) -> None:
+        request, session, generation = self.request, self._workspace.session, self._generation
+        if request is None or session is None:
+            return
+
+        def put(found: Outlook) -> None:
+            if generation == self._generation:
+                self._outlook = found
+                self._tell()
+
+        self._workspace.background.run(lambda: look_ahead(session, request), put, self._workspace.failed.emit)
+
+    def _tell(self) -> None:
+        outlook = self._outlook
+        self.overwrite.setVisible(self.overwrite.isChecked() or (outlook is not None and outlook.exists))
+        if outlook is not None:
+            box = self._box
+            self.outlook.setText(outlook.text + (f"\nfrom a box of {voxels(box.shape)}" if box is not None else ""))
+        allow(self.export_button, self._reason(), "Write the file in the background; an old one stays until then.")
+
+    def _reason(self) -> str:
+        if self._record is None:
+            return "there is no prediction."
+        if not self.path.text().strip():
+            return "no file is named."
+        if self._region == "drawn" and self._box is None:
+            return "no box is drawn: draw a rectangle first."
+        if self._outlook is None:
+            return "looking at the prediction and the disk."
+        if self._outlook.exists and not self.overwrite.isChecked():
+            return "there is a file of this name: tick Replace, or choose another name."
+        return self._outlook.reason
+
+    def _export(self) -> None:
+        request = self.request
+        if request is not None:
+            self.exported.forget()
+            self._workspace.export(request.what, request.path, request.prediction, **request.options)
+
+    def _on_added(self, job: JobView) -> None:
+        if job.kind == "export":
+            self.rows.keep([found for found in self._workspace.jobs.running if found.kind == "export"])
+            self.rows.add(job)
+
+    def _on_changed(self, job: JobView) -> None:
+        self.rows.refresh(job)
+
+    def _on_ended(self, job: JobView) -> None:
+        if job.kind == "export":
+            if job.state == JobState.FINISHED:
+                self.exported.show_result(job)
+            self.overwrite.setChecked(False)
+            self._ask_again()
