@@ -74,6 +74,9 @@ contracts: venv ## which room may import which (import-linter)
 docs: venv ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+screenshots: venv system ## take the tutorial's pictures from the real window, into docs/images/
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python docs/take_screenshots.py
+
 clean: ## remove .venv and all that was built
 	rm -rf .venv build dist site demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

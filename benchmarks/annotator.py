@@ -109,8 +109,10 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--minutes", type=float, default=1.0, help="Training of a network a round, at most.")
+    parser.add_argument("--steps", type=int, help="So many steps a round instead, whatever else the machine does.")
     parser.add_argument("--dense-minutes", type=float, default=4.0, help="Training on the whole truth; 0: none.")
     parser.add_argument("--side", type=int, default=1024, help="Length in y and x of what is scored, in the middle.")
     parser.add_argument("--datasets", nargs="+", default=["vnc", "medulla"])
@@ -136,9 +138,9 @@ class Comparison:
         self.folder = Path(tempfile.mkdtemp(prefix="annotator-"))
 
     def run(self) -> dict[str, object]:
-        for seed in range(self.options.seeds):
-            self._seed(seed)
-            self.print_table(seed + 1)
+        for n in range(self.options.seeds):
+            self._seed(self.options.first_seed + n)
+            self.print_table(n + 1)
         dense = self._dense()
         self._speed()
         self._bars()
@@ -175,7 +177,9 @@ class Comparison:
         self, recipe: str, strokes: Strokes, seed: int, done: int, parent: Path | None, minutes: float | None = None
     ) -> tuple[Path, float]:
         changes = [f"seed={seed}"]
-        if recipe != "instant":
+        if recipe != "instant" and self.options.steps and minutes is None:
+            changes += ["minutes=null", f"steps={self.options.steps}"]
+        elif recipe != "instant":
             changes += [f"minutes={minutes or self.options.minutes}", "steps=100000"]
         name = f"{recipe}-{seed}-{done}"
         folders = TrainingFolders(self.folder / name, self.folder / f"{name}-run", parent, resume=False)
@@ -266,7 +270,7 @@ class Comparison:
 
     def _speed(self) -> None:
         """Rates of prediction, features included, the methods taking turns."""
-        last, seed = max(self.options.rounds), self.options.seeds - 1
+        last, seed = max(self.options.rounds), self.options.first_seed + self.options.seeds - 1
         box = middle(self.data.test, 128 if self.volumetric else 384, 24 if self.volumetric else 2)
         strokes = Strokes(self.data.raw.shape)
         annotator = Annotator(self.data.truth, self.data.train, seed)

@@ -1,0 +1,213 @@
+"""The tutorial from end to end, in a real window with a real worker: what a new user does in the first ten minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
+
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.job import JobState
+from napari_pytc.samples import sample_path
+from napari_pytc.ui.demo import PROJECT, open_sample_in
+from napari_pytc.ui.plugin import show_workspace, workspace_of
+from napari_pytc.ui.shell import WorkspaceWidget
+from napari_pytc.volumes.opening import open_volume
+from tests.support.display import needs_display
+from tests.support.mouse import drag
+
+pytestmark = [needs_display, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+class User:
+    """Somebody in front of the window."""
+
+    def __init__(self, viewer: Any, bot: QtBot) -> None:
+        self.viewer, self.bot = viewer, bot
+        self.widget: WorkspaceWidget = show_workspace(viewer)
+        self.workspace = self.widget.workspace
+
+    def open_sample(self, folder: Path) -> None:
+        open_sample_in(self.workspace, folder)
+        self.wait(lambda: self.workspace.layers is not None)
+
+    def wait(self, happened: Callable[[], Any], seconds: float = 60) -> None:
+        self.bot.waitUntil(lambda: bool(happened()), timeout=int(1000 * seconds))
+
+    def click(self, panel: str, name: str) -> None:
+        self.widget.show_panel(panel)
+        button = self.widget.findChild(QAbstractButton, name)
+        assert button is not None, name
+        self.wait(lambda: button.isEnabled() and button.isVisible())
+        self.bot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def run(self, panel: str, name: str, seconds: float = 120) -> None:
+        """Click, and wait for the job that this starts."""
+        n_before = len(self.workspace.jobs.jobs)
+        self.click(panel, name)
+        self.wait(lambda: len(self.workspace.jobs.jobs) > n_before and self.workspace.jobs.jobs[-1].is_over, seconds)
+        job = self.workspace.jobs.jobs[-1]
+        assert job.state is JobState.FINISHED, (job.message, job.hint, job.trace)
+
+    def paint(self, label: int, voxels: list[tuple[int, int, int]]) -> None:
+        """A stroke with the mouse."""
+        layers = self.workspace.layers
+        assert layers is not None
+        self.viewer.dims.set_current_step(0, voxels[0][0])
+        self.bot.wait(50)
+        layers.choose_class(label)
+        drag(self.viewer, layers.strokes, voxels)
+
+    def layer(self, name: str) -> Any:
+        return self.viewer.layers[name]
+
+
+@pytest.fixture
+def user(make_napari_viewer: Callable[..., Any], qtbot: QtBot) -> Iterator[User]:
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1366, 768)
+    found = User(viewer, qtbot)
+    yield found
+    found.workspace.shutdown()
+
+
+def truth() -> np.ndarray:
+    source = open_volume(f"{sample_path('medulla')}:classes")
+    return source.read(Box.of_shape(source.shape))
+
+
+def runs_of(label: int, section: int, length: int = 9) -> list[list[tuple[int, int, int]]]:
+    """Straight strokes along x that stay within a class."""
+    rows = truth()[section] == label
+    found = []
+    for y in range(20, 170, 6):
+        for x in range(20, 160):
+            if rows[y - 1 : y + 2, x : x + length].all():
+                found.append([(section, y, x), (section, y, x + length - 1)])
+                break
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_paint_train_predict_export_and_reopen(user: User, tmp_path: Path) -> None:
+    user.open_sample(tmp_path)
+    session = user.workspace.session
+    assert session is not None
+    for label in (1, 2):
+        for section in (10, 20, 30):
+            for stroke in runs_of(label, section, 5 if label == 1 else 9)[:4]:
+                user.paint(label, stroke)
+    user.wait(lambda: all(session.annotated_voxels().values()), 5)
+    painted = session.annotated_voxels()
+
+    user.run("Train", "trainButton")
+    assert [model.recipe for model in session.models()] == ["instant"]
+    user.run("Predict", "predictViewButton")
+    user.run("Predict", "predictButton")
+    user.wait(lambda: np.asarray(user.layer("Prediction").data[30]).any(), 10)
+    shown = np.asarray(user.layer("Prediction").data[30])
+    inside = truth()[30] == 2
+    assert (shown[inside] == 2).mean() > 0.6
+
+    form = user.widget.panel("Train")
+    combo = form.findChild(QComboBox, "recipeCombo")
+    assert combo is not None
+    combo.setCurrentIndex(combo.findData("fast") if combo.findData("fast") >= 0 else combo.findText("fast"))
+    user.wait(lambda: user.workspace.plan is not None and user.workspace.plan.recipe == "fast")
+    assert user.workspace.plan is not None
+    user.workspace.plan = user.workspace.plan.model_copy(update={"steps": 6, "minutes": None})
+    user.workspace.train_now()
+    user.wait(lambda: len(session.models()) == 2, 180)
+    assert session.models()[-1].recipe == "fast"
+
+    out = tmp_path / "classes.tif"
+    user.widget.show_panel("Export")
+    path = user.widget.findChild(QLineEdit, "exportPath")
+    assert path is not None
+    path.setText(str(out))
+    user.run("Export", "exportButton")
+    np.testing.assert_array_equal(tifffile.imread(out)[30], shown)
+
+    user.workspace.close_project()
+    assert not [layer.name for layer in user.viewer.layers]
+    user.workspace.open_project(tmp_path / PROJECT)
+    user.wait(lambda: user.workspace.layers is not None)
+    again = user.workspace.session
+    assert again is not None
+    assert again.annotated_voxels() == painted
+    assert [model.recipe for model in again.models()] == ["instant", "fast"]
+    user.wait(lambda: np.array_equal(np.asarray(user.layer("Prediction").data[30]), shown), 10)
+
+
+def test_a_stroke_is_on_the_disk_within_a_second(user: User, tmp_path: Path) -> None:
+    user.open_sample(tmp_path)
+    session = user.workspace.session
+    assert session is not None
+    user.paint(2, [(12, 60, 60), (12, 60, 90)])
+    user.wait(lambda: session.annotations.read(Box((12, 55, 55), (13, 65, 95))).any(), 1.0)
+
+
+def test_two_viewers_have_their_own_sessions(
+    user: User, make_napari_viewer: Callable[..., Any], tmp_path: Path
+) -> None:
+    user.open_sample(tmp_path / "one")
+    other = make_napari_viewer(show=True)
+    second = workspace_of(other)
+    assert second is not user.workspace
+    assert second.session is None
+    open_sample_in(second, tmp_path / "two")
+    user.wait(lambda: second.layers is not None)
+    assert second.session is not None
+    assert user.workspace.session is not None
+    assert second.session.folder != user.workspace.session.folder
+    user.paint(1, [(12, 60, 60), (12, 60, 90)])
+    user.wait(lambda: user.workspace.session.annotated_voxels()["membrane"])  # type: ignore[union-attr]
+    assert not any(second.session.annotated_voxels().values())
+    second.shutdown()
+
+
+def test_closing_the_window_with_a_job_running_ends_the_worker(user: User, tmp_path: Path) -> None:
+    user.open_sample(tmp_path)
+    session = user.workspace.session
+    assert session is not None
+    session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
+    user.wait(lambda: user.workspace.is_warm)
+    from napari_pytc.learning.recipes import load_recipe
+
+    user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
+    user.wait(lambda: any(job.done for job in user.workspace.jobs.running))
+    pid = user.workspace._runner.worker_pid  # type: ignore[union-attr]
+    assert pid is not None
+    user.viewer.close()
+    import psutil
+
+    user.wait(lambda: not psutil.pid_exists(pid), 10)
+
+
+def test_a_worker_killed_while_training_is_told_and_the_project_is_whole(user: User, tmp_path: Path) -> None:
+    import os
+    import signal
+
+    user.open_sample(tmp_path)
+    session = user.workspace.session
+    assert session is not None
+    session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
+    user.wait(lambda: user.workspace.is_warm)
+    from napari_pytc.learning.recipes import load_recipe
+
+    user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
+    user.wait(lambda: any(job.done > 2 for job in user.workspace.jobs.running))
+    os.kill(user.workspace._runner.worker_pid, signal.SIGKILL)  # type: ignore[union-attr]
+    user.wait(lambda: not user.workspace.jobs.running)
+    job = user.workspace.jobs.jobs[-1]
+    assert job.state is JobState.FAILED
+    assert "signal" in job.message or "killed" in job.message.lower(), job.message
+    assert job.hint
+    user.run("Train", "trainButton")  # with a fresh worker
