@@ -79,7 +79,7 @@ def test_a_project_that_could_not_be_made_leaves_nothing(tmp_path: Path, image: 
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_pytc.learning.durable.os.fsync", fail)
+    monkeypatch.setattr("napari_pytc.durable.os.fsync", fail)
     with pytest.raises(ProjectError, match=r"disk is full: the last change of .*b\.pytc.annotations"):
         Session.create(tmp_path / "b.pytc", image, ["a"])
     assert [p.name for p in tmp_path.iterdir()] == ["raw.h5"]
@@ -177,7 +177,7 @@ def test_a_write_cut_short_leaves_the_old_description(session: Session, monkeypa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_pytc.learning.durable.os.replace", fail)
+        patch.setattr("napari_pytc.durable.os.replace", fail)
         with pytest.raises(ProjectError, match="No space left"):
             session.hold_out(Box((2, 0, 0), (3, 1, 1)))
     assert session.held_out == (Box((0, 0, 0), (1, 1, 1)),)

@@ -76,6 +76,7 @@ class LabelStore:
         space: VoxelSpace,
         chunk_shape: Shape = CHUNK_SHAPE,
         attributes: dict[str, Any] | None = None,
+        revision: int = 0,
     ) -> LabelStore:
         """Make an empty store.
 
@@ -87,6 +88,8 @@ class LabelStore:
             Lengths along z, y, x; chunks are cut down to the volume.
         attributes : dict, optional
             JSON kept in the metadata.
+        revision : int
+            What the revision begins with, where the store takes the place of another.
 
         Raises
         ------
@@ -115,7 +118,7 @@ class LabelStore:
         try:
             path.mkdir(parents=True)
             ts.open(_spec(path) | {"metadata": metadata}, create=True).result()
-            (path / _REVISION).write_bytes(b"")
+            (path / _REVISION).write_bytes(b"." * revision)
             _write_synced(path / "zarr.json", json.dumps(_group(space, attributes or {}), indent=2))
         except (OSError, ValueError) as error:
             raise _told(path, error, "written") from error

@@ -19,9 +19,9 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor, nn
 
+from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import InvalidInput
 from napari_pytc.learning.config import Precision
-from napari_pytc.learning.durable import write_durably
 from napari_pytc.learning.memory import is_out_of_memory, release_memory
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -267,7 +267,7 @@ class _Memory:
         text = json.dumps({**self._read(), key: asdict(arithmetic)}, indent=1)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._path, lambda aside: _write_text(aside, text))
+            write_text_durably(self._path, text)
         except OSError:
             return
 
@@ -277,10 +277,6 @@ class _Memory:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def machine(device: torch.device) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_pytc.durable import sync_folder
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.durable import sync_folder
 from napari_pytc.learning.weights import (
     MatchReport,
     load_exactly,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
-from napari_pytc.learning.durable import write_durably
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
@@ -67,9 +67,12 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     work = {"model": model.fingerprint, "id": model.info.id, "flips": flips, "image": image}
     earlier = _earlier(job.output, source, model, work)
     # The memory that is free now must not change the tiles of a prediction that is half done.
-    predictor = make_predictor(model, job, job.plan.tile_shape or _tiles_before(job.output, box), box.shape, ctx)
+    before = None if job.within else _tiles_before(job.output, box)
+    predictor = make_predictor(model, job, job.plan.tile_shape or before, box.shape, ctx)
     ctx.check()
     sink = earlier if earlier is not None else _create(job, source, model, work)
+    if job.within:
+        return DiskPrediction(job.output, predictor.predict(source, sink, box, ctx, focus=job.focus))
     _note_tiles(job.output, box, predictor.tile_shape)
     ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {box} {predictor.tile_shape}")
     try:
@@ -122,11 +125,7 @@ def _tiles_before(output: Path, box: Box) -> Shape | None:
 def _note_tiles(output: Path, box: Box, tile_shape: Shape) -> None:
     text = json.dumps({"box": str(box), "tile_shape": list(tile_shape)})
     with suppress(OSError):  # without it a later run may start over: no reason to end this one
-        write_durably(output / _TILES, lambda aside: _write_text(aside, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+        write_text_durably(output / _TILES, text)
 
 
 def _create(job: PredictJob, source: VolumeSource, model: TrainedModel, note: dict[str, Any]) -> ChunkedArray:

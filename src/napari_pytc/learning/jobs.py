@@ -51,6 +51,11 @@ class PredictJob(JobSpec):
     output: Path = Field(description="The OME-Zarr (c, z, y, x) of uint8 probabilities; made if it does not exist.")
     plan: PredictPlan = PredictPlan()
     box: Box | None = Field(None, description="Voxels to predict; the whole volume by default.")
+    within: bool = Field(
+        False,
+        description="The box is a part, wanted soon, of a prediction of everything: it is written into that one, and "
+        "no tile counts as finished.",
+    )
     focus: tuple[float, float, float] | None = Field(None, description="Tiles nearest to this voxel come first.")
 
     def run(self, ctx: JobContext) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_pytc.durable import folder_built_aside
 from napari_pytc.errors import ModelError, PytcError
 from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.durable import folder_built_aside
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.normalisation import Normalisation
 

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from napari_pytc.durable import write_durably
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.durable import write_durably
 
 _PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".tar"})
 _CHECKSUM = "crc32"

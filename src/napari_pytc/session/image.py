@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError, VolumeError
+from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 from napari_pytc.session.project import Project
 from napari_pytc.volumes.fingerprint import fingerprint
 from napari_pytc.volumes.opening import open_spec, open_volume
 from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.spec import ChunkedSpec, VolumeSpec
+from napari_pytc.volumes.zarr_output import create_ome_zarr
 
 
 def open_image(project: Project, folder: Path) -> VolumeSource:
@@ -49,6 +54,50 @@ def open_measured_image(
             "Give it in nanometres: --voxel-size Z,Y,X, for example 40,4,4.",
         )
     return source
+
+
+def copy_array(
+    array: Any, path: Path, voxel_size_nm: tuple[float, float, float] | None, channel: int | None
+) -> VolumeSource:
+    """Write an array that is in no file into the project, chunk by chunk, so that dask's need not fit into memory.
+
+    Raises
+    ------
+    InvalidInput
+        If it is no volume, or nobody says how large its voxels are.
+    """
+    if voxel_size_nm is None:
+        raise InvalidInput("The layer does not say how large its voxels are.", "Give the voxel size in nanometres.")
+    shape = tuple(int(n) for n in array.shape)
+    if len(shape) == 4 and channel is not None and 0 <= channel < shape[0]:
+        array, shape = array[channel], shape[1:]
+    if len(shape) not in (2, 3) or min(shape, default=0) < 1:
+        raise InvalidInput(f"A volume has axes z, y, x or y, x, got an array of shape {shape}.", "Choose one channel.")
+    z, y, x = (1, *shape)[-3:]
+    kind = np.dtype(np.uint8) if np.dtype(array.dtype) == bool else np.dtype(array.dtype)
+    sink = create_ome_zarr(path, (z, y, x), kind, VoxelSpace(voxel_size_nm))
+    block: Shape = (sink.chunk_shape[0], min(y, 8 * sink.chunk_shape[1]), min(x, 8 * sink.chunk_shape[2]))
+    for tile in TileGrid(Box.of_shape((z, y, x)), block):
+        part = array[tile.write.slices if len(shape) == 3 else tile.write.slices[1:]]
+        sink.write(tile.write, np.asarray(part, kind).reshape(tile.write.shape))
+    return open_spec(sink.spec)
+
+
+def image_stamp(spec: VolumeSpec) -> tuple[int, ...] | None:
+    """Dates, sizes and numbers of the files by which a change of the image is seen; None where it lies elsewhere.
+
+    Of a container it is the metadata: that its chunks are those of the project is the fingerprint's business.
+    """
+    place = Path(spec.url) if isinstance(spec, ChunkedSpec) else spec.path
+    inner = place / spec.array if isinstance(spec, ChunkedSpec) else place
+    stamp: list[int] = []
+    try:
+        for path in (place, inner):
+            status = path.stat()
+            stamp += [status.st_mtime_ns, status.st_size, status.st_ino]
+    except (OSError, ValueError):
+        return None
+    return tuple(stamp)
 
 
 def find_image(project: Project, where: str | Path) -> tuple[VolumeSource, dict[str, Any]]:

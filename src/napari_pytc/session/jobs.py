@@ -37,7 +37,12 @@ class SessionJobs:
     ) -> None:
         self._session, self._folder, self._database, self._clock = session, folder, database, clock
         self._reserved: set[str] = set()
-        self._busy: set[str] = set()
+        self._busy: dict[str, JobSpec] = {}
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training waits or runs."""
+        return any(job.kind == "train" for job in self._busy.values())
 
     def train_job(self, plan: TrainPlan, parent: str | Path | None, resume: bool) -> TrainJob:
         """See `Session.train_job`."""
@@ -48,7 +53,7 @@ class SessionJobs:
         draft = TrainJob(
             image=session.project.image,
             voxel_size_nm=session.space.voxel_size_nm,
-            annotations=folder.annotations,
+            annotations=session.annotations.folder,
             classes=tuple(c.name for c in session.classes),
             held_out=session.held_out,
             plan=plan,
@@ -86,6 +91,13 @@ class SessionJobs:
             focus=None if focus is None else (float(z), float(y), float(x)),
         )
 
+    def view_job(self, box: Box, model: str | Path | None, plan: PredictPlan) -> PredictJob:
+        """See `Session.view_job`."""
+        volume = Box.of_shape(self._session.annotations.shape)
+        whole = self.predict_job(plan, model, None, None)
+        focus = tuple((a + b) / 2 for a, b in zip(box.start, box.stop, strict=True))
+        return whole.model_copy(update={"box": box.intersect(volume), "within": True, "focus": focus})
+
     def export_job(
         self,
         what: Literal["classes", "probabilities"],
@@ -119,10 +131,11 @@ class SessionJobs:
             subject = content.output.stem
             self._check_free(subject, "This prediction runs already.")
             model = read_model_info(content.model).id
-            prediction = self._prediction_record(model, content.box, content.plan.flips, content.output)
+            box = None if content.within else content.box
+            prediction = self._prediction_record(model, box, content.plan.flips, content.output)
         elif job.kind == "export":
             subject = str(content.output)
-        self._busy.add(subject)
+        self._busy[subject] = job
         recorder = RunRecorder(
             self._database,
             job,
@@ -131,11 +144,12 @@ class SessionJobs:
             None if prediction is None else (prediction, self._image_digest()),
             self._session.run_started.emit,
             lambda run, event: self._ended(job, subject, prediction, run, event),
+            within=job.kind == "predict" and content.within,
         )
         try:
             return runner.start(job, recorder)
         except BaseException:
-            self._busy.discard(subject)
+            self._busy.pop(subject, None)
             raise
 
     def predictions(self) -> list[PredictionRecord]:
@@ -145,7 +159,7 @@ class SessionJobs:
     def _ended(
         self, job: JobSpec, subject: str, prediction: PredictionRecord | None, run: str, event: JobEvent
     ) -> None:
-        self._busy.discard(subject)
+        self._busy.pop(subject, None)
         content: Any = job
         if job.kind == "train" and isinstance(event, Finished):
             shutil.rmtree(content.run_folder, ignore_errors=True)

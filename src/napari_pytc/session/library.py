@@ -4,68 +4,97 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.durable import write_durably
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.session.records import ModelRecord
 
 if TYPE_CHECKING:
     from napari_pytc.learning.jobs import TrainJob
 
+Stamp = tuple[tuple[str, int, int], ...]
+
 _WORK = "work.json"
 _CHECKPOINTS = "*.safetensors"
 
 
-def read_models(folder: Path) -> list[ModelRecord]:
-    """The models in a folder, the oldest first; damaged ones have a `problem`."""
-    paths = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")] if folder.is_dir() else []
-    records = [_model_record(path) for path in paths]
-    records.sort(key=lambda record: (bool(record.created), record.created, _natural(record.id)))
-    for number in range(len(records) - 1, -1, -1):
-        if not records[number].problem:
-            records[number] = records[number].model_copy(update={"active": True})
-            break
-    return records
+class ModelLibrary:
+    """The models in a project's folder; what was read once is read again only when its files change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[Stamp, ModelRecord]] = {}
+
+    def records(self, active: str | None = None) -> list[ModelRecord]:
+        """The models, the oldest first; damaged ones have a `problem`.
+
+        Parameters
+        ----------
+        active : str, optional
+            Id of the model to use if none is named; without it, or where it is not sound, the newest that is.
+        """
+        entries = self._folder.iterdir() if self._folder.is_dir() else ()
+        paths = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
+        self._known = {path: self._read(path) for path in paths}
+        records = [record for _, record in self._known.values()]
+        records.sort(key=lambda record: (bool(record.created), record.created, _natural(record.id)))
+        sound = [record.id for record in records if not record.problem]
+        chosen = active if active in sound else sound[-1] if sound else None
+        return [r.model_copy(update={"active": True}) if r.id == chosen else r for r in records]
+
+    def resolve(self, text: str | Path | None, active: str | None = None) -> Path:
+        """The folder of a model named by its id, the unique beginning of one, or a path; by default the active.
+
+        Raises
+        ------
+        ModelError
+            If there is none, or several.
+        """
+        records = self.records(active)
+        listed = ", ".join(record.id for record in records) or "none"
+        if text is None:
+            chosen = [record.folder for record in records if record.active]
+            if not chosen:
+                raise ModelError("The project has no model yet.", "Train one: napari-pytc train PROJECT.")
+            return chosen[0]
+        name = str(text)
+        found = [r.folder for r in records if r.id == name] or [
+            r.folder for r in records if name and r.id.startswith(name)
+        ]
+        if len(found) == 1:
+            read_model_info(found[0])
+            return found[0]
+        if len(found) > 1:
+            raise ModelError(
+                f"Several models begin with {name!r}: {', '.join(path.name for path in found)}.", "Give more of the id."
+            )
+        path = Path(text).absolute()
+        if not path.is_dir():
+            raise ModelError(
+                f"The project has no model {name!r}, and there is no such folder; its models: {listed}.",
+                "Give a model's id, its beginning, or the folder of any model.",
+            )
+        read_model_info(path)
+        return path
+
+    def _read(self, path: Path) -> tuple[Stamp, ModelRecord]:
+        stamp = _stamp(path)
+        known = self._known.get(path)
+        return known if known is not None and known[0] == stamp else (stamp, _model_record(path))
 
 
-def resolve_model(folder: Path, text: str | Path | None) -> Path:
-    """The folder of a model named by its id, the unique beginning of one, or a path; by default the newest.
-
-    Raises
-    ------
-    ModelError
-        If there is none, or several.
-    """
-    records = read_models(folder)
-    listed = ", ".join(record.id for record in records) or "none"
-    if text is None:
-        active = [record.folder for record in records if record.active]
-        if not active:
-            raise ModelError("The project has no model yet.", "Train one: napari-pytc train PROJECT.")
-        return active[0]
-    name = str(text)
-    found = [r.folder for r in records if r.id == name] or [r.folder for r in records if name and r.id.startswith(name)]
-    if len(found) == 1:
-        read_model_info(found[0])
-        return found[0]
-    if len(found) > 1:
-        raise ModelError(
-            f"Several models begin with {name!r}: {', '.join(path.name for path in found)}.", "Give more of the id."
-        )
-    path = Path(text).absolute()
-    if not path.is_dir():
-        raise ModelError(
-            f"The project has no model {name!r}, and there is no such folder; its models: {listed}.",
-            "Give a model's id, its beginning, or the folder of any model.",
-        )
-    read_model_info(path)
-    return path
+def _stamp(folder: Path) -> Stamp:
+    """What differs when a file of a model was written again."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.stat()) for entry in entries]
+    return tuple(sorted((name, status.st_mtime_ns, status.st_size) for name, status in found))
 
 
 def new_id(stem: str, taken: Callable[[str], bool]) -> str:
@@ -100,7 +129,7 @@ def work_of(job: TrainJob, image: str, annotations_revision: int) -> str:
 def note_work(run_folder: Path, work: str) -> None:
     """Write into a run's folder which work it is, so that it can be found again."""
     run_folder.mkdir(parents=True, exist_ok=True)
-    write_durably(run_folder / _WORK, lambda aside: _write(aside, work))
+    write_text_durably(run_folder / _WORK, json.dumps({"work": work}))
 
 
 def unfinished_run(runs: Path, models: Path, work: str, busy: Collection[str]) -> str | None:
@@ -141,7 +170,3 @@ def _model_record(path: Path) -> ModelRecord:
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts -10 after -9."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _write(path: Path, work: str) -> None:
-    path.write_text(json.dumps({"work": work}), encoding="utf-8")

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,15 +15,15 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import napari_pytc
+from napari_pytc.durable import sync_folder, temporary_beside, write_text_durably
 from napari_pytc.errors import ProjectError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.learning.durable import sync_folder, temporary_beside, write_durably
 from napari_pytc.session.records import ClassInfo
 from napari_pytc.volumes.fingerprint import Fingerprint
-from napari_pytc.volumes.spec import VolumeSpec
+from napari_pytc.volumes.spec import ChunkedSpec, VolumeSpec
 
 SCHEMA_VERSION = 1
-_DESCRIPTION, _LOCK = "project.json", "project.lock"
+_DESCRIPTION, _LOCK, _OWN_IMAGE = "project.json", "project.lock", "image.zarr"
 
 
 class Project(BaseModel):
@@ -41,6 +41,8 @@ class Project(BaseModel):
     voxel_size_source: Literal["file", "user"]
     classes: tuple[ClassInfo, ...] = Field(min_length=1)
     held_out: tuple[Box, ...] = ()
+    annotations: str = Field("annotations.zarr", pattern=r"^annotations(-\d+)?\.zarr$")
+    active_model: str | None = None
 
     @property
     def space(self) -> VoxelSpace:
@@ -56,10 +58,12 @@ class ProjectFolder:
         name.pytc/
             project.json      `Project`; written aside and renamed
             project.sqlite    runs, their metrics, predictions (`Database`)
-            annotations.zarr  strokes (`AnnotationStore`)
+            image.zarr        the image, where it came from a layer and not from a file
+            annotations.zarr  strokes (`AnnotationStore`); annotations-2.zarr after a class was removed
             predictions/      one OME-Zarr a prediction
             models/<id>/      trained models
             runs/<id>/        checkpoints of trainings that are not finished
+            trash/            what was deleted and is still on the disk
             project.lock      held by the process that may write
     """
 
@@ -67,10 +71,15 @@ class ProjectFolder:
         self.path = path
         self.description = path / _DESCRIPTION
         self.database = path / "project.sqlite"
-        self.annotations = path / "annotations.zarr"
+        self.own_image = path / _OWN_IMAGE
         self.predictions = path / "predictions"
         self.models = path / "models"
         self.runs = path / "runs"
+        self.trash = path / "trash"
+
+    def annotations(self, project: Project | None = None) -> Path:
+        """Where the strokes of a project lie; without one, those of a new project."""
+        return self.path / ("annotations.zarr" if project is None else project.annotations)
 
     def load(self) -> Project:
         """Read project.json.
@@ -91,7 +100,7 @@ class ProjectFolder:
             if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
                 raise ValueError("it has no schema_version")
             self._check_version(content)
-            return Project.model_validate(content)
+            return self._placed(Project.model_validate(content))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -102,7 +111,7 @@ class ProjectFolder:
     def save(self, project: Project) -> None:
         """Replace project.json in one step."""
         with disk_errors(self.path, "project.json"):
-            write_durably(self.description, lambda aside: _write(aside, project.model_dump_json(indent=2)))
+            write_text_durably(self.description, self._portable(project).model_dump_json(indent=2))
 
     def acquire_lock(self) -> tuple[FileLock | None, str]:
         """The writer's lock, or None and the reason why there is none; a killed process gives it up by itself."""
@@ -115,6 +124,30 @@ class ProjectFolder:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return None, f"it cannot be locked for writing ({reason})"
         return lock, ""
+
+    def discard(self, path: Path) -> None:
+        """Take something out of the project in one step; the disk gets its room back with `empty_trash`."""
+        if path.exists():
+            with disk_errors(path, "The change of"):
+                self.trash.mkdir(exist_ok=True)
+                os.replace(path, temporary_beside(self.trash / path.name))
+
+    def empty_trash(self) -> None:
+        """Delete what was discarded, and what a process that was killed left half made; from any thread."""
+        shutil.rmtree(self.trash, ignore_errors=True)
+
+    def _placed(self, project: Project) -> Project:
+        """The image that is in the project's folder is found there, wherever the folder was moved to."""
+        if isinstance(project.image, ChunkedSpec) and project.image.url == _OWN_IMAGE:
+            return project.model_copy(
+                update={"image": project.image.model_copy(update={"url": str(self.own_image.absolute())})}
+            )
+        return project
+
+    def _portable(self, project: Project) -> Project:
+        if isinstance(project.image, ChunkedSpec) and project.image.url == str(self.own_image.absolute()):
+            return project.model_copy(update={"image": project.image.model_copy(update={"url": _OWN_IMAGE})})
+        return project
 
     def _check_version(self, content: dict[str, Any]) -> None:
         version = content["schema_version"]
@@ -205,9 +238,3 @@ def disk_errors(path: Path, what: str) -> Iterator[None]:
             else f"{what} {path} could not be saved: {reason}.",
             "What was saved before is intact; free space on the disk or check its permissions.",
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()
-    path.write_text(text, encoding="utf-8")

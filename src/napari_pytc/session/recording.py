@@ -26,6 +26,8 @@ class RunRecorder:
         Id of what the job makes.
     prediction : tuple of PredictionRecord and str, optional
         The record to keep up to date, and the digest of the image it is of.
+    within : bool
+        The job makes a part of the prediction: a finished one stays finished, another is not finished afterwards.
     on_start, on_end : callable
         Called with the job's id, after the run was recorded; `on_end` also with the terminal event.
     """
@@ -40,9 +42,10 @@ class RunRecorder:
         on_start: Callable[[str], None],
         on_end: Callable[[str, JobEvent], None],
         clock: Callable[[], float] = time.monotonic,
+        within: bool = False,
     ) -> None:
         self._database, self._job, self._subject, self._sink = database, job, subject, sink
-        self._prediction = prediction
+        self._prediction, self._within = prediction, within
         self._on_start, self._on_end, self._clock = on_start, on_end, clock
         self._points: list[tuple[str, int, float, float]] = []
         self._flushed = clock()
@@ -99,6 +102,10 @@ class RunRecorder:
     def _note_prediction(self, state: RunState) -> None:
         if self._prediction is not None:
             record, image = self._prediction
+            if self._within and state != "running":
+                state = "cancelled"
+            if self._within and record.state == "finished":
+                return
             self._database.put_prediction(record.model_copy(update={"state": state}), image)
 
     def _warn(self, job: str, message: str) -> None:

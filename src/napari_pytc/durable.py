@@ -48,6 +48,15 @@ def write_durably(path: Path, write: Callable[[Path], None]) -> None:
     sync_folder(path.parent)
 
 
+def write_text_durably(path: Path, text: str) -> None:
+    """Put a text in place of a file in one step, as `write_durably`."""
+    write_durably(path, lambda aside: _write_text(aside, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def folder_built_aside(folder: Path) -> Iterator[Path]:
     """A temporary sibling to fill, which becomes `folder` when the block ends well and vanishes when it does not.
