@@ -6,11 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 
-from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.geometry import Box, Shape
 from napari_pytc.ui.arrays import LazyArray, Selection, check_size
 
 CACHE_BYTES = 96 * 2**20
@@ -27,8 +28,15 @@ class StrokeStore(Protocol):
     def chunk_shape(self) -> Shape:
         """Of the pieces on disk."""
 
+    def boxes(self) -> Sequence[Any]:
+        """The chunks on disk, each with its `box`; all else is 0."""
+
     def read(self, box: Box) -> np.ndarray:
         """Labels of a box."""
+
+
+Place = tuple[int, int, int]
+"""A chunk's place in the grid of chunks."""
 
 
 @dataclass(eq=False)
@@ -57,8 +65,8 @@ class Snapshot:
 class ScribbleArray(LazyArray):
     """Labels of a volume, uint8: chunks are read when they are looked at, and changed in memory.
 
-    Changed chunks stay in memory until `mark_saved`; of the others as many as `n_bytes` allow. All that is read is a
-    copy. Safe from several threads.
+    Changed chunks stay in memory until `mark_saved`; of the others as many as `n_bytes` allow. Where nothing was
+    painted there is no chunk, neither on disk nor in memory. All that is read is a copy. Safe from several threads.
 
     Parameters
     ----------
@@ -75,9 +83,11 @@ class ScribbleArray(LazyArray):
     ) -> None:
         self.shape: Shape = store.shape
         self._store, self._on_change, self._most = store, on_change, n_bytes
-        self._chunks: OrderedDict[Box, _Chunk] = OrderedDict()
+        self._chunk_shape = store.chunk_shape
+        self._chunks: OrderedDict[Place, _Chunk] = OrderedDict()
         self._n_bytes = 0
         self._lock = threading.RLock()
+        self._on_disk = self._look()
 
     @property
     def n_bytes(self) -> int:
@@ -96,7 +106,7 @@ class ScribbleArray(LazyArray):
         return self._gather(selection.box)[selection.inside]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Change labels; what is not touched is not read, but for the rest of a chunk."""
+        """Change labels; of the disk only the chunks that are changed in part are read."""
         selection = Selection.of(key, self.shape)
         if selection.box.is_empty:
             return
@@ -114,10 +124,13 @@ class ScribbleArray(LazyArray):
     def snapshots(self) -> Iterator[Snapshot]:
         """Copies of what is not saved, one after the other; neighbours in one box, so that writes are few."""
         with self._lock:
-            unsaved = sorted((c for c in self._chunks.values() if not c.is_saved), key=lambda chunk: chunk.box)
+            unsaved = sorted(place for place, chunk in self._chunks.items() if not chunk.is_saved)
         for run in _runs(unsaved):
             with self._lock:
-                snapshot = _snapshot(run)
+                chunks = [self._chunks[place] for place in run]
+                labels = np.concatenate([chunk.data for chunk in chunks], axis=2)
+                box = Box(chunks[0].box.start, chunks[-1].box.stop)
+                snapshot = Snapshot(box, labels, tuple((chunk, chunk.changes) for chunk in chunks))
             yield snapshot
 
     def mark_saved(self, snapshot: Snapshot) -> None:
@@ -125,108 +138,106 @@ class ScribbleArray(LazyArray):
         with self._lock:
             for chunk, changes in snapshot.chunks:
                 chunk.saved = max(chunk.saved, changes)
+                self._on_disk.add(self._place(chunk.box.start))
             self._forget_old()
 
     def forget(self, box: Box | None = None) -> None:
         """Read again what others changed on disk, in a box or everywhere; what is not saved stays."""
         with self._lock:
             for place, chunk in list(self._chunks.items()):
-                if chunk.is_saved and (box is None or place.overlaps(box)):
+                if chunk.is_saved and (box is None or chunk.box.overlaps(box)):
                     self._drop(place)
+            self._on_disk = self._look()
 
-    def _places(self, box: Box) -> Iterator[Box]:
-        chunk_shape = self._store.chunk_shape
-        volume = Box.of_shape(self.shape)
-        for tile in TileGrid(box.aligned(chunk_shape), chunk_shape):
-            yield tile.write.intersect(volume)
+    def _look(self) -> set[Place]:
+        return {self._place(found.box.start) for found in self._store.boxes()}
+
+    def _place(self, voxel: Sequence[int]) -> Place:
+        z, y, x = (v // n for v, n in zip(voxel, self._chunk_shape, strict=True))
+        return (z, y, x)
+
+    def _box(self, place: Place) -> Box:
+        start = [p * n for p, n in zip(place, self._chunk_shape, strict=True)]
+        stop = [min(s + n, m) for s, n, m in zip(start, self._chunk_shape, self.shape, strict=True)]
+        return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
 
     def _gather(self, box: Box) -> np.ndarray:
-        """Labels of a box. Where most of it is not in memory it is read in one go, which the disk does side by side."""
+        """Labels of a box."""
+        found = np.zeros(box.shape, np.uint8)
         if box.is_empty:
-            return np.zeros(box.shape, np.uint8)
+            return found
+        low, high = self._place(box.start), self._place([s - 1 for s in box.stop])
         with self._lock:
-            places = list(self._places(box))
-            absent = [place for place in places if place not in self._chunks]
-            if len(absent) * self._chunk_bytes > self._most // 2:
+            # Strokes are few, also where the box is large.
+            absent = [p for p in self._on_disk if p not in self._chunks and _within(p, low, high)]
+            if len(absent) * Box.of_shape(self._chunk_shape).size > self._most:
                 found = self._store.read(box)  # too much to keep
             else:
                 self._load(absent)
-                found = np.empty(box.shape, np.uint8)
-            for place in places:
-                chunk = self._chunks.get(place)
-                if chunk is not None:
-                    both = place.intersect(box)
-                    found[both.relative_to(box.start).slices] = chunk.data[both.relative_to(place.start).slices]
-                    self._chunks.move_to_end(place)
-            self._forget_old(places)
+            for place in [p for p in self._chunks if _within(p, low, high)]:
+                chunk = self._chunks[place]
+                both = chunk.box.intersect(box)
+                found[both.relative_to(box.start).slices] = chunk.data[both.relative_to(chunk.box.start).slices]
+                self._chunks.move_to_end(place)
+            self._forget_old()
         return found
 
     def _scatter(self, box: Box, labels: np.ndarray) -> None:
-        places = list(self._places(box))
-        self._load([p for p in places if p not in self._chunks and not box.contains(p)])
+        low, high = self._place(box.start), self._place([s - 1 for s in box.stop])
+        places = list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))))
+        self._load([p for p in places if p not in self._chunks and p in self._on_disk])
         for place in places:
-            both = place.intersect(box)
-            new = labels[both.relative_to(box.start).slices]
             chunk = self._chunks.get(place)
-            if chunk is None:  # replaced altogether
-                chunk = self._keep(place, np.empty(place.shape, np.uint8))
-            chunk.data[both.relative_to(place.start).slices] = new
+            if chunk is None:
+                area = self._box(place)
+                chunk = self._keep(place, area, np.zeros(area.shape, np.uint8))
+            both = chunk.box.intersect(box)
+            chunk.data[both.relative_to(chunk.box.start).slices] = labels[both.relative_to(box.start).slices]
             chunk.changes += 1
             self._chunks.move_to_end(place)
         self._forget_old()
 
-    def _load(self, places: Sequence[Box]) -> None:
-        for run in _runs_of_boxes(sorted(places)):
-            hull = Box(run[0].start, run[-1].stop)
+    def _load(self, places: Sequence[Place]) -> None:
+        for run in _runs(sorted(places)):
+            hull = Box(self._box(run[0]).start, self._box(run[-1]).stop)
             block = self._store.read(hull)
             for place in run:
-                self._keep(place, np.ascontiguousarray(block[place.relative_to(hull.start).slices]))
+                area = self._box(place)
+                self._keep(place, area, np.ascontiguousarray(block[area.relative_to(hull.start).slices]))
 
-    def _keep(self, place: Box, data: np.ndarray) -> _Chunk:
-        chunk = self._chunks[place] = _Chunk(place, data)
+    def _keep(self, place: Place, box: Box, data: np.ndarray) -> _Chunk:
+        chunk = self._chunks[place] = _Chunk(box, data)
         self._n_bytes += data.nbytes
         return chunk
 
-    def _forget_old(self, but: Sequence[Box] = ()) -> None:
+    def _forget_old(self) -> None:
         if self._n_bytes <= self._most:
             return
         for place, chunk in list(self._chunks.items()):
-            if chunk.is_saved and place not in but:
+            if chunk.is_saved:
                 self._drop(place)
                 if self._n_bytes <= self._most:
                     return
 
-    def _drop(self, place: Box) -> None:
+    def _drop(self, place: Place) -> None:
         self._n_bytes -= self._chunks.pop(place).data.nbytes
-
-    @property
-    def _chunk_bytes(self) -> int:
-        return Box.of_shape(self._store.chunk_shape).size
 
 
 def _is_plain(part: Any) -> bool:
     return isinstance(part, slice) and part.step == 1
 
 
-def _snapshot(run: Sequence[_Chunk]) -> Snapshot:
-    box = Box(run[0].box.start, run[-1].box.stop)
-    labels = np.concatenate([chunk.data for chunk in run], axis=2)
-    return Snapshot(box, labels, tuple((chunk, chunk.changes) for chunk in run))
+def _within(place: Place, low: Place, high: Place) -> bool:
+    return low[0] <= place[0] <= high[0] and low[1] <= place[1] <= high[1] and low[2] <= place[2] <= high[2]
 
 
-def _runs(chunks: Sequence[_Chunk]) -> Iterator[list[_Chunk]]:
-    by_box = {chunk.box: chunk for chunk in chunks}
-    for run in _runs_of_boxes([chunk.box for chunk in chunks]):
-        yield [by_box[box] for box in run]
-
-
-def _runs_of_boxes(boxes: Sequence[Box]) -> Iterator[list[Box]]:
-    """Boxes of a sorted grid in runs along x."""
-    run: list[Box] = []
-    for box in boxes:
-        if run and (run[-1].stop[2] != box.start[2] or run[-1].start[:2] != box.start[:2]):
+def _runs(places: Sequence[Place]) -> Iterator[list[Place]]:
+    """Sorted places in runs along x."""
+    run: list[Place] = []
+    for place in places:
+        if run and place != (*run[-1][:2], run[-1][2] + 1):
             yield run
             run = []
-        run.append(box)
+        run.append(place)
     if run:
         yield run

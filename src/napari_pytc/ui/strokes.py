@@ -99,7 +99,7 @@ class StrokeSaver(QObject):
                         self._is_closing = True
                 closing, flushes = self._is_closing, self._flushes
                 self._flushes, self._is_waiting = [], False
-            error = self._save()
+            error = self._save(must_tell=any(otherwise is None for _, otherwise in flushes))
             for then, otherwise in flushes:
                 self._flushed.emit(error, then, otherwise)
             if closing:
@@ -116,7 +116,7 @@ class StrokeSaver(QObject):
             return LOOK_S
         return max(0.0, min(self._last + PAUSE_S, self._first + LONGEST_S) - time.monotonic())
 
-    def _save(self) -> PytcError | None:
+    def _save(self, must_tell: bool) -> PytcError | None:
         wrote = False
         try:
             for snapshot in self._array.snapshots():
@@ -125,9 +125,9 @@ class StrokeSaver(QObject):
                 wrote = True
         except (PytcError, OSError) as problem:
             error = readable(problem)
-            if not self._has_failed:
-                self._has_failed = True
+            if must_tell or not self._has_failed:
                 self.failed.emit(error)
+            self._has_failed = True
             return error
         self._has_failed = False
         if wrote:

@@ -1,0 +1,186 @@
+"""Strokes in memory: what a numpy array would hold, of chunks that are read when they are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import basic_indices
+
+from napari_pytc.annotations.source import AnnotatedBox
+from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.ui.paint import ScribbleArray
+
+SHAPE: Shape = (7, 10, 9)
+CHUNK_BYTES = 4 * 4 * 4
+
+
+class MemoryStore:
+    """A store in memory of small chunks that notes what is read of it."""
+
+    chunk_shape: Shape = (4, 4, 4)
+
+    def __init__(self, shape: Shape = SHAPE, seed: int | None = 0) -> None:
+        self.shape = shape
+        self.reads: list[Box] = []
+        self.data = np.zeros(shape, np.uint8)
+        if seed is not None:
+            self.data[:] = np.random.default_rng(seed).integers(0, 3, shape)
+
+    def boxes(self) -> list[AnnotatedBox]:
+        grid = TileGrid(Box.of_shape(self.data.shape), self.chunk_shape)
+        return [AnnotatedBox(tile.write, 0.0) for tile in grid if self.data[tile.write.slices].any()]
+
+    def read(self, box: Box) -> np.ndarray:
+        self.reads.append(box)
+        return self.data[box.slices].copy()
+
+    def save(self, array: ScribbleArray) -> None:
+        for snapshot in array.snapshots():
+            self.data[snapshot.box.slices] = snapshot.labels
+            array.mark_saved(snapshot)
+
+
+@given(
+    strokes=st.lists(st.tuples(basic_indices(SHAPE, allow_newaxis=False), st.integers(0, 5), st.booleans())),
+    looks=st.lists(basic_indices(SHAPE, allow_newaxis=False)),
+    n_chunks=st.integers(0, 20),
+)
+def test_it_holds_what_numpy_would(strokes: list[tuple[Any, int, bool]], looks: list[Any], n_chunks: int) -> None:
+    store = MemoryStore()
+    array, expected = ScribbleArray(store, n_bytes=n_chunks * CHUNK_BYTES), store.data.copy()
+    for key, label, is_saved in strokes:
+        array[key] = label
+        expected[key] = label
+        if is_saved:
+            store.save(array)
+    for key in looks:
+        np.testing.assert_array_equal(array[key], expected[key])
+    np.testing.assert_array_equal(np.asarray(array), expected)
+    store.save(array)
+    np.testing.assert_array_equal(store.data, expected)
+    assert array.is_saved
+    assert array.n_bytes <= n_chunks * CHUNK_BYTES
+
+
+def test_arrays_of_labels_and_of_indices_as_naparis_tools_and_undo_use_them() -> None:
+    store = MemoryStore()
+    array, expected = ScribbleArray(store), store.data.copy()
+    region = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+    where = (np.array([0, 6, 3]), np.array([9, 0, 5]), np.array([8, 8, 1]))
+    for target in (array, expected):
+        target[2:3, 3:5, 3:6] = region
+        target[where] = np.array([7, 8, 9])
+        target[4, :, 2] = 5
+        target[0, 0, 0] = 6
+    np.testing.assert_array_equal(array[where], [7, 8, 9])
+    np.testing.assert_array_equal(array[:, :, :], expected)
+    assert array[np.int64(0), np.int64(0), np.int64(0)].item() == 6
+
+
+def test_what_is_read_is_a_copy() -> None:
+    array = ScribbleArray(MemoryStore())
+    for key in [(2, slice(None), slice(None)), (slice(0, 4), slice(0, 4), slice(0, 4))]:
+        array[key][...] = 99
+    assert np.asarray(array).max() < 99
+
+
+def test_only_chunks_that_are_looked_at_are_read_and_each_once() -> None:
+    store = MemoryStore((40, 40, 40), seed=None)
+    store.data[3, 9, 10:15] = 3
+    array = ScribbleArray(store)
+    assert not array[0:3, :, 20].any()
+    array[20, 20, 20] = 1
+    assert array[0].dtype == np.uint8
+    assert store.reads == []
+    array[3:4, 9:11, 10:13] = 1
+    array[3:4, 9:11, 10:13] = 2
+    assert array[3, :, :].sum() == 12 + 6
+    assert store.reads == [Box((0, 8, 8), (4, 12, 16))]
+
+
+def test_unsaved_chunks_stay_in_memory_and_saved_ones_make_room() -> None:
+    store = MemoryStore((8, 400, 400), seed=None)
+    array = ScribbleArray(store, n_bytes=10 * CHUNK_BYTES)
+    for k in range(40):
+        array[1, 8 * k, 8 * k] = 3
+    assert array.n_bytes == 40 * CHUNK_BYTES
+    assert not array.is_saved
+    store.save(array)
+    assert array.n_bytes <= 10 * CHUNK_BYTES
+    assert [array[1, 8 * k, 8 * k] for k in range(40)] == [3] * 40
+    assert array.n_bytes <= 10 * CHUNK_BYTES
+
+
+def test_a_stroke_goes_on_while_it_is_saved() -> None:
+    store = MemoryStore()
+    array = ScribbleArray(store)
+    array[1, 1, 1] = 4
+    (snapshot,) = array.snapshots()
+    array[1, 1, 2] = 5
+    assert snapshot.labels[1, 1, 2] != 5
+    store.data[snapshot.box.slices] = snapshot.labels
+    array.mark_saved(snapshot)
+    assert not array.is_saved
+    array.forget()
+    assert (array[1, 1, 1], array[1, 1, 2]) == (4, 5)
+    store.save(array)
+    assert (array.is_saved, store.data[1, 1, 2]) == (True, 5)
+
+
+def test_neighbours_are_saved_together() -> None:
+    array = ScribbleArray(MemoryStore((4, 8, 100)))
+    array[1, 1, :] = 2
+    array[1, 6, 90:] = 2
+    assert [snapshot.box for snapshot in array.snapshots()] == [
+        Box((0, 0, 0), (4, 4, 100)),
+        Box((0, 4, 88), (4, 8, 100)),
+    ]
+
+
+def test_what_others_change_on_disk_is_read_again_and_unsaved_strokes_stay() -> None:
+    store = MemoryStore()
+    array = ScribbleArray(store)
+    np.asarray(array)
+    array[0, 0, 0] = 9
+    store.data[:] = 1
+    array.forget(Box((0, 0, 0), (4, 10, 9)))
+    assert array[0, 0, 0] == 9
+    assert (array[0, 4:, :] == 1).all()
+    assert not (array[6, :, :] == 1).all()
+    array.forget()
+    assert (array[6, :, :] == 1).all()
+
+
+def test_on_change_is_called_after_the_change() -> None:
+    seen: list[int] = []
+    array = ScribbleArray(MemoryStore(), lambda: seen.append(int(array[1, 1, 1])))
+    array[1, 1, 1] = 7
+    assert seen == [7]
+
+
+def test_a_huge_volume_is_neither_read_nor_filled_as_a_whole() -> None:
+    store = MemoryStore((1, 1, 1))
+    store.shape = (40_000, 1024, 1024)
+    array = ScribbleArray(store)
+    for ask in (lambda: array[:, :, :], lambda: np.asarray(array), lambda: array.__setitem__(slice(None), 1)):
+        with pytest.raises(InvalidInput, match="too many"):
+            ask()
+    assert store.reads == []
+
+
+def test_strokes_of_a_project_on_disk(tmp_path: Path) -> None:
+    store = AnnotationStore.create(tmp_path / "a.zarr", (20, 200, 300), VoxelSpace())
+    array = ScribbleArray(store)
+    array[15:17, 120:140, 250] = 2
+    for snapshot in array.snapshots():
+        store.write(snapshot.box, snapshot.labels)
+        array.mark_saved(snapshot)
+    assert store.counts() == {2: 40}
+    assert ScribbleArray(AnnotationStore.open(tmp_path / "a.zarr"))[16, 130, :].sum() == 2
