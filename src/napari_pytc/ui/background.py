@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_pytc.errors import PytcError
 
@@ -40,7 +40,8 @@ class Background(QObject):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="napari-pytc-files")
         self._calls: deque[_Call] = deque()
         self._is_open = True
-        self._done.connect(self._hand_over)
+        # Queued also from this thread: work that is done before `run` returns must not be handed over inside of it.
+        self._done.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,

@@ -1,0 +1,158 @@
+"""A workspace for the Predict, Export and Jobs panels: real jobs board, no napari, no worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.events import JobEvent, Started
+from napari_pytc.jobs.job import Sink
+from napari_pytc.session.records import ClassInfo, ModelRecord, PredictionRecord, RunRecord
+from napari_pytc.ui.background import Background
+from napari_pytc.ui.bridge import JobBoard, JobView
+from tests.support.viewers import FakeViewer
+
+SHAPE = (12, 48, 40)
+CLASSES = [ClassInfo(id=1, name="membrane", colour="#e6194b"), ClassInfo(id=2, name="inside", colour="#3cb44b")]
+
+
+def model(name: str, active: bool = False, problem: str = "") -> ModelRecord:
+    return ModelRecord(
+        id=name, name=name, created="2026-11-21T08:00:00+00:00", recipe="fast", parent=None,
+        scores={"mean": 0.875}, folder=Path("/models") / name, active=active, problem=problem,
+    )  # fmt: skip
+
+
+def prediction(name: str, state: Any = "finished", box: Box | None = None) -> PredictionRecord:
+    return PredictionRecord(
+        id=name, model="m1", folder=Path("/predictions") / f"{name}.zarr", box=box, flips=False,
+        created="2026-11-21T08:30:00+00:00", state=state,
+    )  # fmt: skip
+
+
+def run(name: str, state: Any = "finished", message: str = "") -> RunRecord:
+    return RunRecord(
+        id=name, kind="train", subject=f"model-{name}", state=state, started=1000.0, ended=1060.0, result={},
+        message=message, hint="",
+    )  # fmt: skip
+
+
+class FakeSession:
+    """What the panels read of a session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.classes = CLASSES
+        self.annotations = SimpleNamespace(shape=SHAPE)
+        self.read_only = False
+        self.model_records: list[ModelRecord] = []
+        self.prediction_records: list[PredictionRecord] = []
+        self.run_records: list[RunRecord] = []
+        self.previews: list[tuple[Any, ...]] = []
+        self.preview_problem: PytcError | None = None
+
+    def models(self) -> list[ModelRecord]:
+        return self.model_records
+
+    def predictions(self) -> list[PredictionRecord]:
+        return self.prediction_records
+
+    def runs(self) -> list[RunRecord]:
+        return self.run_records
+
+    def preview_export(self, what: str, path: Path, prediction: str, **options: Any) -> Any:
+        self.previews.append((what, path, prediction, options))
+        if self.preview_problem is not None:
+            raise self.preview_problem
+        box = options["box"]
+        shape = SHAPE if box is None else box.shape
+        shape = (2, *shape) if what == "probabilities" else shape
+        n_bytes = 1
+        for n in shape:
+            n_bytes *= n
+        return SimpleNamespace(
+            shape=shape, dtype="uint8", n_bytes=n_bytes, voxel_size_nm=(40.0, 8.0, 8.0), format=path.suffix
+        )
+
+
+class FakeLayers:
+    """Where the user looks, and which prediction is shown."""
+
+    def __init__(self, viewer: FakeViewer) -> None:
+        self.in_view = Box.at((3, 0, 0), (1, 48, 40))
+        self.drawn: Box | None = None
+        self.predictions = SimpleNamespace(folder=None, layers=[])
+        self._viewer = viewer
+
+    def view_box(self) -> Box:
+        return self.in_view
+
+    def drawn_box(self) -> Box | None:
+        return self.drawn
+
+    def show_prediction(self, record: PredictionRecord | None) -> None:
+        self.predictions.folder = None if record is None else record.folder
+
+
+class FakeWorkspace(QObject):
+    """The signals and methods that the panels use; calls are kept in `calls`."""
+
+    session_changed = Signal()
+    failed = Signal(object)
+    classes_changed = Signal()
+    models_changed = Signal()
+    predictions_changed = Signal()
+    runner_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.viewer = FakeViewer()
+        self.jobs = JobBoard(self)
+        self.background = Background(self)
+        self.session: FakeSession | None = None
+        self.layers: FakeLayers | None = None
+        self.is_warm = True
+        self.calls: list[tuple[Any, ...]] = []
+        self.errors: list[PytcError] = []
+        self.failed.connect(self.errors.append)
+
+    @property
+    def is_changeable(self) -> bool:
+        return self.session is not None and not self.session.read_only
+
+    def open(self, folder: Path) -> FakeSession:
+        """Open a project."""
+        self.session = FakeSession(folder)
+        self.layers = FakeLayers(self.viewer)
+        self.session_changed.emit()
+        return self.session
+
+    def start(self, kind: str, title: str, spec: Any = None, *events: JobEvent) -> tuple[JobView, Sink]:
+        """Start a job that tells some events."""
+        view, sink = self.jobs.open(kind, title)
+        view.spec = spec
+        for event in (Started(job="j1"), *events):
+            sink(event)
+        self.jobs.drain()
+        return view, sink
+
+    def predict(self, *arguments: Any) -> None:
+        self.calls.append(("predict", *arguments))
+
+    def go_on_predicting(self, record: PredictionRecord) -> None:
+        self.calls.append(("go on", record.id))
+
+    def delete_prediction(self, name: str) -> None:
+        self.calls.append(("delete", name))
+
+    def export(self, *arguments: Any, **options: Any) -> None:
+        self.calls.append(("export", *arguments, options))
+
+    def close(self) -> None:
+        self.jobs.close()
+        self.background.close()

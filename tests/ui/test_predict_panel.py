@@ -1,0 +1,221 @@
+"""The Predict panel says what it would predict, asks for it, and follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox, QPushButton, QToolButton
+
+from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.jobs.events import Finished, Produced, Progressed
+from napari_pytc.ui.panels.predict import PredictPanel
+from napari_pytc.ui.port import Look
+from tests.ui.panel_fakes import FakeSession, FakeWorkspace, model, prediction
+
+J = "j1"
+
+
+@pytest.fixture
+def workspace(qtbot: QtBot) -> Iterator[FakeWorkspace]:
+    workspace = FakeWorkspace()
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def panel(workspace: FakeWorkspace, qtbot: QtBot) -> PredictPanel:
+    panel = PredictPanel(workspace)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.resize(320, 600)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def session(workspace: FakeWorkspace, panel: PredictPanel, tmp_path: Path) -> FakeSession:
+    session = workspace.open(tmp_path / "a.pytc")
+    session.model_records = [model("m1"), model("broken", problem="damaged"), model("m2", active=True)]
+    workspace.models_changed.emit()
+    return session
+
+
+def click(qtbot: QtBot, panel: PredictPanel, name: str) -> None:
+    button = panel.findChild((QPushButton, QToolButton), name)
+    assert button is not None
+    assert button.isEnabled(), button.toolTip()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_without_a_project_it_says_what_to_do(panel: PredictPanel) -> None:
+    assert panel.empty.isVisible()
+    assert "Open one in the Data panel" in panel.empty.label.text()
+    assert not panel.form.isVisible()
+
+
+def test_without_a_model_it_says_what_to_do(panel: PredictPanel, workspace: FakeWorkspace, tmp_path: Path) -> None:
+    workspace.open(tmp_path)
+    assert "train one" in panel.empty.label.text()
+    assert not panel.predict_button.isEnabled()
+    assert "no model yet" in panel.predict_button.toolTip()
+
+
+def test_the_active_model_comes_first_and_damaged_ones_never(panel: PredictPanel, session: FakeSession) -> None:
+    assert not panel.empty.isVisible()
+    texts = [panel.model.itemText(k) for k in range(panel.model.count())]
+    assert texts == ["m2 (active)", "m1"]
+    assert panel.model.currentData() is None
+
+
+def test_predict_asks_for_what_is_chosen(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    panel.model.setCurrentIndex(1)
+    panel.flips.setChecked(True)
+    click(qtbot, panel, "scope-all")
+    click(qtbot, panel, "predictButton")
+    click(qtbot, panel, "predictViewButton")
+    (_, scope, name, plan), second = workspace.calls
+    assert (scope, name, plan.flips) == ("all", "m1", True)
+    assert second[1:3] == ("view", "m1")
+
+
+def test_sizes_are_told_and_a_missing_box_is_said(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    assert panel.extent.text() == "1 × 48 × 40 voxels in view"
+    click(qtbot, panel, "scope-box")
+    assert not panel.predict_button.isEnabled()
+    assert "no box is drawn" in panel.predict_button.toolTip()
+    assert panel.view_button.isEnabled()
+    assert workspace.layers is not None
+    workspace.layers.drawn = Box.at((1, 2, 3), (1, 10, 20))
+    panel.enterEvent(None)
+    assert panel.predict_button.isEnabled()
+    assert panel.extent.text() == "1 × 10 × 20 voxels in the drawn box"
+    everything = panel.scopes.button(2)
+    assert everything is not None
+    assert "12 × 48 × 40 voxels" in everything.toolTip()
+
+
+def test_a_project_that_is_read_only_is_not_predicted_on(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace
+) -> None:
+    session.read_only = True
+    session.prediction_records = [prediction("p1", "cancelled")]
+    workspace.session_changed.emit()
+    assert "reading only" in panel.predict_button.toolTip()
+    assert not panel.list.resume_button.isEnabled()
+    assert not panel.list.delete_button.isEnabled()
+    assert panel.list.show_button.isEnabled()
+
+
+def test_a_running_prediction_is_followed_to_its_end(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace
+) -> None:
+    spec = SimpleNamespace(box=Box.at((0, 0, 0), (10, 1000, 1000)), output=Path("/predictions/p1.zarr"))
+    view, sink = workspace.start(
+        "predict", "Predict everything", spec, Progressed(job=J, done=0, total=10, time=1.0, note="predicting")
+    )
+    session.prediction_records = [prediction("p1", "running")]
+    sink(Produced(job=J, kind="prediction", box=Box.at((0, 0, 0), (1, 1, 1))))
+    workspace.jobs.drain()
+    assert panel.list.tree.topLevelItemCount() == 1
+    assert "being predicted" in panel.list.delete_button.toolTip()
+    (found,) = panel.rows.rows
+    view.started = 1.0
+    sink(Progressed(job=J, done=5, total=10, time=view.asked, note="predicting"))
+    sink(Progressed(job=J, done=6, total=10, time=view.asked + 1000, note="predicting"))
+    workspace.jobs.drain()
+    assert found.bar.value() == 6
+    assert "Mvoxel/s" in found.status.text()
+    assert "left" in found.status.text()
+    session.prediction_records = [prediction("p1", "finished")]
+    sink(Finished(job=J, result={"mvoxel_per_s": 3.14}))
+    workspace.jobs.drain()
+    assert "3.1 Mvoxel/s" in found.status.text()
+    assert found.cancel_button.isHidden()
+    assert "complete" in panel.list.resume_button.toolTip()
+    workspace.start("predict", "Predict again", spec)
+    assert [row.job.title for row in panel.rows.rows] == ["Predict again"]
+
+
+def test_cancel_asks_the_job_once(panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace) -> None:
+    view, _ = workspace.start("predict", "Predict everything")
+    cancelled: list[int] = []
+    view.handle = SimpleNamespace(cancel=lambda: cancelled.append(1))  # type: ignore[assignment]
+    (found,) = panel.rows.rows
+    found.cancel_button.click()
+    found.cancel_button.click()
+    assert cancelled == [1]
+    assert not found.cancel_button.isEnabled()
+
+
+def test_predictions_are_shown_hidden_resumed_and_deleted(
+    panel: PredictPanel,
+    session: FakeSession,
+    workspace: FakeWorkspace,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session.prediction_records = [prediction("p1"), prediction("p2", "cancelled", Box.at((0, 0, 0), (2, 3, 4)))]
+    workspace.predictions_changed.emit()
+    tree = panel.list.tree
+    rows = [tree.topLevelItem(k) for k in range(2)]
+    assert [[row.text(c) for c in range(3)] for row in rows if row is not None] == [
+        ["m1", "box 2×3×4", "in part"],
+        ["m1", "everything", "finished"],
+    ]
+    assert workspace.layers is not None
+    click(qtbot, panel, "showPredictionButton")
+    assert workspace.layers.predictions.folder == Path("/predictions/p2.zarr")
+    assert panel.list.show_button.text() == "Hide"
+    click(qtbot, panel, "showPredictionButton")
+    assert workspace.layers.predictions.folder is None
+    click(qtbot, panel, "resumePredictionButton")
+    answers = iter([QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes])
+    monkeypatch.setattr(QMessageBox, "question", lambda *arguments: next(answers))
+    click(qtbot, panel, "deletePredictionButton")
+    assert workspace.calls == [("go on", "p2")]
+    click(qtbot, panel, "deletePredictionButton")
+    assert workspace.calls[-1] == ("delete", "p2")
+
+
+def test_the_legend_switches_probabilities(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    space = VoxelSpace((40.0, 8.0, 8.0))
+    looks = [Look(name, "probability", visible=False) for name in ("Prediction", "P(membrane)", "P(inside)")]
+    layers = [workspace.viewer.add_image(None, space, look) for look in looks]
+    assert workspace.layers is not None
+    workspace.layers.predictions.layers = layers
+    panel.refresh()
+    assert [button.text() for button in panel.classes.buttons] == ["membrane", "inside"]
+    click(qtbot, panel, "probability-2")
+    assert [layer.visible for layer in layers] == [False, False, True]
+    layers[2].visible = False
+    panel.enterEvent(None)
+    assert not panel.classes.buttons[1].isChecked()
+    workspace.layers.predictions.layers = []
+    panel.enterEvent(None)
+    assert panel.classes.isHidden()
+
+
+def test_closing_the_project_empties_the_panel(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace
+) -> None:
+    workspace.session = workspace.layers = None
+    workspace.session_changed.emit()
+    assert panel.model.count() == 0
+    assert panel.empty.isVisible()
+
+
+def test_it_fits_a_narrow_dock(panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace) -> None:
+    session.model_records = [model("20261121-0803-a-very-long-name-of-a-model-that-nobody-would-type", active=True)]
+    workspace.models_changed.emit()
+    workspace.start("predict", "Predict everything with a title that goes on for longer than the panel is wide")
+    assert panel.minimumSizeHint().width() <= 320
