@@ -57,6 +57,7 @@ class ClassList(QWidget):
         self._grid.setColumnStretch(_NAME, 1)
         self.name = QLineEdit()
         self.name.setObjectName("newClassName")
+        self.name.setMinimumWidth(60)
         self.name.setPlaceholderText("Another class")
         self.name.setToolTip("Name of a class to add, for example mitochondrion.")
         self.name.returnPressed.connect(self._add)

@@ -26,6 +26,25 @@ _FIRST_CLASSES = ("membrane", "inside")
 _UNKNOWN = "Not known: type z, y, x. Networks and exports follow the voxels' shape."
 
 
+class LengthBox(QDoubleSpinBox):
+    """A length in nm, narrow, without zeros behind the point; 0 stands for not known."""
+
+    def __init__(self, axis: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"voxelSize{axis.upper()}")
+        self.setRange(0.0, 1e6)
+        self.setDecimals(3)
+        self.setSpecialValueText("?")
+        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setStyleSheet("QDoubleSpinBox { min-width: 36px; padding: 1px 2px; }")
+        self.setToolTip(f"Length of a voxel along {axis}, in nanometres.")
+
+    def textFromValue(self, value: float) -> str:
+        """As short as the number is."""
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
 class VoxelSizeField(QWidget):
     """Three lengths in nm, and where they are from."""
 
@@ -35,7 +54,9 @@ class VoxelSizeField(QWidget):
         super().__init__(parent)
         self.is_typed = False
         self._source = ""
-        self.boxes = [self._box(axis) for axis in "zyx"]
+        self.boxes = [LengthBox(axis) for axis in "zyx"]
+        for box in self.boxes:
+            box.valueChanged.connect(self._on_typed)
         self.source = wrapped(dim=True)
         self.source.setObjectName("sizeSource")
         layout = QVBoxLayout(self)
@@ -43,19 +64,6 @@ class VoxelSizeField(QWidget):
         layout.setSpacing(2)
         layout.addLayout(row(*self.boxes))
         layout.addWidget(self.source)
-
-    def _box(self, axis: str) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setObjectName(f"voxelSize{axis.upper()}")
-        box.setRange(0.0, 1e6)
-        box.setDecimals(3)
-        box.setSpecialValueText("?")
-        box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        box.setMinimumWidth(52)
-        box.setToolTip(f"Length of a voxel along {axis}, in nanometres.")
-        box.valueChanged.connect(self._on_typed)
-        return box
 
     @property
     def value(self) -> tuple[float, float, float] | None:
@@ -206,4 +214,5 @@ def narrow_combo(name: str, tip: str) -> QComboBox:
     combo.setToolTip(tip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return combo

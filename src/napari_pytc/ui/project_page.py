@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
@@ -38,10 +38,9 @@ class ProjectPage(QWidget):
         self._workspace = workspace
         self._changing = ""
         self._n_counts = 0
-        self.title, self.path = QLabel(), ElidedLabel()
+        self.title, self.path = ElidedLabel(), ElidedLabel()
         self.title.setObjectName("projectName")
         self.title.setStyleSheet("QLabel { font-weight: bold; }")
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.close_button = QPushButton("Close project")
         self.close_button.setObjectName("closeProject")
         self.close_button.setToolTip("Put the project away. All of it is saved already.")
@@ -105,7 +104,7 @@ class ProjectPage(QWidget):
         self.notice.clear()
         if session is None:
             return
-        self.title.setText(session.folder.stem)
+        self.title.show_text(session.folder.stem)
         self.path.show_text(str(session.folder))
         self.facts.setText(facts_of(session))
         self.read_only.setText(f"⚠ {session.read_only_reason} You can look and export.")
