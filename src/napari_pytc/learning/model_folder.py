@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +22,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_pytc.durable import folder_built_aside
+from napari_pytc.durable import folder_built_aside, write_text_durably
 from napari_pytc.errors import ModelError, PytcError
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.networks import NetworkLimits
@@ -129,6 +130,38 @@ def read_model_info(folder: Path | str) -> ModelInfo:
         raise ModelError(f"Model folder {folder} has no {WEIGHTS}.", "Copy the whole folder again.")
     plan, scores = _read_json(folder, PLAN), _read_json(folder, SCORES)
     return _validated(ModelInfo, {**provenance, "plan": plan, "scores": scores}, folder, PROVENANCE)
+
+
+def rename_model(folder: Path | str, name: str) -> None:
+    """Give a model another name for people, in one step; its id, by which it is found, stays."""
+    provenance = {**_read_json(Path(folder), PROVENANCE), "name": name}
+    write_text_durably(Path(folder) / PROVENANCE, json.dumps(provenance, indent=2))
+
+
+def copy_model(folder: Path | str, destination: Path | str) -> Path:
+    """Copy a model, completely or not at all, to a folder of that name, or into a folder that is there already.
+
+    Raises
+    ------
+    ModelError
+        If the model is damaged, something is in the way, or the disk refuses.
+    """
+    source, target = Path(folder), Path(destination).absolute()
+    read_model_info(source)
+    if target.is_dir():
+        target /= source.name
+    if target.exists():
+        raise ModelError(f"There is already something at {target}.", "Choose another folder.")
+    try:
+        with folder_built_aside(target) as aside:
+            for name in (WEIGHTS, PLAN, NORMALISATION, PROVENANCE, SCORES):
+                shutil.copyfile(source / name, aside / name)
+    except OSError as error:
+        raise ModelError(
+            f"The model could not be copied to {target}: {error.strerror or error}.",
+            "Free space on the disk or choose another folder.",
+        ) from error
+    return target
 
 
 def read_normalisation(folder: Path | str) -> Normalisation:

@@ -129,6 +129,11 @@ class Database:
                 (record.id, record.model, box, int(record.flips), image, record.created, record.state),
             )
 
+    def forget_prediction(self, id: str) -> None:
+        """Take a prediction out of the list."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM predictions WHERE id = ?", (id,))
+
     def predictions(self, folder: Path) -> list[tuple[PredictionRecord, str]]:
         """All predictions and the digests of their images, the oldest first; `folder` is the one they lie in."""
         rows = self._rows(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Finished, JobEvent
 from napari_pytc.jobs.spec import JobSpec
@@ -62,11 +62,46 @@ class SessionJobs:
             parent=None if parent is None else session.resolve_model(parent),
             resume=resume,
         )
-        name = library.unfinished_run(folder.runs, folder.models, self._work(draft), self._busy) if resume else None
+        work = self._work(draft)
+        runs = library.unfinished_runs(folder.runs, folder.models, self._busy) if resume else []
+        name = next((name for name, note in runs if note.get("work") == work), None)
         if name is None:
             name = library.new_id(library.model_stem(plan.recipe, self._clock()), self._model_id_taken)
             self._reserved.add(name)
         return draft.model_copy(update={"model_folder": folder.models / name, "run_folder": folder.runs / name})
+
+    def unfinished_trainings(self) -> list[TrainJob]:
+        """See `Session.unfinished_trainings`."""
+        from napari_pytc.learning.jobs import TrainJob
+
+        session, folder, found = self._session, self._folder, []
+        for name, note in library.unfinished_runs(folder.runs, folder.models, self._busy):
+            try:
+                job = TrainJob.model_validate(note.get("job"))
+            except (ValidationError, PytcError):  # of another version, or damaged
+                continue
+            parent = job.parent
+            if parent is not None and not parent.is_dir():  # the project was moved, or the parent deleted
+                parent = folder.models / parent.name
+                if not parent.is_dir():
+                    continue
+            # A checkpoint is of its classes and held-out boxes: with others training would begin anew.
+            if job.classes == tuple(c.name for c in session.classes) and job.held_out == session.held_out:
+                now = {
+                    "image": session.project.image,
+                    "annotations": session.annotations.folder,
+                    "model_folder": folder.models / name,
+                    "run_folder": folder.runs / name,
+                    "parent": parent,
+                    "resume": True,
+                }
+                found.append(job.model_copy(update=now))
+        return found
+
+    def uses(self, folder: Path) -> bool:
+        """Whether a job that waits or runs needs a model or prediction."""
+        names = ("model", "parent", "output", "prediction")
+        return any(getattr(job, name, None) == folder for job in self._busy.values() for name in names)
 
     def predict_job(
         self, plan: PredictPlan, model: str | Path | None, box: Box | None, focus: Sequence[float] | None
@@ -174,7 +209,7 @@ class SessionJobs:
 
     def _prepare_training(self, job: TrainJob) -> None:
         with disk_errors(job.run_folder, "The run folder"):
-            library.note_work(job.run_folder, self._work(job))
+            library.note_work(job.run_folder, self._work(job), job)
 
     def _work(self, job: TrainJob) -> str:
         return library.work_of(job, self._image_digest(), self._session.annotations.revision)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import ModelError
@@ -126,14 +126,14 @@ def work_of(job: TrainJob, image: str, annotations_revision: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def note_work(run_folder: Path, work: str) -> None:
+def note_work(run_folder: Path, work: str, job: TrainJob) -> None:
     """Write into a run's folder which work it is, so that it can be found again."""
     run_folder.mkdir(parents=True, exist_ok=True)
-    write_text_durably(run_folder / _WORK, json.dumps({"work": work}))
+    write_text_durably(run_folder / _WORK, json.dumps({"work": work, "job": job.model_dump(mode="json")}))
 
 
-def unfinished_run(runs: Path, models: Path, work: str, busy: Collection[str]) -> str | None:
-    """Id of the latest run of this work that left a checkpoint and no model, and that nobody works on."""
+def unfinished_runs(runs: Path, models: Path, busy: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Ids and notes of the runs that left a checkpoint and no model, and that nobody works on; the latest first."""
     found = []
     for folder in runs.iterdir() if runs.is_dir() else ():
         checkpoints = [p for p in folder.glob(_CHECKPOINTS) if p.is_file()]
@@ -143,9 +143,9 @@ def unfinished_run(runs: Path, models: Path, work: str, busy: Collection[str]) -
             note = json.loads((folder / _WORK).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(note, dict) and note.get("work") == work:
-            found.append((max(p.stat().st_mtime for p in checkpoints), folder.name))
-    return max(found)[1] if found else None
+        if isinstance(note, dict):
+            found.append((max(p.stat().st_mtime for p in checkpoints), folder.name, note))
+    return [(name, note) for _, name, note in sorted(found, key=lambda run: run[:2], reverse=True)]
 
 
 def _model_record(path: Path) -> ModelRecord:

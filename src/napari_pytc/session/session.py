@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import InvalidInput, ModelError, ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import JobEvent
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
+from napari_pytc.learning.model_folder import copy_model, rename_model
 from napari_pytc.session.class_editing import ClassEditing
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.library import ModelLibrary
 from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
+from napari_pytc.session.project import disk_errors
 from napari_pytc.session.records import (
     ClassInfo,
     ClassSpec,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from napari_pytc.exporting.jobs import ExportJob
     from napari_pytc.jobs.runners.base import JobHandle, JobRunner
     from napari_pytc.learning.jobs import PredictJob, TrainJob
+    from napari_pytc.session.preview import ExportPreview
 
 __all__ = ["ClassInfo", "ClassSpec", "ModelRecord", "PredictionRecord", "RunRecord", "Session"]
 
@@ -105,6 +108,65 @@ class Session(ClassEditing, StrokeEditing):
         """The folder of a model named by its id, the beginning of one, or a path; by default the active."""
         return self._models.resolve(model, self._project.active_model)
 
+    def activate_model(self, id: str) -> None:
+        """Use this model where none is named, until another one is activated."""
+        self.check_writable()
+        record = self._model(id)
+        if record.problem:
+            raise ModelError(f"The model {id} cannot be used: {record.problem}", "Choose another one.")
+        self._save(active_model=id)
+        self.models_changed.emit()
+
+    def rename_model(self, id: str, name: str) -> None:
+        """Give a model another name for people; its id stays."""
+        self.check_writable()
+        if not name.strip():
+            raise InvalidInput("A model needs a name.", "Write one.")
+        folder = self._model(id).folder
+        with disk_errors(folder, "The model"):
+            rename_model(folder, name.strip())
+        self.models_changed.emit()
+
+    def delete_model(self, id: str) -> None:
+        """Delete a model; its predictions stay. `empty_trash` gives the disk its room back."""
+        self.check_writable()
+        folder = self._model(id).folder
+        self._check_unused(folder, "model")
+        if self._project.active_model == id:
+            self._save(active_model=None)
+        self._folder.discard(folder)
+        self.models_changed.emit()
+
+    def export_model(self, id: str, destination: str | Path) -> Path:
+        """Copy a model's folder to another place, where any project may use it; any thread.
+
+        Returns
+        -------
+        Path
+            The copy: `destination`, or a folder in it where that is one already.
+        """
+        return copy_model(self._folder.models / id, destination)
+
+    def delete_prediction(self, id: str) -> None:
+        """Delete a prediction. `empty_trash` gives the disk its room back."""
+        self.check_writable()
+        for record in self.predictions():
+            if record.id == id:
+                self._check_unused(record.folder, "prediction")
+                self._folder.discard(record.folder)
+                self._database.forget_prediction(id)
+                self.predictions_changed.emit()
+                return
+        raise ProjectError(f"The project has no prediction {id!r}.", "Choose one of those that are listed.")
+
+    def unfinished_trainings(self) -> list[TrainJob]:
+        """Trainings that were paused, cancelled or cut short and left a checkpoint, the latest first.
+
+        Run one again to go on with it, also with more strokes. Those of other classes or held-out boxes than the
+        project has now are left out.
+        """
+        return self._jobs.unfinished_trainings()
+
     def predictions(self) -> list[PredictionRecord]:
         """The project's predictions, the oldest first."""
         return self._jobs.predictions()
@@ -160,6 +222,18 @@ class Session(ClassEditing, StrokeEditing):
         """
         return self._jobs.export_job(what, path, prediction, options)
 
+    def preview_export(
+        self,
+        what: Literal["classes", "probabilities"],
+        path: str | Path,
+        prediction: str | Path | PredictionRecord | None = None,
+        **options: Any,
+    ) -> ExportPreview:
+        """What an export would write; parameters and errors as in `export_job`."""
+        from napari_pytc.session.preview import preview
+
+        return preview(self.export_job(what, path, prediction, **options))
+
     def run(self, job: JobSpec, runner: JobRunner, sink: Callable[[JobEvent], None] | None = None) -> JobHandle:
         """Start a job and keep what comes of it: its run, metrics, model or prediction.
 
@@ -168,6 +242,16 @@ class Session(ClassEditing, StrokeEditing):
         if job.kind != "export":
             self.check_writable()
         return self._jobs.run(job, runner, sink)
+
+    def _model(self, id: str) -> ModelRecord:
+        for record in self.models():
+            if record.id == id:
+                return record
+        raise ModelError(f"The project has no model {id!r}.", "Choose one of those that are listed.")
+
+    def _check_unused(self, folder: Path, what: str) -> None:
+        if self._jobs.uses(folder):
+            raise ProjectError(f"A job needs this {what}.", "Wait for it to end, or cancel it, then delete it.")
 
     def _check_no_training(self) -> None:
         if self._jobs.is_training:
