@@ -116,7 +116,6 @@ class ProjectLayers(QObject):
             viewer.before_3d_changes(self._keep_out_of_3d),
             viewer.on_layers_changed(self._on_layers_changed),
         ]
-        session.class_added.connect(self._on_classes_changed)
         session.classes_changed.connect(self._on_classes_changed)
         session.held_out_changed.connect(self._on_held_out_changed)
         session.annotated.connect(self._on_annotated)
@@ -260,7 +259,6 @@ class ProjectLayers(QObject):
         for stop in self._stops:
             stop()
         session = self._session
-        session.class_added.disconnect(self._on_classes_changed)
         session.classes_changed.disconnect(self._on_classes_changed)
         session.held_out_changed.disconnect(self._on_held_out_changed)
         session.annotated.disconnect(self._on_annotated)
@@ -330,7 +328,6 @@ class ProjectLayers(QObject):
         self._show_held_out()
 
     def _on_classes_changed(self, *classes: object) -> None:
-        self._array.forget()
         self._viewer.set_colours(self._strokes, {c.id: c.colour for c in self._session.classes})
         self.predictions.set_classes(self._session.classes)
         if self._chosen > len(self._session.classes):
