@@ -61,6 +61,7 @@ class Activity(QObject):
         self._status: UUID | None = None
         self._told: tuple[str, ...] = ()
         self._is_updating = False
+        self._is_closed = False
         # napari has no public way to it; a version without it closes without asking.
         manager = getattr(getattr(window, "_window", None), "_task_status_manager", None)
         self._manager: TaskStatusManager | None = manager
@@ -75,6 +76,7 @@ class Activity(QObject):
 
     def close(self) -> None:
         """Take all bars away and let the window close without a question."""
+        self._is_closed = True
         self._timer.stop()
         self._tell_status([])
         for job in list(self._bars):
@@ -88,6 +90,8 @@ class Activity(QObject):
             self._timer.start()
 
     def _update(self) -> None:
+        if self._is_closed:
+            return
         if self._is_updating:  # from within the event loop that a bar runs
             self._timer.start()
             return
@@ -96,7 +100,7 @@ class Activity(QObject):
             for job in list(self._bars):
                 if job.is_over:
                     self._bars.pop(job).close()
-            for job in self._jobs.running:
+            for job in [] if self._is_closed else self._jobs.running:
                 if job.state == JobState.RUNNING:
                     self._follow(job)
         finally:
@@ -105,9 +109,10 @@ class Activity(QObject):
     def _follow(self, job: JobView) -> None:
         if job not in self._bars:
             self._bars[job] = JobProgress(job)
-        bar = self._bars.get(job)  # the bar ran the event loop, in which everything may have been closed
-        if bar is not None:
-            bar.follow()
+        if self._is_closed:  # meanwhile, in the event loop that the new bar ran
+            self.close()
+        else:
+            self._bars[job].follow()
 
     def _tell_status(self, running: list[JobView]) -> None:
         """Keep one entry in napari's list of tasks; it has no way to take one out."""

@@ -199,6 +199,7 @@ class Workspace(QObject):
         if layers is not None and any(r.id == prediction and r.folder == shown for r in session.predictions()):
             layers.show_prediction(None)
         self.attempt(lambda: session.delete_prediction(prediction))
+        self.background.run(session.empty_trash)
         self.predictions_changed.emit()
 
     def export(

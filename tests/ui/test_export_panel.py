@@ -1,0 +1,260 @@
+"""The Export panel says what it would write, and what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFileDialog
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.exporting.base import ExportOptions
+from napari_pytc.exporting.hdf5 import Hdf5Exporter
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.events import Failed, Finished
+from napari_pytc.ui.export_outlook import FORMATS, format_of, with_suffix
+from napari_pytc.ui.panels.export import ExportPanel
+from tests.support.arrays import FakeArray
+from tests.support.contexts import RecordingContext
+from tests.ui.panel_fakes import FakeSession, FakeWorkspace, prediction
+
+J = "j1"
+
+
+@pytest.fixture
+def workspace(qtbot: QtBot) -> Iterator[FakeWorkspace]:
+    workspace = FakeWorkspace()
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def panel(workspace: FakeWorkspace, qtbot: QtBot) -> ExportPanel:
+    panel = ExportPanel(workspace)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.resize(320, 600)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def session(workspace: FakeWorkspace, panel: ExportPanel, tmp_path: Path) -> FakeSession:
+    session = workspace.open(tmp_path / "a.pytc")
+    session.prediction_records = [prediction("p0"), prediction("p1")]
+    workspace.predictions_changed.emit()
+    return session
+
+
+def looked(panel: ExportPanel, qtbot: QtBot) -> None:
+    """Wait until it has looked at the prediction and the disk."""
+    qtbot.waitUntil(lambda: panel._outlook is not None, timeout=5000)
+
+
+def choose(panel: ExportPanel, name: str) -> None:
+    panel.format.setCurrentIndex([found.name for found in FORMATS].index(name))
+
+
+def type_path(panel: ExportPanel, path: Path) -> None:
+    panel.path.setText(str(path))
+    panel.path.textEdited.emit(str(path))
+
+
+def test_without_a_project_or_a_prediction_it_says_what_to_do(
+    panel: ExportPanel, workspace: FakeWorkspace, tmp_path: Path
+) -> None:
+    assert "Open one in the Data panel" in panel.empty.label.text()
+    workspace.open(tmp_path)
+    assert "Make one in the Predict panel" in panel.empty.label.text()
+    assert panel.form.isHidden()
+
+
+def test_it_tells_what_it_would_write_and_asks_for_that(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    looked(panel, qtbot)
+    text = panel.outlook.text()
+    assert "12 × 48 × 40 of uint8" in text
+    assert "23.0 kB before compression" in text
+    assert "40 × 8 × 8 nm" in text
+    assert "free on the disk" in text
+    assert panel.unfinished.isHidden()
+    panel.what.setCurrentIndex(1)
+    choose(panel, "HDF5")
+    panel.dataset.setText("volumes/p")
+    panel.compression.setCurrentIndex(1)
+    looked(panel, qtbot)
+    assert "2 × 12 × 48 × 40" in panel.outlook.text()
+    assert panel.export_button.isEnabled(), panel.export_button.toolTip()
+    panel.export_button.click()
+    assert workspace.calls == [
+        (
+            "export",
+            "probabilities",
+            tmp_path / "p1.h5",
+            "p1",
+            {"box": None, "compression": "none", "overwrite": False, "dataset": "volumes/p"},
+        )
+    ]
+
+
+def test_the_format_sets_the_suffix_and_the_suffix_the_format(panel: ExportPanel, session: FakeSession) -> None:
+    assert panel.path.text().endswith("p1.ome.tif")
+    choose(panel, "OME-Zarr")
+    assert panel.path.text().endswith("/p1.zarr")
+    assert panel.dataset.isHidden()
+    type_path(panel, Path("/data/other.hdf5"))
+    assert panel.format.currentText() == "HDF5"
+    assert not panel.dataset.isHidden()
+    choose(panel, "TIFF")
+    assert panel.path.text() == "/data/other.tif"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "expected"),
+    [
+        ("/a/b.ome.tif", "TIFF", "/a/b.tif"),
+        ("/a/b.TIFF", "OME-TIFF", "/a/b.ome.tif"),
+        ("/a/b.c", "HDF5", "/a/b.c.h5"),
+        ("", "HDF5", ""),
+        ("/a/", "OME-Zarr", "/a/"),
+    ],
+)
+def test_suffixes(path: str, name: str, expected: str) -> None:
+    assert with_suffix(path, next(found for found in FORMATS if found.name == name)) == expected
+
+
+@pytest.mark.parametrize("found", FORMATS, ids=lambda found: found.name)
+def test_each_format_knows_its_names_and_only_compressions_that_its_exporter_takes(found: object) -> None:
+    assert format_of(f"X{found.suffix.upper()}") is found  # type: ignore[attr-defined]
+    for _, value in found.compressions:  # type: ignore[attr-defined]
+        assert ExportOptions(compression=value).compression == value
+    assert format_of("x.png") is None
+
+
+def test_a_file_in_the_way_is_replaced_only_if_that_is_ticked(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    (tmp_path / "p1.ome.tif").write_bytes(b"")
+    panel.enterEvent(None)
+    looked(panel, qtbot)
+    assert "tick Replace" in panel.export_button.toolTip()
+    assert not panel.export_button.isEnabled()
+    panel.overwrite.click()
+    looked(panel, qtbot)
+    panel.export_button.click()
+    assert workspace.calls[0][-1]["overwrite"]
+    type_path(panel, tmp_path / "new.tif")
+    assert not panel.overwrite.isChecked()
+
+
+def test_browsing_takes_a_name_and_its_consent(
+    panel: ExportPanel, session: FakeSession, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = tmp_path / "there.h5"
+    there.write_bytes(b"")
+    answers = iter([("", ""), (str(there), "HDF5 (*.h5)"), (str(tmp_path / "bare"), "OME-Zarr (*.zarr)")])
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: next(answers))
+    before = panel.path.text()
+    panel._browse()
+    assert panel.path.text() == before
+    panel._browse()
+    assert (panel.path.text(), panel.format.currentText()) == (str(there), "HDF5")
+    assert panel.overwrite.isChecked()
+    panel._browse()
+    assert panel.path.text() == str(tmp_path / "bare.zarr")
+    assert not panel.overwrite.isChecked()
+
+
+def test_regions(panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot) -> None:
+    box = Box.at((1, 2, 3), (2, 5, 6))
+    session.prediction_records.append(prediction("p2", "cancelled", box))
+    panel.prediction.clear()
+    workspace.predictions_changed.emit()
+    assert panel.unfinished.isVisible()
+    regions = [panel.region.itemText(k) for k in range(panel.region.count())]
+    assert regions == ["What was predicted", "Whole volume", "Drawn box"]
+    looked(panel, qtbot)
+    assert panel.request is not None
+    assert panel.request.options["box"] == box
+    panel.region.setCurrentIndex(2)
+    assert "no box is drawn" in panel.export_button.toolTip()
+    assert panel.request is None
+    assert workspace.layers is not None
+    workspace.layers.drawn = Box.at((1, 2, 3), (1, 4, 4))
+    panel.enterEvent(None)
+    looked(panel, qtbot)
+    assert "1 × 4 × 4 voxels" in panel.outlook.text()
+    assert panel.export_button.isEnabled()
+
+
+def test_what_is_wrong_is_said_on_the_button(
+    panel: ExportPanel, session: FakeSession, qtbot: QtBot, tmp_path: Path
+) -> None:
+    type_path(panel, tmp_path / "missing" / "a.tif")
+    looked(panel, qtbot)
+    assert "there is no folder" in panel.export_button.toolTip()
+    session.preview_problem = InvalidInput("A dataset needs a name.")
+    type_path(panel, tmp_path / "a.h5")
+    looked(panel, qtbot)
+    assert "a dataset needs a name." in panel.export_button.toolTip()
+    type_path(panel, Path())
+    panel.path.setText("")
+    assert panel.request is None
+
+
+def test_only_the_newest_answer_counts(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    panel._look_ahead()
+    type_path(panel, tmp_path / "newer.zarr")
+    qtbot.waitUntil(lambda: panel._outlook is not None, timeout=5000)
+    assert ".zarr" in panel.outlook.text()
+    assert session.previews[-1][1].name == "newer.zarr"
+
+
+def test_a_finished_export_can_be_looked_at(
+    panel: ExportPanel,
+    session: FakeSession,
+    workspace: FakeWorkspace,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "p1.h5"
+    labels = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
+    Hdf5Exporter().export(FakeArray(labels), path, ExportOptions(dataset="main"), RecordingContext())
+    _, sink = workspace.start("export", "Export p1.h5", SimpleNamespace(dataset="main", output=path))
+    assert len(panel.rows.rows) == 1
+    sink(Finished(job=J, result={"output": str(path), "bytes": 123_000, "shape": [2, 4, 5]}))
+    workspace.jobs.drain()
+    assert panel.exported.isVisible()
+    assert panel.exported.label.text() == f"✓ 123.0 kB in {path}"
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    panel.exported.folder_button.click()
+    assert opened == [str(tmp_path)]
+    panel.exported.layer_button.click()
+    qtbot.waitUntil(lambda: bool(workspace.viewer.layers) or bool(workspace.errors))
+    assert not workspace.errors
+    np.testing.assert_array_equal(np.asarray(workspace.viewer.find("p1.h5").data), labels)
+    panel.export_button.setEnabled(True)
+    panel.export_button.click()
+    assert panel.exported.isHidden()
+
+
+def test_a_failed_export_is_no_result(panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace) -> None:
+    _, sink = workspace.start("export", "Export p1.tif")
+    sink(Failed(job=J, message="The disk is full.", hint="Free some space."))
+    workspace.jobs.drain()
+    assert panel.exported.isHidden()
+    (found,) = panel.rows.rows
+    assert found.notice.text == "The disk is full."
+
+
+def test_it_fits_a_narrow_dock(panel: ExportPanel, session: FakeSession) -> None:
+    assert panel.minimumSizeHint().width() <= 320
