@@ -15,7 +15,8 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.learning import disk_prediction, inference
 from napari_pytc.learning.jobs import PredictJob
-from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.fingerprint import fingerprint
+from napari_pytc.volumes.opening import open_spec, open_volume
 from napari_pytc.volumes.spec import NpySpec
 from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
 from tests.support.contexts import RecordingContext
@@ -221,3 +222,35 @@ def test_something_else_at_the_output_is_not_touched(job: PredictJob) -> None:
     with pytest.raises(PytcError):
         job.run(RecordingContext())
     assert (job.output / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_part_wanted_soon_equals_the_whole_and_finishes_no_tile(job: PredictJob, tmp_path: Path) -> None:
+    box = Box((1, 5, 9), (7, 40, 47))
+    view = changed(job, box=box, within=True)
+    ctx = RecordingContext()
+    view.run(ctx)
+    other = changed(job, output=tmp_path / "q.zarr")
+    other.run(RecordingContext())
+    expected = open_ome_zarr(other.output).read(WHOLE).astype(int)
+    found = open_ome_zarr(job.output).read(WHOLE).astype(int)
+    inside = (slice(None), *box.slices)
+    assert abs(found[inside] - expected[inside]).max() <= 1
+    found[inside] = 0
+    assert not found.any()
+    assert ctx.artifacts
+    assert all(box.contains(part) for _, part in ctx.artifacts)
+    whole = RecordingContext(cancel_after=6)
+    with pytest.raises(JobCancelled):
+        job.run(whole)
+    view.run(RecordingContext())
+    answer = job.run(RecordingContext())
+    assert (answer["tiles"], answer["tiles_done_before"]) == (6, len(whole.artifacts))
+    assert abs(open_ome_zarr(job.output).read(WHOLE).astype(int) - expected).max() <= 1
+
+
+def test_an_image_that_changed_since_is_not_predicted(job: PredictJob) -> None:
+    image = fingerprint(open_spec(job.image)).digest
+    changed(job, image_digest=image).run(RecordingContext())
+    np.save(job.image.path, 255 - tissue().raw)
+    with pytest.raises(VolumeError, match="changed"):
+        changed(job, image_digest=image).run(RecordingContext())

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,17 +16,14 @@ from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
 from napari_pytc.learning.inference import Inferer
+from napari_pytc.learning.jobs import PredictJob, check_image
 from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.prediction import PredictionReport, TiledPredictor
 from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
-from napari_pytc.volumes.fingerprint import fingerprint
 from napari_pytc.volumes.opening import open_spec
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
-
-if TYPE_CHECKING:
-    from napari_pytc.learning.jobs import PredictJob
 
 LEDGER = ".finished-tiles"
 """The list of finished tiles, inside the prediction's folder: it is copied and deleted with it."""
@@ -63,7 +60,7 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     for sentence in model.doubts(source, job.voxel_size_nm):
         ctx.warn(sentence)
     ctx.check()
-    flips, image = job.plan.flips, fingerprint(source).digest
+    flips, image = job.plan.flips, check_image(source, job.image_digest)
     work = {"model": model.fingerprint, "id": model.info.id, "flips": flips, "image": image}
     earlier = _earlier(job.output, source, model, work)
     # The memory that is free now must not change the tiles of a prediction that is half done.

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from napari_pytc.errors import VolumeError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
+from napari_pytc.volumes.fingerprint import fingerprint
+from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.spec import VolumeSpec
 
 
@@ -19,6 +22,7 @@ class TrainJob(JobSpec):
 
     kind: Literal["train"] = "train"
     image: VolumeSpec
+    image_digest: str | None = Field(None, description="Digest of the image's fingerprint; another image is refused.")
     voxel_size_nm: tuple[float, float, float]
     annotations: Path = Field(description="Folder of the annotation store.")
     classes: tuple[str, ...] = Field(min_length=1)
@@ -37,6 +41,7 @@ class TrainJob(JobSpec):
 
         ctx.check()
         data = TrainingData.open(self)
+        check_image(data.source, self.image_digest)
         folders = TrainingFolders(model=self.model_folder, run=self.run_folder, parent=self.parent, resume=self.resume)
         return train(self.plan, data, folders, ctx).summary()
 
@@ -46,6 +51,7 @@ class PredictJob(JobSpec):
 
     kind: Literal["predict"] = "predict"
     image: VolumeSpec
+    image_digest: str | None = Field(None, description="Digest of the image's fingerprint; another image is refused.")
     voxel_size_nm: tuple[float, float, float] | None = None
     model: Path = Field(description="Folder of the model.")
     output: Path = Field(description="The OME-Zarr (c, z, y, x) of uint8 probabilities; made if it does not exist.")
@@ -65,3 +71,11 @@ class PredictJob(JobSpec):
 
         ctx.check()
         return predict_to_disk(self, ctx).summary()
+
+
+def check_image(source: VolumeSource, digest: str | None) -> str:
+    """The digest of an image; `VolumeError` if another one was expected."""
+    found = fingerprint(source).digest
+    if digest is not None and found != digest:
+        raise VolumeError("The image changed since the job was described.", "Open the project again to see how.")
+    return found

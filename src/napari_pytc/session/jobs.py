@@ -52,6 +52,7 @@ class SessionJobs:
         session.check_image()
         draft = TrainJob(
             image=session.project.image,
+            image_digest=self._image_digest(),
             voxel_size_nm=session.space.voxel_size_nm,
             annotations=session.annotations.folder,
             classes=tuple(c.name for c in session.classes),
@@ -89,6 +90,7 @@ class SessionJobs:
             if job.classes == tuple(c.name for c in session.classes) and job.held_out == session.held_out:
                 now = {
                     "image": session.project.image,
+                    "image_digest": self._image_digest(),
                     "annotations": session.annotations.folder,
                     "model_folder": folder.models / name,
                     "run_folder": folder.runs / name,
@@ -99,8 +101,8 @@ class SessionJobs:
         return found
 
     def uses(self, folder: Path) -> bool:
-        """Whether a job that waits or runs needs a model or prediction."""
-        names = ("model", "parent", "output", "prediction")
+        """Whether a job that waits or runs needs a model, a prediction or checkpoints."""
+        names = ("model", "parent", "output", "prediction", "run_folder")
         return any(getattr(job, name, None) == folder for job in self._busy.values() for name in names)
 
     def predict_job(
@@ -118,6 +120,7 @@ class SessionJobs:
         z, y, x = focus if focus is not None else (0.0, 0.0, 0.0)
         return PredictJob(
             image=session.project.image,
+            image_digest=self._image_digest(),
             voxel_size_nm=session.space.voxel_size_nm,
             model=model_folder,
             output=record.folder,

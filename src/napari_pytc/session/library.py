@@ -118,7 +118,7 @@ def plain(text: str) -> str:
 
 def work_of(job: TrainJob, image: str, annotations_revision: int) -> str:
     """A digest of all that decides a training's outcome: data, plan and parent, not where it is kept or computed."""
-    where = {"image", "annotations", "model_folder", "run_folder", "resume"}
+    where = {"image", "image_digest", "annotations", "model_folder", "run_folder", "resume"}
     content = job.model_dump(mode="json", exclude=where)
     for name in ("device", "precision", "checkpoint_every"):
         content["plan"].pop(name)

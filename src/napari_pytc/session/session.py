@@ -167,6 +167,12 @@ class Session(ClassEditing, StrokeEditing):
         """
         return self._jobs.unfinished_trainings()
 
+    def discard_training(self, job: TrainJob) -> None:
+        """Give up an unfinished training with its checkpoints. `empty_trash` gives the disk its room back."""
+        self.check_writable()
+        self._check_unused(job.run_folder, "training")
+        self._folder.discard(self._folder.runs / job.run_folder.name)
+
     def predictions(self) -> list[PredictionRecord]:
         """The project's predictions, the oldest first."""
         return self._jobs.predictions()
