@@ -354,7 +354,7 @@ def test_a_drawn_box_is_held_out_as_deep_as_wanted(opened: Window) -> None:
     assert opened.viewer.selected is not None
     assert opened.viewer.selected.mode == "add_rectangle"
     opened.viewer.boxes = [np.array([[4, 5, 6], [4, 5, 20], [4, 15, 20], [4, 15, 6]], float)]
-    opened.page.held_out.depth.setValue(3)
+    opened.page.held_out.n_sections.setValue(3)
     opened.find(QPushButton, "holdOut").click()
     (box,) = session.held_out
     assert (box.start[0], box.stop[0]) == (3, 6)
@@ -419,7 +419,7 @@ def test_an_image_that_moved_is_found_again(opened: Window) -> None:
     opened.until(lambda: opened.workspace.session is not None)
     opened.page.relink(str(moved))
     opened.until(lambda: opened.workspace.layers is not None)
-    assert not opened.page.find.isVisible()
+    assert not opened.page.find_image.isVisible()
 
 
 def test_what_may_only_be_read_says_so(window: Window, tmp_path: Path) -> None:

@@ -30,8 +30,10 @@ def test_manifest_is_what_napari_finds_and_all_it_names_is_there(manifest: Plugi
 
 def test_command_gives_layers_at_their_physical_size(manifest: PluginManifest, npe2pm: PluginManager) -> None:
     npe2pm.register(manifest)
-    (sample,) = manifest.contributions.sample_data or []
-    assert sample.display_name == "Drosophila medulla (FlyEM)"
+    samples = {sample.key: sample for sample in manifest.contributions.sample_data or []}
+    assert list(samples) == ["ready_to_paint", "medulla"]  # what most people want comes first
+    sample = samples["medulla"]
+    assert sample.display_name == "Drosophila medulla (FlyEM) as layers"
     layers = sample.open(_registry=npe2pm.commands)
     assert {options["name"]: kind for _, options, kind in layers} == KINDS
     for data, options, _ in layers:

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontMetrics, QResizeEvent
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
-_LEAST = 40
+_LEAST, _PADDING = 40, 12
 
 
 def _shortened(text: str, metrics: QFontMetrics, room: int) -> str:
@@ -25,12 +25,12 @@ class ElidedLabel(QLabel):
         """Show a text."""
         self.full_text = text
         self.setToolTip(text)
-        self.setText(_shortened(text, self.fontMetrics(), self.width()))
+        self.setText(_shortened(text, self.fontMetrics(), self.width() - _PADDING))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Shorten the text to the room there is."""
         super().resizeEvent(event)
-        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width()))
+        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width() - _PADDING))
 
 
 class ElidedButton(QPushButton):
@@ -47,4 +47,4 @@ class ElidedButton(QPushButton):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Shorten the text to the room there is."""
         super().resizeEvent(event)
-        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width() - 12))
+        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width() - _PADDING))

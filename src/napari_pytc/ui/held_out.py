@@ -24,19 +24,19 @@ class HeldOutList(QWidget):
         self.hold.setObjectName("holdOut")
         self.draw.clicked.connect(self._draw)
         self.hold.clicked.connect(self._hold_out)
-        self.depth = QSpinBox()
-        self.depth.setObjectName("holdOutDepth")
-        self.depth.setRange(1, 100_000)
-        self.depth.setSuffix(" sections")
-        self.depth.setSpecialValueText("1 section")
-        self.depth.setStyleSheet("QSpinBox { min-width: 60px; }")
-        self.depth.setToolTip("How many sections deep the box will be, around the one it is drawn in.")
+        self.n_sections = QSpinBox()
+        self.n_sections.setObjectName("holdOutDepth")
+        self.n_sections.setRange(1, 100_000)
+        self.n_sections.setSuffix(" sections")
+        self.n_sections.setSpecialValueText("1 section")
+        self.n_sections.setStyleSheet("QSpinBox { min-width: 60px; }")
+        self.n_sections.setToolTip("How many sections deep the box will be, around the one it is drawn in.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(
             wrapped("Training never sees these boxes: what you paint in them tells how good a model is.", dim=True)
         )
-        layout.addLayout(row(self.draw, self.depth, self.hold))
+        layout.addLayout(row(self.draw, self.n_sections, self.hold))
         self._list = QVBoxLayout()
         self._list.setSpacing(1)
         layout.addLayout(self._list)
@@ -45,7 +45,7 @@ class HeldOutList(QWidget):
         """Show the boxes of the session; `reason` says why they cannot be changed."""
         allow(self.draw, reason, "Draw a rectangle on the canvas, in the section that is shown.")
         allow(self.hold, reason, "Keep the rectangle that was drawn last out of training.")
-        self.depth.setEnabled(not reason)
+        self.n_sections.setEnabled(not reason)
         while (item := self._list.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
@@ -84,7 +84,7 @@ class HeldOutList(QWidget):
                 InvalidInput("No box is drawn.", "Press Draw box, then drag a rectangle on the canvas in 2D.")
             )
             return
-        deep = deepened(box, self.depth.value(), session.annotations.shape)
+        deep = deepened(box, self.n_sections.value(), session.annotations.shape)
         self._workspace.attempt(lambda: session.hold_out(deep))
 
     def _release(self, box: Box) -> None:

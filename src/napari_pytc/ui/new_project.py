@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.session.opening import NewProject
@@ -73,9 +73,6 @@ class NewProjectForm(QWidget):
 
     def _make_details(self) -> QWidget:
         self._details = QWidget()
-        self._rows = QFormLayout(self._details)
-        self._rows.setContentsMargins(0, 0, 0, 0)
-        self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         self.dataset = narrow_combo("datasetCombo", "Which array of the file: name, shape, type.")
         self.dataset.setPlaceholderText("Choose a dataset")
         self.dataset.activated.connect(self._pick_dataset)
@@ -91,15 +88,22 @@ class NewProjectForm(QWidget):
         self.open_there.setObjectName("openThere")
         self.open_there.setToolTip("Open the project that is in this folder already.")
         self.open_there.clicked.connect(lambda: self.open_asked.emit(self.folder.folder))
-        size_label = QLabel("Voxel, nm")
-        size_label.setToolTip("Length of a voxel along z, y, x, in nanometres.")
-        self._rows.addRow("Dataset", self.dataset)
-        self._rows.addRow("Channel", self.channel)
-        self._rows.addRow(size_label, self.voxel_size)
-        self._rows.addRow("Project", self.folder)
-        self._rows.addRow("Classes", self.classes)
-        self._rows.addRow(self.create_button)
-        self._rows.addRow(self.open_there)
+        self._dataset_row, self._channel_row = _line("Dataset", self.dataset), _line("Channel", self.channel)
+        layout = QVBoxLayout(self._details)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self._dataset_row)
+        layout.addWidget(self._channel_row)
+        for title, field in (
+            ("Voxel size in nm: z, y, x", self.voxel_size),
+            ("Project folder", self.folder),
+            ("Classes to begin with", self.classes),
+        ):
+            box, inside = section(title)
+            inside.addWidget(field)
+            layout.addWidget(box)
+        layout.addWidget(self.create_button)
+        layout.addWidget(self.open_there)
         return self._details
 
     # ---- what the user points at
@@ -194,11 +198,11 @@ class NewProjectForm(QWidget):
         self._details.setVisible(found is not None)
         if found is not None:
             self.facts.setText(_facts_of(found))
-            self._rows.setRowVisible(self.dataset, bool(found.arrays))
+            self._dataset_row.setVisible(bool(found.arrays))
             self.dataset.clear()
             self.dataset.addItems([array_text(array) for array in found.arrays])
             self.dataset.setCurrentIndex(next((i for i, a in enumerate(found.arrays) if a.name == found.dataset), -1))
-            self._rows.setRowVisible(self.channel, found.n_channels > 1)
+            self._channel_row.setVisible(found.n_channels > 1)
             self.channel.clear()
             self.channel.addItems([str(k) for k in range(found.n_channels)])
             self.channel.setCurrentIndex(found.channel or 0)
@@ -257,3 +261,11 @@ def _facts_of(found: Found) -> str:
         return "It holds several datasets; choose one."
     kept = "" if found.image else " The layer has no file of its own: its voxels are copied into the project."
     return f"{shape_text(found.shape)} voxels (z, y, x), {found.dtype}, {size(found.n_bytes)}.{kept}"
+
+
+def _line(title: str, field: QWidget) -> QWidget:
+    line = QWidget()
+    label = QLabel(title)
+    label.setBuddy(field)
+    line.setLayout(row(label, field))
+    return line

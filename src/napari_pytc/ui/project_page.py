@@ -49,10 +49,12 @@ class ProjectPage(QWidget):
         self.facts.setObjectName("projectFacts")
         self.read_only.setObjectName("readOnly")
         self.missing = wrapped()
-        self.find = QPushButton("Find the image …")
-        self.find.setObjectName("findImage")
-        self.find.setToolTip("Tell the project where its image is now: a file, or a file inside a Zarr or N5 folder.")
-        self.find.clicked.connect(self._find_image)
+        self.find_image = QPushButton("Find the image …")
+        self.find_image.setObjectName("findImage")
+        self.find_image.setToolTip(
+            "Tell the project where its image is now: a file, or a file inside a Zarr or N5 folder."
+        )
+        self.find_image.clicked.connect(self._find_image)
         self.notice = Notice()
         self.classes = ClassList()
         self.classes.setObjectName("classList")
@@ -72,7 +74,7 @@ class ProjectPage(QWidget):
         top = row(self.title, self.close_button)
         top.setStretch(0, 1)
         layout.addLayout(top)
-        for widget in (self.path, self.facts, self.read_only, self.missing, self.find, self.notice):
+        for widget in (self.path, self.facts, self.read_only, self.missing, self.find_image, self.notice):
             layout.addWidget(widget)
         box, inside = section("Classes: choose one and paint")
         inside.addWidget(self.classes)
@@ -112,8 +114,8 @@ class ProjectPage(QWidget):
         layers = self._workspace.layers
         self.missing.setText("⚠ The image of this project is not where it was. Strokes and models are safe.")
         self.missing.setVisible(layers is None)
-        self.find.setVisible(layers is None)
-        allow(self.find, _READ_ONLY if session.read_only else "", "Tell the project where its image is now.")
+        self.find_image.setVisible(layers is None)
+        allow(self.find_image, _READ_ONLY if session.read_only else "", "Tell the project where its image is now.")
         if layers is not None:
             layers.class_chosen.connect(self.classes.show_chosen)
         self._show_classes()
