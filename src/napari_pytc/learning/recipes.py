@@ -60,6 +60,19 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Trai
     return plan_from_yaml(text, name, overrides)
 
 
+def recipe_yaml(plan: TrainPlan, about: str) -> str:
+    """A plan as the text of a recipe file that `load_recipe` reads.
+
+    Parameters
+    ----------
+    about : str
+        The sentence it begins with.
+    """
+    from omegaconf import OmegaConf
+
+    return f"# {' '.join(about.split())}\n{OmegaConf.to_yaml(plan.model_dump(mode='json', exclude={'recipe'}))}"
+
+
 def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> TrainPlan:
     """A plan from YAML text; a wrong setting is named in one sentence."""
     from omegaconf import DictConfig, OmegaConf

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QPalette, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QColorDialog,
@@ -44,14 +44,40 @@ def allow(button: QAbstractButton, reason: str, tooltip: str) -> None:
 
 def wrapped(text: str = "", dim: bool = False) -> QLabel:
     """A label that breaks its lines instead of widening the panel; `dim` for what is said in passing."""
-    label = QLabel(text)
+    label = _Dim(text) if dim else QLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    if dim:
-        label.setProperty("dim", True)
-        label.setStyleSheet("QLabel { color: palette(placeholder-text); }")
     return label
+
+
+def faint(palette: QPalette) -> QColor:
+    """The colour of what is said in passing: between text and background, in any theme."""
+    text, back = palette.color(QPalette.ColorRole.WindowText), palette.color(QPalette.ColorRole.Window)
+    red, green, blue = (round(0.62 * a + 0.38 * b) for a, b in zip(text.getRgb()[:3], back.getRgb()[:3], strict=True))
+    return QColor(red, green, blue)
+
+
+class _Dim(QLabel):
+    """A label in a faint colour that follows the theme, which napari's style sheet brings into the palette."""
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Take the colour of the widget around it, fainter."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.ParentChange):
+            self._fade()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """As it is polished only now."""
+        super().showEvent(event)
+        self._fade()
+
+    def _fade(self) -> None:
+        around = self.parentWidget()
+        if around is not None:
+            sheet = f"QLabel {{ color: {faint(around.palette()).name()}; }}"
+            if sheet != self.styleSheet():
+                self.setStyleSheet(sheet)
 
 
 def section(title: str) -> tuple[QGroupBox, QVBoxLayout]:

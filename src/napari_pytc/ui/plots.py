@@ -86,7 +86,9 @@ class CurvesPlot(QWidget):
         self.canvas: Any = None
         """A `PlotCanvas`, once pyqtgraph is there."""
         self._is_importing = False
-        self._timer = QTimer(self, singleShot=True, interval=_REDRAW_MS)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_REDRAW_MS)
         self._timer.timeout.connect(self.redraw)
         self.legend = wrapped()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
@@ -108,6 +110,12 @@ class CurvesPlot(QWidget):
         if self.isVisible() and not self._timer.isActive():
             self._timer.start()
 
+    def prepare(self) -> None:
+        """Get pyqtgraph now, so that it is there when the first curve is."""
+        if self.canvas is None and not self._is_importing:
+            self._is_importing = True
+            self._background.run(_import_pyqtgraph, lambda _: self._furnish())
+
     def redraw(self) -> None:
         """Draw now."""
         self._timer.stop()
@@ -120,9 +128,7 @@ class CurvesPlot(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Get pyqtgraph when it is first needed, and catch up."""
         super().showEvent(event)
-        if self.canvas is None and not self._is_importing:
-            self._is_importing = True
-            self._background.run(_import_pyqtgraph, lambda _: self._furnish())
+        self.prepare()
         self.redraw()
 
     def hideEvent(self, event: QHideEvent | None) -> None:

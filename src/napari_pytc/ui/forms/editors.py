@@ -178,6 +178,9 @@ class ShapeEditor(Editor):
         for axis in "zyx":
             box = NumberBox(True, 1, None, "")
             box.setPrefix(f"{axis} ")
+            # Three have to fit beside each other: no arrows, and not the width that napari's style sheet asks for.
+            box.setButtonSymbols(NumberBox.ButtonSymbols.NoButtons)
+            box.setStyleSheet("QDoubleSpinBox { min-width: 36px; padding: 1px 3px; }")
             box.setAccessibleName(axis)
             box.valueChanged.connect(self.changed)
             self._row.addWidget(box)

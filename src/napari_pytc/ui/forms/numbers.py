@@ -29,7 +29,7 @@ class NumberBox(QDoubleSpinBox):
         Shown behind the number.
     """
 
-    _CHARACTERS: ClassVar[int] = 7
+    _CHARACTERS: ClassVar[int] = 6
 
     def __init__(self, whole: bool, low: float | None, high: float | None, unit: str) -> None:
         super().__init__()
@@ -99,20 +99,17 @@ class NumberBox(QDoubleSpinBox):
             event.ignore()
 
     def sizeHint(self) -> QSize:
-        """Room for a usual number, not for the largest."""
-        return self._hint()
+        """Room for a usual number and its unit, not for the largest number."""
+        return self._room("0" * self._CHARACTERS + self.suffix())
 
     def minimumSizeHint(self) -> QSize:
-        """As `sizeHint`."""
-        return self._hint()
+        """Room for a short number."""
+        return self._room("0" * 4)
 
-    def _hint(self) -> QSize:
-        metrics = self.fontMetrics()
-        text = metrics.horizontalAdvance(
-            self.prefix() + "0" * (4 if self.prefix() else self._CHARACTERS) + self.suffix()
-        )
-        # 34: the two arrows and the frame.
-        return QSize(text + 34, super().sizeHint().height())
+    def _room(self, text: str) -> QSize:
+        arrows = 0 if self.buttonSymbols() == QDoubleSpinBox.ButtonSymbols.NoButtons else 40
+        width = self.fontMetrics().horizontalAdvance(self.prefix() + text) + arrows + 16
+        return QSize(width, super().sizeHint().height())
 
     def _bare(self, text: str) -> str:
         return text.removeprefix(self.prefix()).removesuffix(self.suffix()).strip()
