@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box
 from napari_pytc.ui import writers
-from napari_pytc.ui.arrays import LazyArray, Selection
+from napari_pytc.ui.arrays import LazyArray, Selection, VolumeArray
+from napari_pytc.ui.sections import SectionCache, SectionReader
 from napari_pytc.ui.writers import LayerLabels, write_labels
 from napari_pytc.volumes.opening import open_volume
 from tests.support.display import needs_display
@@ -170,3 +172,22 @@ def test_of_pyramids_the_finest_level_is_written(tmp_path: Path) -> None:
     data = image()
     write_labels(str(tmp_path / "a.h5"), [data, data[:, ::2, ::2]], NM | {"multiscale": True})
     np.testing.assert_array_equal(_read_elsewhere(tmp_path / "a.h5"), data)
+
+
+def test_sections_that_are_still_being_read_are_waited_for(tmp_path: Path) -> None:
+    data = image()
+    reader = SectionReader()
+
+    def read(box: Box) -> np.ndarray:
+        time.sleep(0.03)
+        return data[box.slices]
+
+    cache = SectionCache(read, data.shape, data.dtype, reader, patience_s=0.0)
+    try:
+        layer = VolumeArray(cache)
+        assert not np.asarray(layer[4]).any()  # what the window shows at first
+        write_labels(str(tmp_path / "a.tif"), layer, NM)
+    finally:
+        reader.close()
+        cache.close()
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), data)
