@@ -6,23 +6,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog
 
+from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Measured, Progressed, Started, Warned
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.networks import UNetNetwork
 from napari_pytc.learning.recipes import load_recipe
+from napari_pytc.session.recent import RecentProjects
 from napari_pytc.session.records import MetricPoint, RunRecord
+from napari_pytc.session.session import Session
 from napari_pytc.ui.forms.editors import Editor
 from napari_pytc.ui.panels.train import TrainPanel
 from napari_pytc.ui.parts import Scrolled
 from napari_pytc.ui.training.progress import seconds_left, share
+from napari_pytc.ui.workspace import Workspace
 from tests.session.models import make_model
+from tests.session.runners import ScriptedRunner
 from tests.support.display import needs_display
+from tests.support.viewers import FakeViewer
 from tests.ui.train_fakes import FakeSession, FakeWorkspace, train_job
 
 pytestmark = needs_display
@@ -384,3 +392,58 @@ def test_no_timer_is_left_when_it_is_hidden(training: TrainPanel, workspace: Fak
     training.scrolled.hide()  # type: ignore[attr-defined]
     workspace.tell(*measured("loss", 1.0, 0.5))
     assert not [timer for timer in training.findChildren(QTimer) if timer.isActive()]
+
+
+class StoppedRunner(ScriptedRunner):
+    """A training that leaves a checkpoint at step 3 and is then cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__([Progressed(job="j1", done=3, total=60, note="training"), Cancelled(job="j1")], self.leave)
+
+    def leave(self, spec: Any) -> None:
+        (spec.run_folder / "step-3.safetensors").write_bytes(b"checkpoint")
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file.create_dataset("main", data=np.zeros((4, 32, 32), np.uint8))
+    with Session.create(tmp_path / "a.pytc", str(tmp_path / "raw.h5"), ["membrane", "inside"], (40, 10, 10)) as session:
+        session.paint(Box((0, 0, 0), (1, 4, 4)), 1)
+        session.paint(Box((0, 8, 8), (1, 12, 12)), 2)
+    make_model(tmp_path / "a.pytc" / "models" / OLD)
+    return tmp_path / "a.pytc"
+
+
+def test_with_a_real_project(project: Path, qtbot: QtBot) -> None:
+    runner = StoppedRunner()
+    workspace = Workspace(FakeViewer(), lambda: runner, RecentProjects(project.parent / "recent.json"))
+    panel = TrainPanel(workspace)
+    qtbot.addWidget(panel)
+    panel.show()
+    try:
+        workspace.open_project(project)
+        qtbot.waitUntil(panel.train_button.isEnabled, timeout=60_000)
+        assert table(panel) == [["membrane", "16", "0.800"], ["inside", "16", "0.900"]]
+        panel.train_button.click()
+        qtbot.waitUntil(lambda: panel.progress.text.text() == "Cancelled at step 3 of 60.", timeout=60_000)
+        assert seen(panel) == {"resume", "dismiss"}
+        panel.progress.buttons["resume"].click()
+        qtbot.waitUntil(lambda: len(runner.jobs) == 2 and not workspace.jobs.running)
+        first, again = runner.jobs
+        assert again.run_folder == first.run_folder  # type: ignore[attr-defined]
+        workspace.close_project()
+        assert panel.empty.isVisible()
+        workspace.open_project(project)
+        qtbot.waitUntil(lambda: panel.progress.text.isVisible())
+        assert "with instant" in panel.progress.text.text()
+        panel.progress.buttons["dismiss"].click()
+        qtbot.waitUntil(lambda: not list((project / "runs").iterdir()))
+        assert not panel.progress.isVisible()
+        panel.models.tree.topLevelItem(0).setSelected(True)  # type: ignore[union-attr]
+        assert "active already" in panel.models.buttons["activate"].toolTip()
+    finally:
+        workspace.shutdown()
