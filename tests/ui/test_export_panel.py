@@ -232,7 +232,8 @@ def test_a_finished_export_can_be_looked_at(
     assert len(panel.rows.rows) == 1
     sink(Finished(job=J, result={"output": str(path), "bytes": 123_000, "shape": [2, 4, 5]}))
     workspace.jobs.drain()
-    assert panel.exported.isVisible()
+    assert not panel.exported.isHidden()
+    assert not panel.rows.rows
     assert panel.exported.label.text() == f"✓ 123.0 kB in {path}"
     opened: list[str] = []
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))

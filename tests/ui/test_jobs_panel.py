@@ -104,6 +104,18 @@ def test_clear_takes_off_what_is_over_and_keeps_the_rest(
     assert not panel.clear_button.isEnabled()
 
 
+def test_what_runs_stands_above_what_is_over(panel: JobsPanel, workspace: FakeWorkspace) -> None:
+    workspace.start("train", "First")
+    ends = [workspace.start("train", title)[1] for title in ("Second", "Third")]
+    for end in ends:
+        end(Finished(job=J))
+        workspace.jobs.drain()
+    layout = panel.rows.layout()
+    assert layout is not None
+    shown = sorted(panel.rows.rows, key=layout.indexOf)
+    assert [row.job.title for row in shown] == ["First", "Third", "Second"]
+
+
 def test_a_panel_that_opens_late_shows_the_jobs_that_are_there(workspace: FakeWorkspace, qtbot: QtBot) -> None:
     workspace.start("train", "Train")
     panel = JobsPanel(workspace)  # type: ignore[arg-type]

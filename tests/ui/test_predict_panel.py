@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox, QPushButton, QToolButton
+from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Finished, Produced, Progressed
@@ -45,7 +45,7 @@ def session(workspace: FakeWorkspace, panel: PredictPanel, tmp_path: Path) -> Fa
 
 
 def click(qtbot: QtBot, panel: PredictPanel, name: str) -> None:
-    button = panel.findChild((QPushButton, QToolButton), name)
+    button = panel.findChild(QPushButton, name)
     assert button is not None
     assert button.isEnabled(), button.toolTip()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -67,7 +67,7 @@ def test_without_a_model_it_says_what_to_do(panel: PredictPanel, workspace: Fake
 def test_the_active_model_comes_first_and_damaged_ones_never(panel: PredictPanel, session: FakeSession) -> None:
     assert not panel.empty.isVisible()
     texts = [panel.model.itemText(k) for k in range(panel.model.count())]
-    assert texts == ["m2 (active)", "m1"]
+    assert texts == ["Active: m2", "m1"]
     assert panel.model.currentData() is None
 
 

@@ -123,7 +123,7 @@ class JobRow(QFrame):
 
 
 class JobRows(QWidget):
-    """Rows of jobs, the newest on top."""
+    """Rows of jobs: those to come and those that run, then those that are over; the newest on top."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -141,12 +141,20 @@ class JobRows(QWidget):
         """Show a job as well."""
         if job not in self._rows:
             self._rows[job] = found = JobRow(job, n_voxels)
-            self._layout.insertWidget(0, found)
+            self._layout.insertWidget(self._n_unfinished if job.is_over else 0, found)
 
     def refresh(self, job: JobView) -> None:
         """Show a job as it is now, if it is one of these."""
-        if job in self._rows:
-            self._rows[job].refresh()
+        if job not in self._rows:
+            return
+        found = self._rows[job]
+        found.refresh()
+        if job.is_over and self._layout.indexOf(found) < self._n_unfinished:
+            self._layout.insertWidget(self._n_unfinished, found)
+
+    @property
+    def _n_unfinished(self) -> int:
+        return sum(not job.is_over for job in self._rows)
 
     def keep(self, jobs: list[JobView]) -> None:
         """Show no jobs but these."""

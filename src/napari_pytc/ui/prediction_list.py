@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QHeaderView, QPushButton, QToolButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import ClassInfo, PredictionRecord
@@ -35,6 +35,7 @@ class PredictionList(QWidget):
         self.tree.setHeaderLabels(["Model", "Where", "State"])
         self.tree.setRootIsDecorated(False)
         self.tree.setMinimumHeight(90)
+        self.tree.setMaximumHeight(140)
         header = self.tree.header()
         assert header is not None
         header.setStretchLastSection(False)
@@ -149,7 +150,7 @@ class ClassButtons(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
         self._layout.addWidget(self._label)
-        self.buttons: list[QToolButton] = []
+        self.buttons: list[QPushButton] = []
         self.hide()
 
     def put(self, classes: Sequence[ClassInfo], visible: Sequence[bool]) -> None:
@@ -173,9 +174,8 @@ class ClassButtons(QWidget):
         self.setVisible(bool(visible))
 
     def _add(self) -> None:
-        number, button = len(self.buttons), QToolButton()
+        number, button = len(self.buttons), QPushButton()
         button.setCheckable(True)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setObjectName(f"probability-{number + 1}")
         button.toggled.connect(lambda visible: self.toggled.emit(number, visible))
         self.buttons.append(button)

@@ -321,6 +321,7 @@ class ExportPanel(QWidget):
     def _on_ended(self, job: JobView) -> None:
         if job.kind == "export":
             if job.state == JobState.FINISHED:
+                self.rows.keep([found for found in self._workspace.jobs.running if found.kind == "export"])
                 self.exported.show_result(job)
             self.overwrite.setChecked(False)
             self._ask_again()

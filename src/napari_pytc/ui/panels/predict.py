@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QMessageBox,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -142,8 +141,8 @@ class PredictPanel(QWidget):
 
     # ---- what follows is ours
 
-    def _scope_button(self, scope: Scope, title: str, tip: str) -> QToolButton:
-        button = QToolButton()
+    def _scope_button(self, scope: Scope, title: str, tip: str) -> QPushButton:
+        button = QPushButton()
         button.setText(title)
         button.setObjectName(f"scope-{scope}")
         button.setCheckable(True)
@@ -162,7 +161,7 @@ class PredictPanel(QWidget):
         models = [model for model in session.models() if not model.problem]
         for model in reversed(models):
             if model.active:
-                self.model.insertItem(0, f"{model.name} (active)", None)
+                self.model.insertItem(0, f"Active: {model.name}", None)
                 at = 0
             else:
                 self.model.addItem(model.name, model.id)
