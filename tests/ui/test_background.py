@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtCore import QCoreApplication, QEvent, QObject
 
 from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.ui.background import Background, readable
@@ -131,3 +131,22 @@ def test_an_object_deleted_meanwhile_does_not_break_the_thread(qtbot: QtBot, cap
     assert over.wait(10)
     background.close()
     assert not caplog.records
+
+
+def test_nothing_is_handed_to_a_panel_that_was_deleted(background: Background, qtbot: QtBot) -> None:
+    panel, go = QObject(), threading.Event()
+    handed: list[int] = []
+    dropped: list[int] = []
+
+    def work() -> int:
+        assert go.wait(10)
+        return 1
+
+    background.run(work, handed.append, discard=dropped.append, receiver=panel)
+    background.run(lambda: fail(ProjectError("no")), on_error=lambda error: handed.append(2), receiver=panel)
+    panel.deleteLater()
+    QCoreApplication.sendPostedEvents(panel, QEvent.Type.DeferredDelete)
+    background.run(lambda: 3, handed.append)
+    go.set()
+    qtbot.waitUntil(lambda: handed == [3])
+    assert dropped == [1]

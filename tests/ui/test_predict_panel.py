@@ -193,7 +193,8 @@ def test_the_legend_switches_probabilities(
     layers = [workspace.viewer.add_image(None, space, look) for look in looks]
     assert workspace.layers is not None
     workspace.layers.predictions.layers = layers
-    panel.refresh()
+    workspace.predictions_changed.emit()
+    qtbot.waitUntil(lambda: bool(panel.classes.buttons))
     assert [button.text() for button in panel.classes.buttons] == ["membrane", "inside"]
     click(qtbot, panel, "probability-2")
     assert [layer.visible for layer in layers] == [False, False, True]

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_pytc.errors import PytcError
@@ -24,6 +25,7 @@ class _Call:
     on_result: Callable[[Any], object]
     on_error: Callable[[PytcError], object]
     discard: Callable[[Any], object]
+    receiver: QObject | None
 
 
 class Background(QObject):
@@ -49,6 +51,7 @@ class Background(QObject):
         on_result: Callable[[Result], object] = lambda result: None,
         on_error: Callable[[PytcError], object] = lambda error: None,
         discard: Callable[[Result], object] = lambda result: None,
+        receiver: QObject | None = None,
     ) -> None:
         """Call `work` in the helper thread, then `on_result` or `on_error` in this one.
 
@@ -59,11 +62,13 @@ class Background(QObject):
         discard : callable
             Called instead of `on_result` when everything was closed meanwhile; for what must be let go of: locks,
             processes.
+        receiver : QObject, optional
+            Whose business it is: nothing is handed over when it was deleted meanwhile, as a panel that was closed.
         """
         if not self._is_open:
             return
         future = self._pool.submit(work)
-        self._calls.append(_Call(future, on_result, on_error, discard))
+        self._calls.append(_Call(future, on_result, on_error, discard, receiver))
         future.add_done_callback(self._announce)
 
     def close(self) -> None:
@@ -87,7 +92,10 @@ class Background(QObject):
         while self._is_open and self._calls and self._calls[0].future.done():
             call = self._calls.popleft()
             error = call.future.exception()
-            if error is None:
+            if call.receiver is not None and not isalive(call.receiver):
+                if error is None:
+                    call.discard(call.future.result())
+            elif error is None:
                 call.on_result(call.future.result())
             else:
                 call.on_error(readable(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,7 +282,8 @@ class ExportPanel(QWidget):
                 self._outlook = found
                 self._tell()
 
-        self._workspace.background.run(lambda: look_ahead(session, request), put, self._workspace.failed.emit)
+        look = partial(look_ahead, session, request)
+        self._workspace.background.run(look, put, self._workspace.failed.emit, receiver=self)
 
     def _tell(self) -> None:
         outlook = self._outlook

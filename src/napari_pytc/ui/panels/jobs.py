@@ -133,7 +133,7 @@ class JobsPanel(QWidget):
             if self._workspace.session is session:
                 self._put_earlier([run for run in reversed(runs) if run.id not in shown][:MOST_EARLIER])
 
-        self._workspace.background.run(session.runs, put)
+        self._workspace.background.run(session.runs, put, receiver=self)
 
     def _put_earlier(self, runs: list[RunRecord]) -> None:
         self.earlier.clear()

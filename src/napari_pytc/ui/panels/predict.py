@@ -179,7 +179,8 @@ class PredictPanel(QWidget):
             running,
             "" if workspace.is_changeable else "this project is open for reading only.",
         )
-        self._look_at_layers()
+        # Layers are added once the helper thread has opened the prediction: this comes after.
+        workspace.background.run(lambda: None, lambda nothing: self._look_at_layers(), receiver=self)
 
     def _look(self) -> None:
         """Sizes in tooltips, and what can be pressed."""
