@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -420,7 +420,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_with_a_real_project(project: Path, qtbot: QtBot) -> None:
     runner = StoppedRunner()
-    workspace = Workspace(FakeViewer(), lambda: runner, RecentProjects(project.parent / "recent.json"))
+    workspace = Workspace(FakeViewer(), cast(Any, lambda: runner), RecentProjects(project.parent / "recent.json"))
     panel = TrainPanel(workspace)
     qtbot.addWidget(panel)
     panel.show()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_pytc.session.records import ModelRecord
+from napari_pytc.ui.models import short_name
 from napari_pytc.ui.parts import Notice, duration, wrapped
 from napari_pytc.ui.plots import CurvesPlot, Points, series_of_run
 
@@ -45,7 +46,10 @@ class ComparisonDialog(QDialog):
         assert rows is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
+        self.table.setMinimumHeight(220)
         self.plot = CurvesPlot(workspace.background)
+        self.plot.setMaximumHeight(280)
         self._no_curves = wrapped("The project has no curves of these trainings.", dim=True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -53,7 +57,7 @@ class ComparisonDialog(QDialog):
         layout.addWidget(self.notice)
         layout.addWidget(self.table, 1)
         layout.addWidget(self._no_curves)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.plot)
         layout.addWidget(buttons)
         self._show_curves(workspace)
         workspace.background.run(self._read, self._show_rows, self.notice.show_error)
@@ -75,9 +79,12 @@ class ComparisonDialog(QDialog):
 
     def _show_curves(self, workspace: Workspace) -> None:
         series = []
-        for record, dashed in zip(self._records, (False, True), strict=True):
+        names = [short_name(record) for record in self._records]
+        if names[0] == names[1]:
+            names = [record.name for record in self._records]
+        for record, name, dashed in zip(self._records, names, (False, True), strict=True):
             curves = {} if workspace.session is None else curves_of(workspace.session, record.id)
-            series += series_of_run(curves, self._colours, record.name, dashed)
+            series += series_of_run(curves, self._colours, name, dashed)
         self._no_curves.setVisible(not series)
         self.plot.setVisible(bool(series))
         self.plot.show_series(series)
@@ -112,7 +119,7 @@ def scores(first: ModelInfo, second: ModelInfo) -> list[Row]:
         ours, theirs = first.scores.get(kind) or {}, second.scores.get(kind) or {}
         names = dict.fromkeys([*ours, *theirs])
         rows += [(f"{title} of {name}", _score(ours.get(name)), _score(theirs.get(name))) for name in names]
-    rows.append(("steps", str(first.steps), str(second.steps)))
+    rows.append(("steps taken", str(first.steps), str(second.steps)))
     rows.append(("time", duration(first.seconds), duration(second.seconds)))
     painted = [f"{sum(info.n_annotated.values()):,}" for info in (first, second)]
     rows.append(("annotated voxels", painted[0], painted[1]))

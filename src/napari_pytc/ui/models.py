@@ -277,10 +277,13 @@ def short_date(created: str) -> str:
     return when.strftime("%H:%M" if when.date() == datetime.now(when.tzinfo).date() else "%d %b %H:%M")
 
 
+def short_name(record: ModelRecord) -> str:
+    """The name; one that nobody chose without its date."""
+    return record.name.split("-", 2)[-1] if record.name == record.id and record.created else record.name
+
+
 def _shown_name(record: ModelRecord) -> str:
-    """The name; one that nobody chose without its date, which has a column of its own."""
-    name = record.name.split("-", 2)[-1] if record.name == record.id and record.created else record.name
-    return f"{_ACTIVE if record.active else ''}{name}"
+    return f"{_ACTIVE if record.active else ''}{short_name(record)}"
 
 
 def _about(record: ModelRecord) -> str:
