@@ -63,10 +63,14 @@ class Background(QObject):
             Called instead of `on_result` when everything was closed meanwhile; for what must be let go of: locks,
             processes.
         receiver : QObject, optional
-            Whose business it is: nothing is handed over when it was deleted meanwhile, as a panel that was closed.
+            Whose business it is: nothing is handed over when it was deleted meanwhile, as a panel that was closed. By
+            default the object whose method `on_result` is.
         """
         if not self._is_open:
             return
+        if receiver is None:
+            bound_to = getattr(on_result, "__self__", None)
+            receiver = bound_to if isinstance(bound_to, QObject) else None
         future = self._pool.submit(work)
         self._calls.append(_Call(future, on_result, on_error, discard, receiver))
         future.add_done_callback(self._announce)

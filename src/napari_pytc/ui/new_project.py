@@ -157,6 +157,7 @@ class NewProjectForm(QWidget):
             lambda: look_at(candidate),
             lambda found: self._on_found(number, found),
             lambda error: self._on_error(number, error),
+            receiver=self,
         )
 
     def _on_found(self, number: int, found: Found) -> None:

@@ -137,7 +137,7 @@ class FolderField(QWidget):
                 self._tell()
                 self.changed.emit()
 
-        self._background.run(folder.exists, show, lambda error: None)
+        self._background.run(folder.exists, show, lambda error: None, receiver=self)
 
     def forget(self) -> None:
         """Another volume: another folder."""

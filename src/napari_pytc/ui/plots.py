@@ -114,7 +114,7 @@ class CurvesPlot(QWidget):
         """Get pyqtgraph now, so that it is there when the first curve is."""
         if self.canvas is None and not self._is_importing:
             self._is_importing = True
-            self._background.run(_import_pyqtgraph, lambda _: self._furnish())
+            self._background.run(_import_pyqtgraph, lambda _: self._furnish(), receiver=self)
 
     def redraw(self) -> None:
         """Draw now."""

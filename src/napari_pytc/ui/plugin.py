@@ -11,14 +11,13 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.ui.viewer import NapariViewer
-from napari_pytc.ui.workspace import Workspace
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_pytc.jobs.runners.base import JobRunner
     from napari_pytc.ui.shell import WorkspaceWidget
+    from napari_pytc.ui.workspace import Workspace
 
 PLUGIN, WORKSPACE = "napari-pytc", "Workspace"
 
@@ -37,8 +36,11 @@ def workspace_of(viewer: napari.viewer.Viewer) -> Workspace:
     real = getattr(viewer, "__wrapped__", viewer)
     found = _workspaces.get(real)
     if found is None:
+        # Here and not above: napari imports this module when it starts, also for those who never open the workspace.
         from napari_pytc.ui.activity import Activity
         from napari_pytc.ui.keys import bind_keys
+        from napari_pytc.ui.viewer import NapariViewer
+        from napari_pytc.ui.workspace import Workspace
 
         window = real.window._qt_window
         found = _workspaces[real] = Workspace(NapariViewer(real), hire_worker, parent=window)

@@ -155,7 +155,7 @@ class ProjectPage(QWidget):
             if number == self._n_counts and self._workspace.session is session:
                 self.classes.show_counts(counts)
 
-        self._workspace.background.run(session.annotated_voxels, show, lambda error: None)
+        self._workspace.background.run(session.annotated_voxels, show, lambda error: None, receiver=self)
 
     # ---- classes
 
@@ -295,7 +295,7 @@ class ProjectPage(QWidget):
             if picked:
                 then(f"{path}:{picked[0].name}")
 
-        self._workspace.background.run(lambda: describe_volume(path), choose, self._workspace.failed.emit)
+        self._workspace.background.run(lambda: describe_volume(path), choose, self._workspace.failed.emit, receiver=self)
 
     def _find_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Where the image is now")

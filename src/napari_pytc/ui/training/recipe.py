@@ -139,7 +139,7 @@ class RecipeChooser(QWidget):
                 self.notice.show_error(error)
                 self._select(self._chosen)
 
-        self._workspace.background.run(work, succeed, fail)
+        self._workspace.background.run(work, succeed, fail, receiver=self)
 
     def _show_plan(self, plan: TrainPlan) -> None:
         self._as_read = plan
