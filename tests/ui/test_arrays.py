@@ -63,9 +63,7 @@ def test_a_selection_is_what_numpy_selects(key: Any) -> None:
 @given(data=st.data())
 def test_a_selection_takes_arrays_of_integers_as_numpy_does(data: st.DataObject) -> None:
     n = data.draw(st.integers(0, 5))
-    key = tuple(
-        np.array(data.draw(st.lists(st.integers(-m, m - 1), min_size=n, max_size=n)), dtype=int) for m in SHAPE
-    )
+    key = tuple(np.array(data.draw(st.lists(st.integers(-m, m - 1), min_size=n, max_size=n)), dtype=int) for m in SHAPE)
     found = Selection.of(key, SHAPE)
     np.testing.assert_array_equal(DATA[found.box.slices][found.inside], DATA[key])
 
@@ -79,7 +77,7 @@ def test_an_index_outside_the_volume_is_an_index_error(key: Any) -> None:
 def test_sections_along_all_axes_and_the_voxels_beside(reader: SectionReader) -> None:
     array = VolumeArray(cache_of(Source(DATA), reader))
     assert (array.shape, array.dtype, array.ndim, array.size, len(array)) == (SHAPE, np.uint8, 3, 210, 5)
-    for key in [
+    keys: list[Any] = [
         (2, slice(None), slice(None)),
         (slice(None), 3, slice(None)),
         (slice(None), slice(None), 0),
@@ -87,7 +85,8 @@ def test_sections_along_all_axes_and_the_voxels_beside(reader: SectionReader) ->
         (1, 2, 3),
         (slice(1, 4, 2), slice(None, None, -1), 4),
         (slice(None),) * 3,
-    ]:
+    ]
+    for key in keys:
         np.testing.assert_array_equal(array[key], DATA[key])
     np.testing.assert_array_equal(np.asarray(array), DATA)
     np.testing.assert_array_equal(np.asarray(array[4]), DATA[4])

@@ -342,7 +342,7 @@ def test_another_prediction_takes_the_place_of_the_first(
     viewer.set_visible(shown, False)
     layers.show_new_voxels(second.path, [])
     qtbot.waitUntil(lambda: len(viewer.layers) == 4)
-    assert (shown.visible, shown.look.colours[1]) == (False, "#3cb44b")
+    assert (shown.visible, shown.look.colours) == (False, {1: "#3cb44b"})
     qtbot.waitUntil(lambda: bool((shown.data[3, :, :] == 1).all()))
     layers.toggle_prediction()
     assert shown.visible

@@ -112,7 +112,7 @@ class ProjectLayers(QObject):
         self.restore()
         self._background.run(self._look_at_image, self._set_contrast, lambda error: None)
         self._stops = [
-            viewer.on_view_changed(self._show_held_out),
+            viewer.on_view_changed(self._on_view_changed),
             viewer.before_3d_changes(self._keep_out_of_3d),
             viewer.on_layers_changed(self._on_layers_changed),
         ]
@@ -297,20 +297,23 @@ class ProjectLayers(QObject):
 
     def _keep_out_of_3d(self) -> None:
         """Napari reads whole volumes to show them in 3D; those too large for it are switched off meanwhile."""
-        shape = self._image_source.shape
-        if self._viewer.is_3d():
-            for layer, itemsize in [(self._image, self._image_source.dtype.itemsize), (self._strokes, 1)] + [
-                (layer, 1) for layer in self.predictions.layers
-            ]:
-                if Box.of_shape(shape).size * itemsize > MOST_BYTES and self._viewer.is_visible(layer):
-                    self._viewer.set_visible(layer, False)
-                    self._hidden_in_3d.append(layer)
-            if self._hidden_in_3d:
-                self._viewer.show_status("The volume is too large for 3D display; its layers come back in 2D.")
-        elif self._hidden_in_3d:
+        if not self._viewer.is_3d():
+            return
+        n_voxels = Box.of_shape(self._image_source.shape).size
+        item_sizes = {self._image: np.dtype(self._image_source.dtype).itemsize}
+        for layer in (self._image, self._strokes, *self.predictions.layers):
+            if n_voxels * item_sizes.get(layer, 1) > MOST_BYTES and self._viewer.is_visible(layer):
+                self._viewer.set_visible(layer, False)
+                self._hidden_in_3d.append(layer)
+        if self._hidden_in_3d:
+            self._viewer.show_status("The volume is too large for 3D display; its layers come back in 2D.")
+
+    def _on_view_changed(self) -> None:
+        if self._hidden_in_3d and not self._viewer.is_3d():
             hidden, self._hidden_in_3d = self._hidden_in_3d, []
             for layer in hidden:
                 self._viewer.set_visible(layer, True)
+        self._show_held_out()
 
     @property
     def _line_width(self) -> float:

@@ -184,7 +184,8 @@ class ScribbleArray(LazyArray):
 
     def _scatter(self, box: Box, labels: np.ndarray) -> None:
         low, high = self._place(box.start), self._place([s - 1 for s in box.stop])
-        places = list(product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))))
+        in_z, in_y, in_x = (range(a, b + 1) for a, b in zip(low, high, strict=True))
+        places = list(product(in_z, in_y, in_x))
         self._load([p for p in places if p not in self._chunks and p in self._on_disk])
         for place in places:
             chunk = self._chunks.get(place)

@@ -41,6 +41,7 @@ class NapariViewer:
                 data,
                 contrast_limits=limits,
                 colormap=_image_colours(look.colours),
+                projection_mode="none",  # others copy every section
                 **_placed(space),
                 **_shown(look),
             )
@@ -165,7 +166,7 @@ class NapariViewer:
     def voxels_in_view(self, layer: Any) -> Box:
         """Of the corner pixels that napari keeps for a layer."""
         shape = tuple(int(n) for n in layer.data.shape)
-        whole = Box.of_shape(shape)  # type: ignore[arg-type]
+        whole = Box.of_shape(shape)
         if self.viewer.dims.ndisplay == 3:
             return whole
         point = np.round(np.asarray(layer.world_to_data(self.viewer.dims.point))).astype(int)
@@ -182,7 +183,7 @@ class NapariViewer:
         """The camera's centre in the plane, the sliders across it."""
         world = np.array(self.viewer.dims.point, float)
         displayed = list(self.viewer.dims.displayed)
-        world[displayed] = np.asarray(self.viewer.camera.center)[-len(displayed) :]
+        world[displayed] = np.asarray(self.viewer.scene.camera.center)[-len(displayed) :]
         z, y, x = np.asarray(layer.world_to_data(world), float)
         return (float(z), float(y), float(x))
 
