@@ -147,9 +147,6 @@ class FakeViewer:
         self._view_callbacks.append(callback)
         return lambda: self._view_callbacks.remove(callback)
 
-    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
-        return self.on_view_changed(callback)
-
     def image_choices(self) -> list[LayerChoice]:
         return self.choices
 

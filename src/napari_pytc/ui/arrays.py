@@ -166,7 +166,13 @@ class LazyArray:
         return np.asarray(self.read(Selection.of(box.slices, self.shape)))
 
     def __getitem__(self, key: Any) -> Any:
-        """Voxels as numpy would give them; a plain number gives a section that is read when it is needed."""
+        """Voxels as numpy would give them; a plain number gives a section that is read when it is needed.
+
+        ``array[:, :, :]`` is how napari asks for what it shows in 3D, before anybody can keep it from it; of a volume
+        that is too large it gets a single 0. `ProjectLayers` then switches the layer off.
+        """
+        if self.nbytes > MOST_BYTES and isinstance(key, tuple) and key == (slice(None),) * 3:
+            return np.zeros((1, 1, 1), self.dtype)
         if not isinstance(key, tuple | slice) and key is not Ellipsis and np.ndim(key) == 0:
             return Pending(self, Selection.of(key, self.shape).box.start[0])
         return self.read(Selection.of(key, self.shape))

@@ -113,7 +113,6 @@ class ProjectLayers(QObject):
         self._background.run(self._look_at_image, self._set_contrast, lambda error: None)
         self._stops = [
             viewer.on_view_changed(self._on_view_changed),
-            viewer.before_3d_changes(self._keep_out_of_3d),
             viewer.on_layers_changed(self._on_layers_changed),
         ]
         session.classes_changed.connect(self._on_classes_changed)
@@ -296,9 +295,7 @@ class ProjectLayers(QObject):
             self._viewer.show_status("The strokes are safe. Choose a class to bring their layer back.")
 
     def _keep_out_of_3d(self) -> None:
-        """Napari reads whole volumes to show them in 3D; those too large for it are switched off meanwhile."""
-        if not self._viewer.is_3d():
-            return
+        """Switch off what is too large for 3D: see `LazyArray`."""
         n_voxels = Box.of_shape(self._image_source.shape).size
         item_sizes = {self._image: np.dtype(self._image_source.dtype).itemsize}
         for layer in (self._image, self._strokes, *self.predictions.layers):
@@ -309,7 +306,9 @@ class ProjectLayers(QObject):
             self._viewer.show_status("The volume is too large for 3D display; its layers come back in 2D.")
 
     def _on_view_changed(self) -> None:
-        if self._hidden_in_3d and not self._viewer.is_3d():
+        if self._viewer.is_3d():
+            self._keep_out_of_3d()
+        elif self._hidden_in_3d:
             hidden, self._hidden_in_3d = self._hidden_in_3d, []
             for layer in hidden:
                 self._viewer.set_visible(layer, True)

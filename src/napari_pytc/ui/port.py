@@ -114,9 +114,6 @@ class ViewerPort(Protocol):
     def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back when another section, axis or 3D is shown; returns how to stop it."""
 
-    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call back when 3D is switched on or off, before layers are read for it; returns how to stop it."""
-
     def image_choices(self) -> list[LayerChoice]:
         """The user's image layers of two or three dimensions, the topmost first."""
 

@@ -196,10 +196,6 @@ class NapariViewer:
         events = self.viewer.dims.events
         return _connected((events.ndisplay, events.order, events.current_step), callback)
 
-    def before_3d_changes(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Connect to the display, ahead of napari's own slicing."""
-        return _connected((self.viewer.dims.events.ndisplay,), callback, "first")
-
     # ---- choices and boxes
 
     def image_choices(self) -> list[LayerChoice]:
@@ -264,12 +260,12 @@ def _selection_kept(viewer: Any) -> Iterator[None]:
         viewer.layers.selection.active = active
 
 
-def _connected(emitters: Sequence[Any], callback: Callable[[], object], position: str = "last") -> Callable[[], None]:
+def _connected(emitters: Sequence[Any], callback: Callable[[], object]) -> Callable[[], None]:
     def changed(event: Any = None) -> None:
         callback()
 
     for emitter in emitters:
-        emitter.connect(changed, position=position)
+        emitter.connect(changed)
 
     def stop() -> None:
         for emitter in emitters:
