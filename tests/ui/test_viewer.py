@@ -67,8 +67,8 @@ class Window:
         test.mouseMove(native, points[0])
         test.mousePress(native, button, pos=points[0])
         for point in points:
+            self.qtbot.wait(15)  # vispy drops moves that come faster
             move(native, point)
-            self.qtbot.wait(5)
         test.mouseRelease(native, button, pos=points[-1])
         self.qtbot.wait(5)
 
@@ -262,12 +262,12 @@ def test_held_out_boxes_are_shown_where_they_are(window: Window) -> None:
     assert window.viewer.layers.selection.active is window.layers.strokes
     assert window.viewer.dims.nsteps == SHAPE
     window.viewer.dims.set_current_step(0, 5)
-    assert layer.nshapes == 0
+    window.qtbot.waitUntil(lambda: layer.nshapes == 0)
     window.viewer.dims.order = (1, 0, 2)
     window.viewer.dims.set_current_step(1, 15)
-    assert layer.nshapes == 1
+    window.qtbot.waitUntil(lambda: layer.nshapes == 1)
     window.viewer.dims.ndisplay = 3
-    assert layer.nshapes == 6
+    window.qtbot.waitUntil(lambda: layer.nshapes == 6)
     assert window.layers.drawn_box() is None
 
 
@@ -275,7 +275,7 @@ def test_held_out_boxes_are_shown_where_they_are(window: Window) -> None:
 def test_a_prediction_in_the_window(window: Window, tmp_path: Path) -> None:
     sink = create_ome_zarr(tmp_path / "p.zarr", SHAPE, np.uint8, window.session.space, channels=("membrane", "inside"))
     window.layers.show_new_voxels(sink.path, [])
-    window.qtbot.waitUntil(lambda: "Prediction" in window.viewer.layers)
+    window.qtbot.waitUntil(lambda: len(window.viewer.layers) == 5)
     names = [layer.name for layer in window.viewer.layers]
     assert names == ["fly", "P(inside)", "P(membrane)", "Prediction", "Strokes"]
     assert window.viewer.layers.selection.active is window.layers.strokes

@@ -29,6 +29,8 @@ BRUSH_SIZE = 5
 VIEW_IN_3D = (64, 512, 512)
 """In 3D display everything is in view; this much around its middle counts."""
 _REFRESH_MS = 60
+_HELD_OUT_MS = 80
+"""Drawing shapes costs more than a slice: outlines follow when the scrolling rests."""
 _CONTRAST_BLOCKS = 24
 
 
@@ -92,6 +94,7 @@ class ProjectLayers(QObject):
             self._saver.saved.connect(self.saved)
             self._saver.failed.connect(self.failed)
         self._refresh_timer = once(self, _REFRESH_MS, lambda: self._viewer.refresh(self._image))
+        self._held_out_timer = once(self, _HELD_OUT_MS, self._show_held_out)
         self._image_arrived.connect(self._on_image_arrived)
         self._changed_on_disk.connect(self._on_changed_on_disk)
         self._image: Any = None
@@ -267,6 +270,7 @@ class ProjectLayers(QObject):
             )
         self.predictions.close()
         self._refresh_timer.stop()
+        self._held_out_timer.stop()
         for layer in (self._strokes, self._held_out, self._boxes, self._image):
             self._viewer.remove(layer)
         self._reader.close()
@@ -312,7 +316,8 @@ class ProjectLayers(QObject):
             hidden, self._hidden_in_3d = self._hidden_in_3d, []
             for layer in hidden:
                 self._viewer.set_visible(layer, True)
-        self._show_held_out()
+        if self._viewer.has(self._held_out):
+            self._held_out_timer.start()
 
     @property
     def _line_width(self) -> float:

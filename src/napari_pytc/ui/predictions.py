@@ -95,6 +95,7 @@ class PredictionLayers(QObject):
         self._new: list[Box] = []
         self._timer = once(self, REFRESH_MS, self._renew)
         self._refresh_timer = once(self, REFRESH_MS // 2, self.refresh)
+        self._add_timer = once(self, 0, self._add_missing)
         self._arrived.connect(self._on_arrival)
         self._has_failed = False
 
@@ -144,7 +145,8 @@ class PredictionLayers(QObject):
         colours = self._colours(self._source.channels)
         self._viewer.set_colours(self._layer, dict(enumerate(colours, start=1)))
         for layer, colour in zip(self._channels, colours, strict=True):
-            self._viewer.set_colours(layer, colour)
+            if layer is not None:
+                self._viewer.set_colours(layer, colour)
 
     def toggle(self) -> None:
         """Switch the class layer off or on."""
@@ -214,7 +216,7 @@ class PredictionLayers(QObject):
         return list(enumerate(looks))
 
     def _add_missing(self) -> None:
-        """Add layers that are not there yet, or no longer."""
+        """Add a layer that is not there yet, or no longer; the next in the next turn, for each takes napari a while."""
         if self._cache is None:
             return
         below = self._below()
@@ -229,11 +231,13 @@ class PredictionLayers(QObject):
                 else:
                     self._channels[k - 1] = layer
                 self.added.emit(layer)
+                self._add_timer.start()
+                return
             below = layer
 
     def _take_away(self) -> None:
-        self._timer.stop()
-        self._refresh_timer.stop()
+        for timer in (self._timer, self._refresh_timer, self._add_timer):
+            timer.stop()
         for layer in self.layers:
             self._viewer.remove(layer)
         self._layer, self._channels, self._new = None, [], []

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["OURS", "LayerChoice", "Look", "NapariViewer", "ViewerPort"]
 
 
+def load_units() -> None:
+    """Read napari's table of units, which takes a second and else happens with the first layer; any thread."""
+    import pint
+
+    pint.get_application_registry().Unit("nm")
+
+
 class NapariViewer:
     """A `ViewerPort` on a napari viewer.
 
