@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
 PLUGIN, WORKSPACE = "napari-pytc", "Workspace"
+_HIRE_AFTER_MS = 300
 
 _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
 
@@ -47,7 +48,11 @@ def workspace_of(viewer: napari.viewer.Viewer) -> Workspace:
         Activity(found, window)
         _Closing(found, window)
         bind_keys(real, found)
-        found.warm_up()
+        # Not before the window has drawn itself: the worker takes a core to load its libraries.
+        later = QTimer(found)
+        later.setSingleShot(True)
+        later.timeout.connect(found.warm_up)
+        later.start(_HIRE_AFTER_MS)
     return found
 
 

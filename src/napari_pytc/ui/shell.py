@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.panels.data import DataPanel
-from napari_pytc.ui.panels.export import ExportPanel
-from napari_pytc.ui.panels.jobs import JobsPanel
-from napari_pytc.ui.panels.predict import PredictPanel
-from napari_pytc.ui.panels.train import TrainPanel
-from napari_pytc.ui.parts import Notice, Scrolled
+from napari_pytc.ui.parts import EmptyState, Notice, Scrolled
 from napari_pytc.ui.plugin import workspace_of
+from napari_pytc.ui.warming import load_for_layers, load_panels
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_TABS = (
-    ("Data", DataPanel, "The volume, its classes, and what is held out of training."),
-    ("Train", TrainPanel, "Teach a model what you painted."),
-    ("Predict", PredictPanel, "Let a model paint the rest."),
-    ("Export", ExportPanel, "Write the result to a file."),
-    ("Jobs", JobsPanel, "What runs, what waits, and what came of it."),
-)
+_TABS = {
+    "Data": "The volume, its classes, and what is held out of training.",
+    "Train": "Teach a model what you painted.",
+    "Predict": "Let a model paint the rest.",
+    "Export": "Write the result to a file.",
+    "Jobs": "What runs, what waits, and what came of it.",
+}
 
 
 class WorkspaceWidget(QWidget):
     """Data, Train, Predict, Export and Jobs as tabs, with one place for messages above them.
+
+    It is there at once; the panels come one after another as soon as the helper thread has imported them, so that
+    opening it does not stop the window. Whoever needs a panel earlier gets it from `panel`.
 
     Parameters
     ----------
@@ -48,30 +48,63 @@ class WorkspaceWidget(QWidget):
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self._panels: dict[str, QWidget] = {}
-        for title, kind, tip in _TABS:
-            panel = self._panels[title] = kind(self.workspace)
-            index = self.tabs.addTab(Scrolled(panel), title)
-            self.tabs.setTabToolTip(index, tip)
+        self._places: dict[str, QVBoxLayout] = {}
+        for title, tip in _TABS.items():
+            page = QWidget()
+            place = self._places[title] = QVBoxLayout(page)
+            place.setContentsMargins(0, 0, 0, 0)
+            place.addWidget(EmptyState("One moment …"))
+            self.tabs.setTabToolTip(self.tabs.addTab(page, title), tip)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.notice)
         layout.addWidget(self.tabs, 1)
-        self.workspace.failed.connect(self._tell)
-        self.workspace.session_changed.connect(self._on_session)
-        self.workspace.jobs.added.connect(self._count)
-        self.workspace.jobs.changed.connect(self._count)
+        # One panel in a turn of the event loop: each takes tens of milliseconds.
+        self._furnishing = QTimer(self)
+        self._furnishing.timeout.connect(self._furnish_next)
+        workspace = self.workspace
+        workspace.failed.connect(self._tell)
+        workspace.session_changed.connect(self._on_session)
+        workspace.jobs.added.connect(self._count)
+        workspace.jobs.changed.connect(self._count)
+        workspace.background.run(load_panels, self._furnish)
+        workspace.background.run(load_for_layers)
 
     def panel(self, title: str) -> QWidget:
-        """A panel by the title of its tab."""
+        """A panel by the title of its tab, made now if it is not there yet."""
+        if title not in self._panels:
+            module = importlib.import_module(f"napari_pytc.ui.panels.{title.lower()}")
+            panel = self._panels[title] = getattr(module, f"{title}Panel")(self.workspace)
+            place = self._places[title]
+            while (item := place.takeAt(0)) is not None:
+                if (widget := item.widget()) is not None:
+                    widget.deleteLater()
+            place.addWidget(Scrolled(panel))
         return self._panels[title]
 
     def show_panel(self, title: str) -> None:
         """Bring a tab to the front."""
-        self.tabs.setCurrentIndex([entry[0] for entry in _TABS].index(title))
+        self.panel(title)
+        self.tabs.setCurrentIndex(list(_TABS).index(title))
+
+    @property
+    def is_furnished(self) -> bool:
+        """Whether all panels are there."""
+        return len(self._panels) == len(_TABS)
 
     def sizeHint(self) -> QSize:
         """Wide enough for every panel, and no wider than a laptop's window can spare."""
         return QSize(360, 640)
+
+    def _furnish(self, loaded: object) -> None:
+        self._furnishing.start()
+
+    def _furnish_next(self) -> None:
+        missing = [title for title in _TABS if title not in self._panels]
+        if missing:
+            self.panel(missing[0])
+        else:
+            self._furnishing.stop()
 
     def _tell(self, error: PytcError) -> None:
         self.notice.show_error(error)

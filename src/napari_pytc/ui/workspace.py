@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError
-from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
-from napari_pytc.jobs.runners.base import JobRunner
-from napari_pytc.jobs.spec import JobSpec
-from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
-from napari_pytc.session.recent import RecentProjects
-from napari_pytc.session.records import PredictionRecord
-from napari_pytc.session.session import Session
 from napari_pytc.ui.background import Background, readable
 from napari_pytc.ui.bridge import JobBoard, JobView
-from napari_pytc.ui.layers import ProjectLayers
-from napari_pytc.ui.viewer import ViewerPort
 
 if TYPE_CHECKING:
+    # What reads volumes takes a while to import: the functions that need it do so, most of them in the helper thread.
+    from napari_pytc.geometry import Box
+    from napari_pytc.jobs.runners.base import JobRunner
+    from napari_pytc.jobs.spec import JobSpec
     from napari_pytc.learning.config import PredictPlan, TrainPlan
     from napari_pytc.learning.jobs import TrainJob
+    from napari_pytc.session.opening import NewProject, OpenedProject
+    from napari_pytc.session.recent import RecentProjects
+    from napari_pytc.session.records import PredictionRecord
+    from napari_pytc.session.session import Session
+    from napari_pytc.ui.layers import ProjectLayers
+    from napari_pytc.ui.port import ViewerPort
 
 Scope = Literal["view", "box", "all"]
 
@@ -70,13 +71,21 @@ class Workspace(QObject):
         self.viewer = viewer
         self.jobs = JobBoard(self)
         self.background = Background(self)
-        self.recent = recent if recent is not None else RecentProjects()
+        if recent is None:
+            from napari_pytc.session.recent import RecentProjects
+
+            recent = RecentProjects()
+        self.recent = recent
         self.session: Session | None = None
         self.layers: ProjectLayers | None = None
         self.busy = ""
         self.plan: TrainPlan | None = None
-        """What the Train panel is set to; None before it was looked at."""
+        """What the Train panel is set to; None before it was looked at, and while its settings are wrong."""
+        self.plan_problem = ""
+        """What is wrong with them."""
         self.parent_model: str | None = None
+        self.hold_out_depth = 1
+        """How many sections deep a drawn box is held out."""
         self._runner: JobRunner | None = None
         self._hire = hire
         self._hiring = False
@@ -103,12 +112,20 @@ class Workspace(QObject):
     def open_project(self, folder: str | Path) -> None:
         """Open a project in place of the one that is open."""
         path = Path(folder)
-        self._wait_for(f"Opening {path.name} …", lambda: read_project(path), self._adopt)
+
+        def read() -> OpenedProject:
+            from napari_pytc.session.opening import read_project
+
+            return read_project(path)
+
+        self._wait_for(f"Opening {path.name} …", read, self._adopt)
 
     def create_project(self, request: NewProject) -> None:
         """Make a project and open it."""
 
         def make() -> OpenedProject:
+            from napari_pytc.session.opening import make_project, read_project
+
             make_project(request)
             return read_project(request.folder)
 
@@ -122,6 +139,8 @@ class Workspace(QObject):
         for job in self.jobs.running:
             job.cancel()
         self.session = self.layers = None
+        for signal, told in self._links(session):
+            signal.disconnect(told)
         if layers is not None:
             layers.close()
         session.close()
@@ -131,6 +150,14 @@ class Workspace(QObject):
     def is_changeable(self) -> bool:
         """Whether there is a project that this window may change."""
         return self.session is not None and not self.session.read_only
+
+    def require_layers(self) -> ProjectLayers:
+        """The layers of the project that is open; a `ProjectError` says what is missing."""
+        if self.layers is not None:
+            return self.layers
+        if self.session is None:
+            raise ProjectError("No project is open.", "Open or make one in the Data panel.")
+        raise ProjectError(f"The image of {self.session.folder.name} was not found.", "Choose it in the Data panel.")
 
     def attempt(self, change: Callable[[], Any]) -> Any:
         """Call something of the session; an error of the user's is shown by `failed` and None returned."""
@@ -143,13 +170,16 @@ class Workspace(QObject):
     # ---- jobs
 
     def train(self, plan: TrainPlan, parent: str | None = None) -> None:
-        """Train on the strokes as they are on the canvas."""
-        self._start("train", f"Train {plan.recipe}", lambda session: session.train_job(plan, parent))
+        """Train on the strokes as they are on the canvas; one training at a time."""
+        self._start_training(f"Train {plan.recipe}", lambda session: session.train_job(plan, parent))
 
     def train_now(self) -> None:
         """Train with the settings of the Train panel; with `instant` where nobody chose any."""
         if self.plan is not None:
             self.train(self.plan, self.parent_model)
+            return
+        if self.plan_problem:
+            self.failed.emit(InvalidInput(self.plan_problem, "Mend the settings in the Train panel."))
             return
         from napari_pytc.learning.recipes import load_recipe
 
@@ -157,23 +187,23 @@ class Workspace(QObject):
 
     def go_on_training(self, job: TrainJob) -> None:
         """Go on with a training that was paused, cancelled or cut short."""
-        self._start("train", f"Train {job.plan.recipe} (resumed)", lambda session: job)
+        self._start_training(f"Train {job.plan.recipe} (resumed)", lambda session: job)
 
     def predict(self, scope: Scope = "all", model: str | None = None, plan: PredictPlan | None = None) -> None:
         """Predict what is in view, in the drawn box, or everything from the view outwards."""
 
         def describe(session: Session) -> JobSpec:
-            assert self.layers is not None
+            layers = self.require_layers()
             if scope == "view":
-                return session.view_job(self.layers.view_box(), model, plan)
+                return session.view_job(layers.view_box(), model, plan)
             box = None
             if scope == "box":
-                box = self.layers.drawn_box()
+                box = layers.drawn_box()
                 if box is None:
                     raise InvalidInput(
                         "No box is drawn.", "Draw a rectangle: Data > Hold out > Draw box, or any shapes layer."
                     )
-            return session.predict_job(plan, model, box, self.layers.focus())
+            return session.predict_job(plan, model, box, layers.focus())
 
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
         self._start("predict", f"Predict {what}", describe)
@@ -184,8 +214,8 @@ class Workspace(QObject):
         def describe(session: Session) -> JobSpec:
             from napari_pytc.learning.config import PredictPlan
 
-            focus = None if self.layers is None else self.layers.focus()
-            return session.predict_job(PredictPlan(flips=prediction.flips), prediction.model, prediction.box, focus)
+            plan, focus = PredictPlan(flips=prediction.flips), self.require_layers().focus()
+            return session.predict_job(plan, prediction.model, prediction.box, focus)
 
         self._start("predict", f"Predict with {prediction.model} (resumed)", describe)
 
@@ -200,7 +230,6 @@ class Workspace(QObject):
             layers.show_prediction(None)
         self.attempt(lambda: session.delete_prediction(prediction))
         self.background.run(session.empty_trash)
-        self.predictions_changed.emit()
 
     def export(
         self, what: Literal["classes", "probabilities"], path: Path, prediction: str | None = None, **options: Any
@@ -270,20 +299,27 @@ class Workspace(QObject):
 
     def _adopt(self, opened: OpenedProject) -> None:
         """Take a project over that was read in the helper thread."""
-        if self.session is not None and self.session.folder == opened.folder:
+        from napari_pytc.session.session import Session
+        from napari_pytc.ui.layers import ProjectLayers
+
+        now = self.session
+        if now is not None and now.folder == opened.folder and not (now.read_only and opened.lock is not None):
             opened.release()
             self.viewer.show_status(f"{opened.folder.name} is open already.")
             return
         self.close_project()
         session = Session.adopt(opened)
+        try:
+            if opened.image is not None:
+                self.layers = ProjectLayers(self.viewer, session, opened.image, self.background, self)
+                self.layers.saved.connect(self.strokes_changed)
+                self.layers.failed.connect(self.failed)
+        except PytcError:
+            session.close()
+            raise
         self.session = session
-        if opened.image is not None:
-            self.layers = ProjectLayers(self.viewer, session, opened.image, self.background, self)
-            self.layers.saved.connect(self.strokes_changed)
-            self.layers.failed.connect(self.failed)
-        session.class_added.connect(self.classes_changed.emit)
-        session.classes_changed.connect(self.classes_changed.emit)
-        session.held_out_changed.connect(self.held_out_changed.emit)
+        for signal, told in self._links(session):
+            signal.connect(told)
         self.recent.add(session.folder)
         self.session_changed.emit()
         if opened.problem is not None:
@@ -291,16 +327,49 @@ class Workspace(QObject):
         if session.read_only:
             self.failed.emit(ProjectError(session.read_only_reason, "You can look and export; close it there to edit."))
 
+    def _links(self, session: Session) -> list[tuple[Any, Callable[[], None]]]:
+        """The signals of a session and who is told; signals of its jobs come through the board instead."""
+        return [
+            (session.class_added, self._on_classes),
+            (session.classes_changed, self._on_classes),
+            (session.held_out_changed, self._on_held_out),
+            (session.models_changed, self._on_models),
+            (session.predictions_changed, self._on_predictions),
+        ]
+
+    def _on_classes(self) -> None:
+        self.classes_changed.emit()
+
+    def _on_held_out(self) -> None:
+        self.held_out_changed.emit()
+
+    def _on_models(self) -> None:
+        self.models_changed.emit()
+
+    def _on_predictions(self) -> None:
+        self.predictions_changed.emit()
+
+    def _start_training(self, title: str, describe: Callable[[Session], JobSpec]) -> None:
+        if any(job.kind == "train" for job in self.jobs.running):
+            hint = "Let it end, or pause or cancel it in the Train panel."
+            self.failed.emit(ProjectError("A training runs already.", hint))
+        else:
+            self._start("train", title, describe)
+
     def _start(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> None:
         """Start a job once the strokes are on the disk and the worker is there."""
-        session, layers = self.session, self.layers
+        layers, session = self.attempt(self.require_layers), self.session
         if session is None or layers is None:
-            self.failed.emit(ProjectError("No project with an image is open.", "Open one in the Data panel."))
+            return
+        if session.read_only and kind != "export":
+            hint = "Close it in the other program, then open it here again."
+            self.failed.emit(ProjectError(session.read_only_reason, hint))
             return
         view, sink = self.jobs.open(kind, title)
 
         def refuse(error: PytcError) -> None:
             self.jobs.withdraw(view, error.message, error.hint)
+            self.failed.emit(error)
 
         def run() -> None:
             if view.cancel_requested:  # before a runner had it
@@ -321,7 +390,7 @@ class Workspace(QObject):
                 self._when_hired.append(run)
                 self.warm_up()
 
-        layers.flush(saved)
+        layers.flush(saved, refuse)
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
         if self.layers is None or view.kind != "predict":
