@@ -9,17 +9,17 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from napari_pytc.ui.commands import COMMANDS
-from napari_pytc.ui.paint import CLASS_KEYS, ERASER_KEY
+from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
 
 _INTRODUCTION = """\
 # Keys
 
 They work while the canvas has the focus: click it once. All of the commands are also in the command palette
-(`Ctrl-Shift-P`), where they end in "(PyTC)". Painting has napari's own keys as well: `[` and `]` change the size of the brush,
-`Ctrl-Z` undoes, holding `Space` pans.
+(`Ctrl-Shift-P`), where they end in "(PyTC)". Painting has napari's own keys as well: `[` and `]` change the size of the
+brush, `Ctrl-Z` undoes, holding `Space` pans.
 """
 _PAINTING = """
-## On the strokes layer
+## On the project's layers
 
 Number keys choose a class here; on other layers they are napari's own.
 
@@ -45,4 +45,4 @@ def shortcuts_page() -> str:
 
 
 if __name__ == "__main__":
-    print(shortcuts_page())  # noqa: T201
+    print(shortcuts_page())

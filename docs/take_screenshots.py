@@ -37,6 +37,7 @@ class Photographer:
         self.viewer.window._qt_window.resize(*SIZE)
         self.widget = show_workspace(self.viewer)
         self.workspace = self.widget.workspace
+        self.wait(lambda: self.widget.is_furnished)
         self.rest(1.0)
 
     def rest(self, seconds: float) -> None:
@@ -76,6 +77,17 @@ class Photographer:
             layer.data_setitem(np.nonzero(strokes == label), label)
         self.rest(1.5)
 
+    def hold_out(self) -> None:
+        """The last sections, with some rows annotated in them to score on."""
+        source = open_volume(f"{sample_path('medulla')}:classes")
+        truth = source.read(Box.of_shape(source.shape))
+        rows = np.zeros(truth.shape, bool)
+        rows[44::6, 8::16] = True
+        for label in (1, 2):
+            self.workspace.layers.strokes.data_setitem(np.nonzero(rows & (truth == label)), label)
+        self.workspace.session.hold_out(Box((40, 0, 0), (64, 192, 192)))
+        self.rest(1.5)
+
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
@@ -104,11 +116,13 @@ def main() -> None:
         camera.rest(1.0)
         camera.take("tutorial-5-predicted")
 
-        workspace.session.hold_out(Box((40, 0, 0), (64, 192, 192)))
+        camera.hold_out()
         widget.show_panel("Train")
         combo = widget.findChild(QComboBox, "recipeCombo")
-        combo.setCurrentIndex([combo.itemData(k) or combo.itemText(k) for k in range(combo.count())].index("fast"))
-        camera.rest(0.5)
+        index = combo.findData("fast")
+        combo.setCurrentIndex(index)
+        combo.activated.emit(index)
+        camera.wait(lambda: workspace.plan is not None and workspace.plan.recipe == "fast")
         n = len(workspace.jobs.jobs)
         workspace.train_now()
         camera.wait(lambda: len(workspace.jobs.jobs) > n and workspace.jobs.jobs[-1].done > 60)

@@ -26,6 +26,8 @@ from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistic
 
 BRUSH_SIZE = 5
 """Diameter in voxels."""
+CLASS_KEYS, ERASER_KEY = "123456789", "0"
+"""On our layers, where they take the place of napari's keys for tools."""
 VIEW_IN_3D = (64, 512, 512)
 """In 3D display everything is in view; this much around its middle counts."""
 _REFRESH_MS = 60
@@ -71,6 +73,7 @@ class ProjectLayers(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        newest = session.predictions()  # before anything is made: the database may refuse
         self._viewer, self._session, self._image_source, self._background = viewer, session, image, background
         self._is_open = True
         self._chosen = 1
@@ -121,7 +124,6 @@ class ProjectLayers(QObject):
         session.classes_changed.connect(self._on_classes_changed)
         session.held_out_changed.connect(self._on_held_out_changed)
         session.annotated.connect(self._on_annotated)
-        newest = session.predictions()
         if newest:
             self.show_prediction(newest[-1])
 
@@ -291,7 +293,7 @@ class ProjectLayers(QObject):
             self.class_chosen.emit(found)
 
     def _bind_keys(self, layer: Any) -> None:
-        keys = {str(number): lambda number=number: self.choose_class(number) for number in range(10)}
+        keys = {key: lambda number=int(key): self.choose_class(number) for key in (ERASER_KEY, *CLASS_KEYS)}
         self._viewer.bind_keys(layer, keys)
 
     def _on_layers_changed(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 _PANELS = ("data", "train", "predict", "export", "jobs")
-_OF_NAPARI = ("scipy.ndimage", "pandas", "skimage.color", "skimage.exposure")
+_OF_NAPARI = ("scipy.ndimage", "pandas", "skimage.color.colorconv", "skimage.exposure")
 """What napari imports when the first layers are added: seconds on a slow disk, and the window would stand still."""
 
 
