@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from napari_pytc.errors import InvalidInput, ProjectError
-from napari_pytc.ui.plugin import current_workspace
-from napari_pytc.ui.workspace import Workspace
+from napari_pytc.errors import InvalidInput, ProjectError, PytcError
+
+if TYPE_CHECKING:
+    from napari_pytc.ui.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -20,54 +22,53 @@ class Command:
         Its id is ``napari-pytc.<name>``, and a function of this module.
     keys : str
         In napari's notation; empty for none.
+    starts_job : bool
+        Whether what comes of it is seen in the workspace's panels.
     """
 
     name: str
     title: str
     keys: str
     run: Callable[[Workspace], object]
+    starts_job: bool = False
 
 
 def _hold_out(workspace: Workspace) -> None:
-    session, layers = workspace.session, workspace.layers
-    if session is None or layers is None:
-        raise ProjectError("No project is open.", "Open one in the Data panel.")
+    from napari_pytc.ui.drawn_box import box_depth, deepened
+
+    layers, session = workspace.require_layers(), workspace.session
+    assert session is not None
     box = layers.drawn_box()
     if box is None:
         raise InvalidInput("No box is drawn.", "Draw one first: Data > Draw box.")
-    session.hold_out(box)
-
-
-def _draw_box(workspace: Workspace) -> None:
-    if workspace.layers is None:
-        raise ProjectError("No project is open.", "Open one in the Data panel.")
-    workspace.layers.start_drawing_box()
+    session.hold_out(deepened(box, box_depth(workspace).sections, session.annotations.shape))
 
 
 def _cancel(workspace: Workspace) -> None:
-    for job in workspace.jobs.running:
+    running = workspace.jobs.running
+    if not running:
+        raise ProjectError("Nothing runs that could be cancelled.")
+    for job in running:
         job.cancel()
 
 
 def _paint(workspace: Workspace) -> None:
-    if workspace.layers is None:
-        raise ProjectError("No project is open.", "Open one in the Data panel.")
-    workspace.layers.choose_class(workspace.layers.chosen_class or 1)
+    layers = workspace.require_layers()
+    layers.choose_class(layers.chosen_class or 1)
 
 
 def _toggle_prediction(workspace: Workspace) -> None:
-    if workspace.layers is not None:
-        workspace.layers.toggle_prediction()
+    workspace.require_layers().toggle_prediction()
 
 
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
-    Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now()),
-    Command("predict_view", "Predict what is in view", "Shift-P", lambda w: w.predict("view")),
-    Command("predict_all", "Predict everything, from the view outwards", "Shift-A", lambda w: w.predict("all")),
+    Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
+    Command("predict_view", "Predict what is in view", "Shift-P", lambda w: w.predict("view"), True),
+    Command("predict_all", "Predict everything, from the view outwards", "Shift-A", lambda w: w.predict("all"), True),
     Command("toggle_prediction", "Show or hide the prediction", "Shift-V", _toggle_prediction),
     Command("cancel_jobs", "Cancel all jobs", "Shift-C", _cancel),
-    Command("draw_box", "Draw a box", "Shift-B", _draw_box),
+    Command("draw_box", "Draw a box", "Shift-B", lambda w: w.require_layers().start_drawing_box()),
     Command("hold_out", "Hold out the drawn box", "Shift-H", _hold_out),
 )
 
@@ -77,46 +78,63 @@ def find(name: str) -> Command:
     return next(command for command in COMMANDS if command.name == name)
 
 
-def execute(command: Command, workspace: Workspace) -> None:
-    """Run a command; what the user did wrong is shown in the workspace."""
-    workspace.attempt(lambda: command.run(workspace))
+def execute(command: Command, workspace: Workspace, show: Callable[[], object]) -> None:
+    """Run a command; `show` opens the workspace's widget where there is something to see: a job, or what is wrong."""
+    if command.starts_job:
+        show()
+    try:
+        command.run(workspace)
+    except PytcError as error:
+        show()
+        workspace.failed.emit(error)
+
+
+def _execute_in_front(name: str) -> None:
+    from napari import current_viewer
+
+    from napari_pytc.ui.plugin import show_workspace, workspace_of
+
+    viewer = current_viewer()
+    if viewer is None:
+        raise InvalidInput("There is no napari window.", "Open one, then try again.")
+    execute(find(name), workspace_of(viewer), lambda: show_workspace(viewer))
 
 
 def paint_strokes() -> None:
     """Select the strokes and the brush."""
-    execute(find("paint_strokes"), current_workspace())
+    _execute_in_front("paint_strokes")
 
 
 def train() -> None:
     """Train with the settings of the Train panel."""
-    execute(find("train"), current_workspace())
+    _execute_in_front("train")
 
 
 def predict_view() -> None:
     """Predict what is in view."""
-    execute(find("predict_view"), current_workspace())
+    _execute_in_front("predict_view")
 
 
 def predict_all() -> None:
     """Predict everything, from the view outwards."""
-    execute(find("predict_all"), current_workspace())
+    _execute_in_front("predict_all")
 
 
 def toggle_prediction() -> None:
     """Show or hide the prediction."""
-    execute(find("toggle_prediction"), current_workspace())
+    _execute_in_front("toggle_prediction")
 
 
 def cancel_jobs() -> None:
     """Cancel all jobs."""
-    execute(find("cancel_jobs"), current_workspace())
+    _execute_in_front("cancel_jobs")
 
 
 def draw_box() -> None:
     """Draw a box on the canvas."""
-    execute(find("draw_box"), current_workspace())
+    _execute_in_front("draw_box")
 
 
 def hold_out() -> None:
     """Hold the drawn box out of training."""
-    execute(find("hold_out"), current_workspace())
+    _execute_in_front("hold_out")

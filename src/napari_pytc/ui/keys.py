@@ -21,4 +21,6 @@ def bind_keys(viewer: napari.viewer.Viewer, workspace: Workspace) -> None:
 
 
 def _press(command: Command, workspace: Workspace, viewer: Any) -> None:
-    execute(command, workspace)
+    from napari_pytc.ui.plugin import show_workspace
+
+    execute(command, workspace, lambda: show_workspace(viewer))

@@ -84,12 +84,10 @@ class Workspace(QObject):
         self.plan_problem = ""
         """What is wrong with them."""
         self.parent_model: str | None = None
-        self.hold_out_depth = 1
-        """How many sections deep a drawn box is held out."""
         self._runner: JobRunner | None = None
         self._hire = hire
         self._hiring = False
-        self._when_hired: list[Callable[[], None]] = []
+        self._waiting: list[tuple[Callable[[], None], Callable[[PytcError], None]]] = []
         self._closed = False
         self.jobs.produced.connect(self._on_produced)
         self.jobs.ended.connect(self._on_ended)
@@ -264,15 +262,18 @@ class Workspace(QObject):
             return
         self._runner, self._hiring = runner, False
         self.runner_changed.emit()
-        waiting, self._when_hired = self._when_hired, []
-        for start in waiting:
+        waiting, self._waiting = self._waiting, []
+        for start, _ in waiting:
             start()
 
     def _not_hired(self, error: PytcError) -> None:
         self._hiring = False
-        self._when_hired.clear()
         self.runner_changed.emit()
-        self.failed.emit(error)
+        waiting, self._waiting = self._waiting, []
+        for _, refuse in waiting:
+            refuse(error)
+        if not waiting:
+            self.failed.emit(error)
 
     def _wait_for(self, what: str, work: Callable[[], OpenedProject], then: Callable[[OpenedProject], None]) -> None:
         if self.busy:
@@ -387,7 +388,7 @@ class Workspace(QObject):
             if self._runner is not None:
                 run()
             else:
-                self._when_hired.append(run)
+                self._waiting.append((run, refuse))
                 self.warm_up()
 
         layers.flush(saved, refuse)
