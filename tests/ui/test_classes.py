@@ -64,7 +64,7 @@ def test_counts_survive_other_changes(shown: ClassList, classes: tuple[ClassInfo
     shown.show_counts({"membrane": 1234, "inside": 56_000})
     _show(shown, (classes[0].model_copy(update={"colour": "#123456"}), classes[1]))
     texts = {label.text() for label in shown.findChildren(QLabel)}
-    assert {"1234", "56.0 k"} <= texts
+    assert {"1,234", "56.0 k"} <= texts
     assert (shown.count(1), shown.count(2), shown.count(3)) == (1234, 56_000, 0)
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_changed_says_why(shown: ClassList, classes: tuple[ClassI
 
 
 @pytest.mark.parametrize(
-    ("n", "text"), [(0, "0"), (9999, "9999"), (12_345, "12.3 k"), (4_100_000, "4.1 M"), (7_200_000_000, "7.2 G")]
+    ("n", "text"), [(0, "0"), (9999, "9,999"), (12_345, "12.3 k"), (4_100_000, "4.1 M"), (7_200_000_000, "7.2 G")]
 )
 def test_counts_are_short(n: int, text: str) -> None:
     assert count_text(n) == text

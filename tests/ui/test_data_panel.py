@@ -19,8 +19,8 @@ from napari_pytc.session.records import ClassSpec
 from napari_pytc.session.session import Session
 from napari_pytc.ui import project_page
 from napari_pytc.ui.choices import LayerChoice
+from napari_pytc.ui.drawn_box import deepened
 from napari_pytc.ui.elided import ElidedButton
-from napari_pytc.ui.held_out import deepened
 from napari_pytc.ui.panels.data import DataPanel
 from napari_pytc.ui.workspace import Workspace
 from tests.support.viewers import FakeViewer

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QPaintEvent
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.ui.parts import Fold, Notice, Scrolled, allow, duration, elastic, size, voxels, wrapped
+from napari_pytc.ui.parts import (
+    Bar,
+    Combo,
+    EmptyState,
+    Fold,
+    Notice,
+    Scrolled,
+    allow,
+    duration,
+    elastic,
+    order_tabs,
+    row,
+    size,
+    voxels,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +100,86 @@ def test_long_words_do_not_widen_a_panel(qtbot: QtBot) -> None:
     scrolled = Scrolled(inside)
     qtbot.addWidget(scrolled)
     assert scrolled.minimumSizeHint().width() <= 320
+
+
+class Tabs(QTabWidget):
+    """Two panels, the first of which has nothing to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.empty = EmptyState("There is nothing yet.", "Train")
+        self.addTab(self.empty, "Data")
+        self.addTab(QWidget(), "Train (1)")
+
+
+def test_an_empty_panel_leads_to_the_one_where_something_can_be_done(qtbot: QtBot) -> None:
+    tabs = Tabs()
+    qtbot.addWidget(tabs)
+    tabs.show()
+    assert tabs.empty.link.text() == "Go to Train"
+    tabs.empty.link.click()
+    assert tabs.currentIndex() == 1
+
+
+def test_a_panel_that_is_a_dock_of_its_own_leads_nowhere(qtbot: QtBot) -> None:
+    empty = EmptyState("There is nothing yet.", "Train")
+    qtbot.addWidget(empty)
+    empty.show()
+    assert not empty.link.isVisible()
+    assert empty.label.isVisible()
+
+
+def test_tab_walks_in_the_order_of_the_layout(qtbot: QtBot) -> None:
+    panel, group = QWidget(), QWidget()
+    qtbot.addWidget(panel)
+    buttons = [QPushButton(str(number)) for number in range(4)]
+    inside = QVBoxLayout(group)
+    layout = QVBoxLayout(panel)
+    for place, number in ((layout, 3), (inside, 2), (inside, 1)):
+        place.insertWidget(0, buttons[number])
+    layout.insertWidget(0, group)
+    layout.insertLayout(0, row(buttons[0], 1))
+    order_tabs(panel)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.activateWindow()
+    buttons[0].setFocus()
+    seen = []
+    for _ in range(4):
+        seen.append(panel.focusWidget())
+        panel.focusNextChild()
+    assert seen == buttons
+
+
+def test_long_entries_lose_their_middle(qtbot: QtBot) -> None:
+    combo = elastic(Combo())
+    qtbot.addWidget(combo)
+    combo.resize(120, 30)
+    combo.addItem("i" * 20)
+    combo.addItem("i" * 20 + " " * 60 + "W")
+    combo.show()
+    short = combo.grab().toImage()
+    combo.setCurrentIndex(1)
+    assert combo.grab().toImage() != short  # the end is seen
+    assert combo.currentText().endswith("W")
+
+
+def test_a_bar_is_painted_later_than_its_value_is_set(qtbot: QtBot) -> None:
+    painted = []
+
+    class Watched(Bar):
+        def paintEvent(self, event: QPaintEvent | None) -> None:
+            painted.append(self.value())
+            super().paintEvent(event)
+
+    bar = Watched()
+    qtbot.addWidget(bar)
+    bar.setRange(0, 10)
+    with qtbot.waitExposed(bar):
+        bar.show()
+    qtbot.waitUntil(lambda: bool(painted))
+    painted.clear()
+    bar.setValue(3)
+    bar.setValue(7)
+    assert painted == []
+    qtbot.waitUntil(lambda: painted == [7])

@@ -78,7 +78,10 @@ def test_predict_asks_for_what_is_chosen(
     panel.flips.setChecked(True)
     click(qtbot, panel, "scope-all")
     click(qtbot, panel, "predictButton")
-    click(qtbot, panel, "predictViewButton")
+    assert panel.predict_button.text() == "Predict everything"
+    click(qtbot, panel, "scope-view")
+    assert panel.predict_button.text() == "Predict the view"
+    click(qtbot, panel, "predictButton")
     (_, scope, name, plan), second = workspace.calls
     assert (scope, name, plan.flips) == ("all", "m1", True)
     assert second[1:3] == ("view", "m1")
@@ -91,12 +94,13 @@ def test_sizes_are_told_and_a_missing_box_is_said(
     click(qtbot, panel, "scope-box")
     assert not panel.predict_button.isEnabled()
     assert "no box is drawn" in panel.predict_button.toolTip()
-    assert panel.view_button.isEnabled()
+    assert panel.reason.isVisible()
     assert workspace.layers is not None
     workspace.layers.drawn = Box.at((1, 2, 3), (1, 10, 20))
     panel.enterEvent(None)
     assert panel.predict_button.isEnabled()
     assert panel.extent.text() == "1 × 10 × 20 voxels in the drawn box"
+    assert not panel.reason.isVisible()
     everything = panel.scopes.button(2)
     assert everything is not None
     assert "12 × 48 × 40 voxels" in everything.toolTip()

@@ -340,7 +340,7 @@ def test_the_end_is_told_with_scores(training: TrainPanel, workspace: FakeWorksp
     assert table(training) == [["membrane", "1,200", "0.250"], ["inside", "34,000", "—"]]
     workspace.tell(Finished(job="j1", result=RESULT))
     assert training.progress.text.text() == (
-        "20261121-0831-fast is trained: 60 steps in 1 s; held-out Dice 0.850. "
+        "20261121-0831-fast is trained: 60 steps in 1\N{NO-BREAK SPACE}s; held-out Dice 0.850. "
         "Ended early, as its score did not get better."
     )
     assert table(training) == [["membrane", "1,200", "0.800", "0.700"], ["inside", "34,000", "0.900", "—"]]

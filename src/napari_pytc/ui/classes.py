@@ -133,7 +133,8 @@ class ClassList(QWidget):
         name.setMinimumWidth(40)
         name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         name.setReadOnly(bool(self._reason))
-        name.setToolTip(f"Name of class {info.id}; change it here.")
+        name.setToolTip(f"{info.name}: name of class {info.id}; change it here.")
+        name.setCursorPosition(0)
         name.editingFinished.connect(lambda number=info.id, field=name: self._rename(number, field))
         self._grid.addWidget(name, line, _NAME)
         remove = QToolButton()
@@ -192,8 +193,8 @@ class ClassList(QWidget):
 
 
 def count_text(n_voxels: int) -> str:
-    """A number of voxels, short: "0", "950", "12.3 k", "4.1 M"."""
+    """A number of voxels, short: "0", "9,500", "12.3 k", "4.1 M"."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if n_voxels >= factor:
             return f"{n_voxels / (1e3 if unit == 'k' else factor):.1f} {unit}"
-    return str(n_voxels)
+    return f"{n_voxels:,}"

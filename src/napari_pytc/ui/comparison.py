@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_pytc.session.records import ModelRecord
@@ -49,10 +50,12 @@ class ComparisonDialog(QDialog):
         rows.setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.table.setMinimumHeight(220)
         self.plot = CurvesPlot(workspace.background)
-        self.plot.setMaximumHeight(280)
         self._no_curves = wrapped("The project has no curves of these trainings.", dim=True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
+        close = buttons.button(QDialogButtonBox.StandardButton.Close)
+        assert close is not None
+        close.setIcon(QIcon())  # the system's is black on black in the dark theme
         layout = QVBoxLayout(self)
         layout.addWidget(self.notice)
         layout.addWidget(self.table, 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QPushButton, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.ui.datasets import shape_text
+from napari_pytc.ui.drawn_box import DepthBox, deepened
 from napari_pytc.ui.parts import allow, row, wrapped
 from napari_pytc.ui.workspace import Workspace
 
@@ -24,13 +25,8 @@ class HeldOutList(QWidget):
         self.hold.setObjectName("holdOut")
         self.draw.clicked.connect(self._draw)
         self.hold.clicked.connect(self._hold_out)
-        self.n_sections = QSpinBox()
+        self.n_sections = DepthBox(workspace)
         self.n_sections.setObjectName("holdOutDepth")
-        self.n_sections.setRange(1, 100_000)
-        self.n_sections.setSuffix(" sections")
-        self.n_sections.setSpecialValueText("1 section")
-        self.n_sections.setStyleSheet("QSpinBox { min-width: 60px; }")
-        self.n_sections.setToolTip("How many sections deep the box will be, around the one it is drawn in.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(
@@ -91,18 +87,6 @@ class HeldOutList(QWidget):
         session = self._workspace.session
         if session is not None:
             self._workspace.attempt(lambda: session.release(box))
-
-
-def deepened(box: Box, depth: int, shape: Shape) -> Box:
-    """A box that is one section thin, made deeper around that section; within the volume, shifted at its ends."""
-    if depth <= 1 or 1 not in box.shape:
-        return box
-    axis = box.shape.index(1)
-    n = min(depth, shape[axis])
-    start, stop = list(box.start), list(box.stop)
-    start[axis] = min(max(0, box.start[axis] - (n - 1) // 2), shape[axis] - n)
-    stop[axis] = start[axis] + n
-    return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
 
 
 def box_text(box: Box, space: VoxelSpace) -> str:

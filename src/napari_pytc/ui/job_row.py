@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QTextCursor
-from qtpy.QtWidgets import QFrame, QPlainTextEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.parts import MARGIN, Fold, Notice, duration, row, size, wrapped
+from napari_pytc.ui.parts import MARGIN, Bar, Fold, Notice, duration, order_tabs, row, size, wrapped
+from napari_pytc.ui.training.progress import seconds_left, share
 
 _TICK_MS = 1000
+_LOG_HEIGHT = 130
 _WORDS = {
     JobState.WAITING: "Waiting",
     JobState.RUNNING: "Running",
@@ -54,7 +56,7 @@ class JobRow(QFrame):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setObjectName("cancelJobButton")
         self.cancel_button.clicked.connect(self._cancel)
-        self.bar = QProgressBar()
+        self.bar = Bar()
         self.bar.setObjectName("jobProgress")
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
@@ -63,8 +65,7 @@ class JobRow(QFrame):
         self.notice = Notice()
         self._log = QPlainTextEdit()
         self._log.setReadOnly(True)
-        self._log.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self._log.setMinimumHeight(90)
+        self._log.setFixedHeight(_LOG_HEIGHT)
         self.log_fold = Fold("Log", self._log)
         self.log_fold.button.setToolTip("What the job told, the newest last.")
         self.log_fold.button.toggled.connect(self._show_log)
@@ -99,7 +100,7 @@ class JobRow(QFrame):
         )
         self.bar.setVisible(not job.is_over)
         self.bar.setRange(0, max(0, job.total) if job.state == JobState.RUNNING else 1)
-        self.bar.setValue(job.done)
+        self.bar.setValue(round(share(job) * job.total))
         self._tell()
         if job.state == JobState.FAILED and not self.notice.text:
             self.notice.show_error(PytcError(job.message, job.hint), job.trace)
@@ -151,6 +152,7 @@ class JobRows(QWidget):
         found.refresh()
         if job.is_over and self._layout.indexOf(found) < self._n_unfinished:
             self._layout.insertWidget(self._n_unfinished, found)
+            order_tabs(self)
 
     @property
     def _n_unfinished(self) -> int:
@@ -178,7 +180,7 @@ def describe(job: JobView, n_voxels: int | None = None) -> str:
         parts = [job.note[:1].upper() + job.note[1:]]
     if job.total > 1:
         parts.append(f"{job.done} of {job.total}")
-    left = job.seconds_left
+    left = seconds_left(job)
     if left is not None:
         if n_voxels and left > 0:
             parts.append(speed(n_voxels * (1 - job.done / job.total) / left))

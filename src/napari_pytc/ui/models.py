@@ -106,7 +106,7 @@ class ModelsList(QWidget):
         self._empty.setVisible(not records)
         self.tree.setVisible(bool(records))
         self._bar.setVisible(bool(records))
-        rows = min(max(len(records), 3), 10)
+        rows = min(max(len(records), 2), 10)
         self.tree.setFixedHeight((rows + 1) * (self.tree.fontMetrics().height() + 5) + 6)
         self._update_buttons()
 
@@ -203,6 +203,7 @@ class ModelsList(QWidget):
     def _make_tree(self) -> QTreeWidget:
         tree = QTreeWidget()
         tree.setObjectName("modelsTree")
+        tree.setToolTip("The models of this project; what was fine-tuned stands below what it began with.")
         tree.setColumnCount(4)
         tree.setHeaderLabels(["Model", "Dice", "Recipe", "Trained"])
         tree.setIndentation(12)
@@ -233,7 +234,8 @@ class ModelsList(QWidget):
 
     def _item(self, record: ModelRecord) -> QTreeWidgetItem:
         mean = record.scores.get("mean")
-        texts = [_shown_name(record), "—" if mean is None else f"{mean:.3f}", record.recipe, short_date(record.created)]
+        score = "—" if mean is None else f"{mean:.3f}"
+        texts = [_shown_name(record), score, record.recipe, short_date(record.created, has_room=False)]
         item = QTreeWidgetItem(texts)
         item.setData(_NAME, _RECORD, record)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
@@ -268,13 +270,18 @@ class ModelsList(QWidget):
         self._is_filling = False
 
 
-def short_date(created: str) -> str:
-    """A date and time of the models' folders in local time: "21 Nov 08:31", today "08:31"; empty if it is none."""
+def short_date(created: str, has_room: bool = True) -> str:
+    """A date and time of the models' folders in local time; empty if it is none.
+
+    Today "08:31"; else "21 Nov 08:31", or "21 Nov" where there is no room.
+    """
     try:
         when = datetime.fromisoformat(created).astimezone()
     except ValueError:
         return ""
-    return when.strftime("%H:%M" if when.date() == datetime.now(when.tzinfo).date() else "%d %b %H:%M")
+    if when.date() == datetime.now(when.tzinfo).date():
+        return when.strftime("%H:%M")
+    return when.strftime("%d %b %H:%M" if has_room else "%d %b")
 
 
 def short_name(record: ModelRecord) -> str:
@@ -289,7 +296,7 @@ def _shown_name(record: ModelRecord) -> str:
 def _about(record: ModelRecord) -> str:
     if record.problem:
         return f"{record.name} is damaged: {record.problem}"
-    lines = [record.name, f"Folder: {record.id}"]
+    lines = [record.name, f"Folder: {record.id}", f"Recipe {record.recipe}, trained {short_date(record.created)}"]
     if record.active:
         lines.append("Active: predictions are made with it.")
     if record.parent:

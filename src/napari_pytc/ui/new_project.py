@@ -12,7 +12,7 @@ from napari_pytc.session.opening import NewProject
 from napari_pytc.ui.datasets import array_text, shape_text
 from napari_pytc.ui.looking import SUFFIX, Candidate, Found, look_at
 from napari_pytc.ui.new_project_fields import FirstClasses, FolderField, VoxelSizeField, narrow_combo
-from napari_pytc.ui.parts import Notice, allow, row, section, size, wrapped
+from napari_pytc.ui.parts import Notice, allow, main_button, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", "attributes.json", "info")
@@ -82,7 +82,7 @@ class NewProjectForm(QWidget):
         self.folder = FolderField(self._workspace.background)
         self.folder.changed.connect(self._allow)
         self.classes = FirstClasses()
-        self.create_button, self.open_there = QPushButton("Create project"), QPushButton("Open what is there")
+        self.create_button, self.open_there = main_button("Create project"), QPushButton("Open what is there")
         self.create_button.setObjectName("createProject")
         self.create_button.clicked.connect(self._create)
         self.open_there.setObjectName("openThere")
@@ -102,7 +102,10 @@ class NewProjectForm(QWidget):
             box, inside = section(title)
             inside.addWidget(field)
             layout.addWidget(box)
+        self.reason = wrapped(dim=True)
+        self.reason.setObjectName("createReason")
         layout.addWidget(self.create_button)
+        layout.addWidget(self.reason)
         layout.addWidget(self.open_there)
         return self._details
 
@@ -254,6 +257,8 @@ class NewProjectForm(QWidget):
         elif self.folder.exists:
             reason = "there is something in this place already."
         allow(self.create_button, reason, "Make the project folder and open it. The image is not changed.")
+        self.reason.setText(reason[:1].upper() + reason[1:])
+        self.reason.setVisible(bool(reason))
         self.open_there.setVisible(self.folder.is_project)
 
 

@@ -20,7 +20,7 @@ from napari_pytc.ui.background import Background
 from napari_pytc.ui.classes import ClassList
 from napari_pytc.ui.elided import ElidedLabel
 from napari_pytc.ui.looking import SUFFIX
-from napari_pytc.ui.parts import row, wrapped
+from napari_pytc.ui.parts import Combo, elastic, row, wrapped
 
 _FIRST_CLASSES = ("membrane", "inside")
 _UNKNOWN = "Not known: type z, y, x. Networks and exports follow the voxels' shape."
@@ -209,10 +209,7 @@ class FirstClasses(QWidget):
 
 def narrow_combo(name: str, tip: str) -> QComboBox:
     """A choice that does not widen the panel, however long its entries."""
-    combo = QComboBox()
+    combo = Combo()
     combo.setObjectName(name)
     combo.setToolTip(tip)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return combo
+    return elastic(combo)

@@ -23,9 +23,9 @@ class _Plot:
         self.view = pyqtgraph.ViewBox(enableMenu=False, enableMouse=False)
         self.left = pyqtgraph.AxisItem("left", linkView=self.view)
         self.left.setLabel(title)
-        self.bottom = pyqtgraph.AxisItem("bottom", linkView=self.view, showValues=has_steps)
-        if has_steps:
-            self.bottom.setLabel("step")
+        self.bottom = pyqtgraph.AxisItem("bottom", linkView=self.view)
+        self.bottom.setLabel("step")
+        self.show_steps(has_steps)
         self.left.enableAutoSIPrefix(False)
         self.bottom.enableAutoSIPrefix(False)
         self.left.setWidth(_AXIS_WIDTH)
@@ -33,6 +33,15 @@ class _Plot:
         layout.addItem(self.view, row, 1)
         layout.addItem(self.bottom, row + 1, 1)
         self.curves: list[pyqtgraph.PlotDataItem] = []
+
+    def show_steps(self, shown: bool) -> None:
+        """Whether the steps stand below it."""
+        self.bottom.setStyle(showValues=shown)
+        self.bottom.showLabel(shown)
+
+    def setVisible(self, visible: bool) -> None:
+        for part in (self.left, self.view, self.bottom):
+            part.setVisible(visible)
 
     def draw(self, series: Sequence[Series], text: QColor) -> None:
         for axis in (self.left, self.bottom):
@@ -66,6 +75,7 @@ class PlotCanvas(pyqtgraph.GraphicsLayoutWidget):
         super().__init__(parent)
         # The wheel scrolls the panel.
         self.enableMouse(False)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.ci.setContentsMargins(2, 4, 8, 2)
         self.ci.setSpacing(0)
         self.loss = _Plot(self.ci, 0, "loss", has_steps=False)
@@ -77,5 +87,8 @@ class PlotCanvas(pyqtgraph.GraphicsLayoutWidget):
         steps = [step for one in series for step, _ in one.points]
         for plot in (self.loss, self.score):
             plot.view.setXRange(min(steps, default=0), max(steps, default=1), padding=0.02)
+        has_scores = any(one.plot == "score" for one in series)
+        self.score.setVisible(has_scores)
+        self.loss.show_steps(not has_scores)
         self.loss.draw([one for one in series if one.plot == "loss"], text)
         self.score.draw([one for one in series if one.plot == "score"], text)

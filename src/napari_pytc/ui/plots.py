@@ -16,7 +16,7 @@ from napari_pytc.ui.parts import wrapped
 
 _REDRAW_MS = 150
 _MOST_POINTS = 2000
-_HEIGHT = 210
+_HEIGHT, _HEIGHT_OF_ONE = 240, 140
 _MARKS = {False: "━", True: "╍"}
 
 Points = Sequence[tuple[int, float]]
@@ -96,8 +96,7 @@ class CurvesPlot(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
         self._layout.addWidget(self.legend)
-        self.setMinimumHeight(_HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     @property
     def is_ready(self) -> bool:
@@ -107,6 +106,7 @@ class CurvesPlot(QWidget):
     def show_series(self, series: Sequence[Series]) -> None:
         """Draw these in place of the others, soon."""
         self._series = list(series)
+        self.setFixedHeight(_HEIGHT if any(one.plot == "score" for one in series) else _HEIGHT_OF_ONE)
         if self.isVisible() and not self._timer.isActive():
             self._timer.start()
 
@@ -123,7 +123,9 @@ class CurvesPlot(QWidget):
             return
         text = self.palette().color(QPalette.ColorRole.WindowText)
         self.canvas.draw(self._series, text, self.palette().color(QPalette.ColorRole.Window))
-        self.legend.setText(_legend(self._series, text.name()))
+        legend = _legend(self._series, text.name())
+        self.legend.setText(legend)
+        self.legend.setVisible(bool(legend))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Get pyqtgraph when it is first needed, and catch up."""

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import ClassInfo, PredictionRecord
 from napari_pytc.ui.parts import allow, row, wrapped
 
+_MOST_ROWS = 8
+_ICON = QSize(18, 12)
 _STATES = {"interrupted": "cut short", "cancelled": "in part", "failed": "failed", "running": "running"}
 
 
@@ -34,8 +36,8 @@ class PredictionList(QWidget):
         self.tree.setColumnCount(3)
         self.tree.setHeaderLabels(["Model", "Where", "State"])
         self.tree.setRootIsDecorated(False)
-        self.tree.setMinimumHeight(90)
-        self.tree.setMaximumHeight(140)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.tree.setToolTip("The predictions of this project, the newest first; the one on the canvas is bold.")
         header = self.tree.header()
         assert header is not None
         header.setStretchLastSection(False)
@@ -113,6 +115,10 @@ class PredictionList(QWidget):
             first.setSelected(True)
         self.none.setVisible(not predictions)
         self.tree.setVisible(bool(predictions))
+        n_rows = min(max(len(predictions), 2), _MOST_ROWS)
+        self.tree.setFixedHeight((n_rows + 1) * (self.tree.fontMetrics().height() + 5) + 6)
+        for button in (self.show_button, self.resume_button, self.delete_button):
+            button.setVisible(bool(predictions))
         self._allow()
 
     def _show(self) -> None:
@@ -145,7 +151,7 @@ class ClassButtons(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._label = wrapped("Probability of a class:", dim=True)
+        self._label = wrapped("Show on the canvas how probable a class is:", dim=True)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
@@ -176,6 +182,8 @@ class ClassButtons(QWidget):
     def _add(self) -> None:
         number, button = len(self.buttons), QPushButton()
         button.setCheckable(True)
+        button.setIconSize(_ICON)
+        button.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
         button.setObjectName(f"probability-{number + 1}")
         button.toggled.connect(lambda visible: self.toggled.emit(number, visible))
         self.buttons.append(button)
@@ -203,6 +211,9 @@ def _about(record: PredictionRecord, is_shown: bool) -> str:
 
 
 def _square(colour: str) -> QIcon:
-    picture = QPixmap(12, 12)
-    picture.fill(QColor(colour))
+    """With some room between it and the text."""
+    picture = QPixmap(_ICON)
+    picture.fill(Qt.GlobalColor.transparent)
+    with QPainter(picture) as painter:
+        painter.fillRect(0, 0, 12, 12, QColor(colour))
     return QIcon(picture)

@@ -16,7 +16,7 @@ from napari_pytc.ui.datasets import ask_for_arrays, choices_of, shape_text
 from napari_pytc.ui.elided import ElidedLabel
 from napari_pytc.ui.held_out import HeldOutList
 from napari_pytc.ui.importing import importer
-from napari_pytc.ui.parts import Notice, allow, row, section, size, wrapped
+from napari_pytc.ui.parts import Notice, allow, order_tabs, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 from napari_pytc.volumes.inspection import VolumeInfo, describe_volume
 
@@ -138,11 +138,13 @@ class ProjectPage(QWidget):
         session = self._workspace.session
         if session is not None:
             self.classes.show_classes(session.classes, self._reason)
+            order_tabs(self)
             allow(self.load, self._reason, "Add the labels of a file to the strokes: 0 = nothing, k = the k-th class.")
             self._count()
 
     def _show_held_out(self) -> None:
         self.held_out.refresh(self._reason)
+        order_tabs(self)
 
     def _count(self) -> None:
         session = self._workspace.session
@@ -295,7 +297,9 @@ class ProjectPage(QWidget):
             if picked:
                 then(f"{path}:{picked[0].name}")
 
-        self._workspace.background.run(lambda: describe_volume(path), choose, self._workspace.failed.emit, receiver=self)
+        self._workspace.background.run(
+            lambda: describe_volume(path), choose, self._workspace.failed.emit, receiver=self
+        )
 
     def _find_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Where the image is now")

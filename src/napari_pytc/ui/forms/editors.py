@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
 from napari_pytc.ui.forms.numbers import NumberBox
+from napari_pytc.ui.parts import Combo
 
 
 class Editor(QWidget):
@@ -257,7 +258,7 @@ def guard_wheel(widget: QWidget) -> None:
 
 def narrow_combo() -> QComboBox:
     """A combo box that shrinks with the panel and is not changed by scrolling over it."""
-    combo = QComboBox()
+    combo = Combo()
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

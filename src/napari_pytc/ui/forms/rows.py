@@ -23,7 +23,7 @@ from napari_pytc.ui.forms.editors import (
     narrow_combo,
 )
 from napari_pytc.ui.forms.fields import bounds_of, editable_fields, start_of, tooltip_of, unit_of
-from napari_pytc.ui.parts import section, wrapped
+from napari_pytc.ui.parts import order_tabs, section, wrapped
 
 
 class Rows(Editor):
@@ -201,6 +201,7 @@ class VariantEditor(Editor):
             rows.changed.connect(self.changed)
             self._rows[self.kind] = rows
             self._layout.addWidget(rows)
+            order_tabs(self)
         for kind, shown in self._rows.items():
             shown.setVisible(kind == self.kind)
         self._about.setText(" ".join((model.__doc__ or "").strip().split("\n\n")[0].split()))

@@ -10,12 +10,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QLineEdit,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,15 +22,29 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.drawn_box import DepthBox, box_depth, deepened
 from napari_pytc.ui.export_outlook import FORMATS, ExportRequest, Format, Outlook, format_of, look_ahead, with_suffix
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, allow, elastic, row, section, voxels, wrapped
+from napari_pytc.ui.parts import (
+    MARGIN,
+    Combo,
+    EmptyState,
+    allow,
+    elastic,
+    main_button,
+    order_tabs,
+    row,
+    section,
+    voxels,
+    wrapped,
+)
 from napari_pytc.ui.prediction_list import when, where
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
+_LOOKING = "looking at the prediction and the disk."
 _WAIT_MS = 200
 """After the last key that was typed."""
 
@@ -57,24 +69,27 @@ class ExportPanel(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_WAIT_MS)
         self._timer.timeout.connect(self._look_ahead)
-        self.empty = EmptyState("")
+        self.empty = EmptyState()
         self.form, form = section("Export")
         self._build_fields(form)
         self.outlook = wrapped()
         self.outlook.setObjectName("exportOutlook")
         self.unfinished = wrapped("⚠ This prediction is not complete: voxels that were not predicted are written as 0.")
-        self.export_button = QPushButton("Export")
+        self.export_button = main_button("Export")
         self.export_button.setObjectName("exportButton")
         self.export_button.clicked.connect(self._export)
         self.rows = JobRows()
         self.exported = Exported(workspace)
-        for widget in (self.unfinished, self.outlook, self.export_button, self.rows, self.exported):
+        self.reason = wrapped()
+        self.reason.setObjectName("exportReason")
+        for widget in (self.unfinished, self.outlook, self.export_button, self.reason, self.rows, self.exported):
             form.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         layout.addWidget(self.empty)
         layout.addWidget(self.form)
         layout.addStretch(1)
+        order_tabs(self)
         workspace.session_changed.connect(self._on_session)
         workspace.predictions_changed.connect(self.refresh)
         jobs = workspace.jobs
@@ -116,11 +131,10 @@ class ExportPanel(QWidget):
         self.prediction.blockSignals(False)
         self.empty.setVisible(not predictions)
         self.form.setVisible(bool(predictions))
-        self.empty.label.setText(
-            "No project is open. Open one in the Data panel."
-            if session is None
-            else "There is no prediction to export yet. Make one in the Predict panel."
-        )
+        if session is None:
+            self.empty.say("No project is open. Open one in the Data panel.", "Data")
+        else:
+            self.empty.say("There is no prediction to export yet. Make one in the Predict panel.", "Predict")
         self._on_prediction()
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
@@ -131,10 +145,10 @@ class ExportPanel(QWidget):
     # ---- what follows is ours
 
     def _build_fields(self, form: QVBoxLayout) -> None:
-        self.prediction = elastic(QComboBox())
+        self.prediction = elastic(Combo())
         self.prediction.setToolTip("Which prediction to write.")
         self.prediction.currentIndexChanged.connect(self._on_prediction)
-        self.what = elastic(QComboBox())
+        self.what = elastic(Combo())
         self.what.setObjectName("exportWhat")
         self.what.addItem("Classes", "classes")
         self.what.addItem("Probabilities", "probabilities")
@@ -142,23 +156,24 @@ class ExportPanel(QWidget):
             "Classes: the most probable class of each voxel, 1, 2, …; 0 = not predicted.\n"
             "Probabilities: one channel a class, from 0 to 255 for 0 to 1."
         )
-        self.region = elastic(QComboBox())
+        self.region = elastic(Combo())
         self.region.setObjectName("exportRegion")
         self.region.setToolTip("Which voxels to write.")
-        self.format = elastic(QComboBox())
+        self.n_sections = DepthBox(self._workspace)
+        self.n_sections.setObjectName("exportDepth")
+        box_depth(self._workspace).changed.connect(self._ask_again)
+        self.format = elastic(Combo())
         self.format.setObjectName("exportFormat")
         for number, found in enumerate(FORMATS):
             self.format.addItem(found.name, found)
             self.format.setItemData(number, found.tip, Qt.ItemDataRole.ToolTipRole)
         self.dataset = QLineEdit("main")
         self.dataset.setToolTip("Name of the dataset in the HDF5 file, as main or volumes/labels.")
-        self.compression = elastic(QComboBox())
+        self.compression = elastic(Combo())
         self.compression.setToolTip("How the file is made smaller; no voxel is changed by it.")
         self.path = QLineEdit()
         self.path.setObjectName("exportPath")
-        self.path.setToolTip("The file to write; its suffix says the format.")
-        browse = QToolButton()
-        browse.setText("Browse …")
+        browse = QPushButton("Browse …")
         browse.setToolTip("Choose the file to write.")
         browse.clicked.connect(self._browse)
         self.overwrite = QCheckBox("Replace what is there")
@@ -171,13 +186,14 @@ class ExportPanel(QWidget):
         fields.addRow("Prediction", self.prediction)
         fields.addRow("What", self.what)
         fields.addRow("Region", self.region)
+        fields.addRow("Box depth", self.n_sections)
         fields.addRow("Format", self.format)
         fields.addRow("Dataset", self.dataset)
         fields.addRow("Compression", self.compression)
-        fields.addRow("File", row(self.path, browse))
+        fields.addRow("File", self.path)
         self._fields = fields
         form.addLayout(fields)
-        form.addWidget(self.overwrite)
+        form.addLayout(row(self.overwrite, 1, browse))
         self.format.currentIndexChanged.connect(self._on_format)
         self.path.textEdited.connect(self._on_path)
         for combo in (self.what, self.region, self.compression):
@@ -203,7 +219,11 @@ class ExportPanel(QWidget):
         record, layers = self._record, self._workspace.layers
         if self._region == "predicted":
             return None if record is None else record.box
-        return layers.drawn_box() if self._region == "drawn" and layers is not None else None
+        drawn = layers.drawn_box() if self._region == "drawn" and layers is not None else None
+        session = self._workspace.session
+        if drawn is None or session is None:
+            return None
+        return deepened(drawn, self.n_sections.value(), session.annotations.shape)
 
     def _on_session(self) -> None:
         self._named_by_user = False
@@ -287,11 +307,17 @@ class ExportPanel(QWidget):
 
     def _tell(self) -> None:
         outlook = self._outlook
+        self._fields.setRowVisible(self.n_sections, self._region == "drawn")
         self.overwrite.setVisible(self.overwrite.isChecked() or (outlook is not None and outlook.exists))
         if outlook is not None:
             box = self._box
             self.outlook.setText(outlook.text + (f"\nfrom a box of {voxels(box.shape)}" if box is not None else ""))
-        allow(self.export_button, self._reason(), "Write the file in the background; an old one stays until then.")
+        reason = self._reason()
+        allow(self.export_button, reason, "Write the file in the background; an old one stays until then.")
+        self.reason.setText(reason[:1].upper() + reason[1:])
+        # Not while the disk is asked, which is over in a moment.
+        self.reason.setVisible(bool(reason) and reason != _LOOKING)
+        self.path.setToolTip(f"The file to write; its suffix says the format.\n{self.path.text()}")
 
     def _reason(self) -> str:
         if self._record is None:
@@ -301,7 +327,7 @@ class ExportPanel(QWidget):
         if self._region == "drawn" and self._box is None:
             return "no box is drawn: draw a rectangle first."
         if self._outlook is None:
-            return "looking at the prediction and the disk."
+            return _LOOKING
         if self._outlook.exists and not self.overwrite.isChecked():
             return "there is a file of this name: tick Replace, or choose another name."
         return self._outlook.reason
@@ -316,6 +342,7 @@ class ExportPanel(QWidget):
         if job.kind == "export":
             self.rows.keep([found for found in self._workspace.jobs.running if found.kind == "export"])
             self.rows.add(job)
+            order_tabs(self)
 
     def _on_changed(self, job: JobView) -> None:
         self.rows.refresh(job)

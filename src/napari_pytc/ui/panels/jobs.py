@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetIte
 from napari_pytc.session.records import RunRecord
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, Fold, allow, duration, row, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, Fold, allow, duration, order_tabs, row, wrapped
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
@@ -65,6 +65,7 @@ class JobsPanel(QWidget):
         layout.addLayout(row(1, self.clear_button))
         layout.addWidget(self.earlier_fold)
         layout.addStretch(1)
+        order_tabs(self)
         jobs = workspace.jobs
         jobs.added.connect(self._on_added)
         jobs.changed.connect(self._on_changed)
@@ -81,6 +82,7 @@ class JobsPanel(QWidget):
 
     def _on_added(self, job: JobView) -> None:
         self.rows.add(job)
+        order_tabs(self)
         self._renew()
 
     def _on_changed(self, job: JobView) -> None:
@@ -104,6 +106,7 @@ class JobsPanel(QWidget):
     def _renew(self) -> None:
         jobs = self._workspace.jobs
         self.empty.setVisible(not jobs.jobs)
+        self.clear_button.setVisible(bool(jobs.jobs))
         n_over = len(jobs.jobs) - len(jobs.running)
         allow(
             self.clear_button,

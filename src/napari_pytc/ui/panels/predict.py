@@ -9,7 +9,7 @@ from qtpy.QtGui import QEnterEvent, QShowEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
-    QComboBox,
+    QFormLayout,
     QMessageBox,
     QPushButton,
     QVBoxLayout,
@@ -20,7 +20,19 @@ from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, allow, elastic, row, section, voxels, wrapped
+from napari_pytc.ui.parts import (
+    MARGIN,
+    Combo,
+    EmptyState,
+    allow,
+    elastic,
+    main_button,
+    order_tabs,
+    section,
+    segments,
+    voxels,
+    wrapped,
+)
 from napari_pytc.ui.prediction_list import ClassButtons, PredictionList
 
 if TYPE_CHECKING:
@@ -46,33 +58,34 @@ class PredictPanel(QWidget):
         super().__init__(parent)
         self.setObjectName("predictPanel")
         self._workspace = workspace
-        self.empty = EmptyState("")
-        self.model = elastic(QComboBox())
+        self.empty = EmptyState()
+        self.model = elastic(Combo())
         self.model.setObjectName("modelCombo")
+        self.model.setPlaceholderText("No model yet")
         self.model.setToolTip("The model that predicts. Models come from the Train panel.")
         self.flips = QCheckBox("Average over flips")
         self.flips.setObjectName("flipsCheck")
         self.flips.setToolTip("Predict mirrored copies too and average: several times slower, a little better.")
         self.scopes = QButtonGroup(self)
-        buttons = [self._scope_button(*scope) for scope in _SCOPES]
+        scopes = segments([self._scope_button(*scope) for scope in _SCOPES])
         self.scopes.idToggled.connect(self._look)
         self.extent = wrapped(dim=True)
         self.extent.setObjectName("extentLabel")
-        self.predict_button = QPushButton("Predict")
+        self.predict_button = main_button("Predict")
         self.predict_button.setObjectName("predictButton")
-        self.predict_button.setDefault(True)
         self.predict_button.clicked.connect(self._predict)
-        self.view_button = QPushButton("Predict view")
-        self.view_button.setObjectName("predictViewButton")
-        self.view_button.clicked.connect(lambda: self._start("view"))
+        self.reason = wrapped()
+        self.reason.setObjectName("predictReason")
         self.rows = JobRows()
         self.form, form = section("Predict")
-        form.addWidget(self.model)
-        form.addWidget(self.flips)
-        form.addLayout(row(*buttons))
-        form.addWidget(self.extent)
-        form.addLayout(row(self.predict_button, self.view_button))
-        form.addWidget(self.rows)
+        fields = QFormLayout()
+        fields.setContentsMargins(0, 0, 0, 0)
+        fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        fields.addRow("Model", self.model)
+        fields.addRow("Where", scopes)
+        form.addLayout(fields)
+        for widget in (self.extent, self.flips, self.predict_button, self.reason, self.rows):
+            form.addWidget(widget)
         self.list = PredictionList()
         self.list.show_asked.connect(self._show)
         self.list.resume_asked.connect(workspace.go_on_predicting)
@@ -84,9 +97,10 @@ class PredictPanel(QWidget):
         shown.addWidget(self.classes)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        for widget in (self.empty, self.form, self.shown):
-            layout.addWidget(widget)
+        for part in (self.empty, self.form, self.shown):
+            layout.addWidget(part)
         layout.addStretch(1)
+        order_tabs(self)
         for signal in (workspace.session_changed, workspace.models_changed, workspace.runner_changed):
             signal.connect(self.refresh)
         for signal in (workspace.predictions_changed, workspace.classes_changed):
@@ -121,11 +135,10 @@ class PredictPanel(QWidget):
         self.form.setVisible(session is not None)
         self.shown.setVisible(session is not None)
         self.empty.setVisible(not n_models)
-        self.empty.label.setText(
-            "No project is open. Open one in the Data panel."
-            if session is None
-            else "There is no model yet. Paint a few strokes, then train one in the Train panel."
-        )
+        if session is None:
+            self.empty.say("No project is open. Open one in the Data panel.", "Data")
+        else:
+            self.empty.say("There is no model yet. Paint a few strokes, then train one in the Train panel.", "Train")
         self._list_predictions()
         self._look()
 
@@ -200,8 +213,11 @@ class PredictPanel(QWidget):
         missing = self._missing()
         no_box = self.scope == "box" and chosen is None and not missing
         tip = "Predict with the chosen model; it comes to the canvas tile by tile, and finished tiles are kept."
-        allow(self.predict_button, missing or ("no box is drawn: draw a rectangle first." if no_box else ""), tip)
-        allow(self.view_button, missing, "Predict what is on the canvas now, whatever is chosen above.")
+        reason = missing or ("no box is drawn: draw a rectangle first (Data > Draw box)." if no_box else "")
+        allow(self.predict_button, reason, tip)
+        self.predict_button.setText(_BUTTON[self.scope])
+        self.reason.setText(reason[:1].upper() + reason[1:])
+        self.reason.setVisible(bool(reason) and bool(self.model.count()))
         self._look_at_layers()
 
     def _missing(self) -> str:
@@ -224,12 +240,9 @@ class PredictPanel(QWidget):
         self.classes.put(workspace.session.classes, visible)
 
     def _predict(self) -> None:
-        self._start(self.scope)
-
-    def _start(self, scope: Scope) -> None:
         from napari_pytc.learning.config import PredictPlan
 
-        self._workspace.predict(scope, self.model.currentData(), PredictPlan(flips=self.flips.isChecked()))
+        self._workspace.predict(self.scope, self.model.currentData(), PredictPlan(flips=self.flips.isChecked()))
 
     def _show(self, prediction: PredictionRecord | None) -> None:
         if self._workspace.layers is not None:
@@ -254,6 +267,7 @@ class PredictPanel(QWidget):
         if job.kind == "predict":
             self.rows.keep([found for found in self._workspace.jobs.running if found.kind == "predict"])
             self.rows.add(job, self._n_voxels)
+            order_tabs(self)
 
     def _n_voxels(self, job: JobView) -> int | None:
         session, box = self._workspace.session, getattr(job.spec, "box", None)
@@ -275,6 +289,7 @@ class PredictPanel(QWidget):
             self._list_predictions()
 
 
+_BUTTON = {"view": "Predict the view", "box": "Predict the box", "all": "Predict everything"}
 _WHERE = {"view": " in view", "box": " in the drawn box", "all": " in the volume"}
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.comparison import curves_of
 from napari_pytc.ui.models import ModelsList, short_date
-from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, main_button, order_tabs, section, wrapped
 from napari_pytc.ui.plots import CurvesPlot, series_of_run
 from napari_pytc.ui.training.progress import TrainingProgress
 from napari_pytc.ui.training.recipe import RecipeChooser
@@ -39,17 +39,17 @@ class TrainPanel(QWidget):
         self._job: JobView | None = None
         self._n_points = 0
         self._unfinished: list[TrainJob] = []
-        self.empty = EmptyState("No project is open. Open or make one in the Data panel, then come back to train.")
+        self.empty = EmptyState(
+            "No project is open. Open or make one in the Data panel, then come back to train.", "Data"
+        )
         self.recipe = RecipeChooser(workspace)
-        self.train_button = QPushButton("Train")
+        self.train_button = main_button("Train")
         self.train_button.setObjectName("trainButton")
-        self.train_button.setStyleSheet("QPushButton { font-weight: bold; padding: 7px; }")
         self.reason = wrapped()
         self.reason.setObjectName("trainReason")
         self.progress = TrainingProgress()
         self.plot = CurvesPlot(workspace.background)
         self.plot.setObjectName("trainingCurves")
-        self.plot.setMaximumHeight(260)
         self.classes = ClassTable()
         self.models = ModelsList(workspace)
         self._lay_out()
@@ -112,8 +112,11 @@ class TrainPanel(QWidget):
     # ---- what follows is ours
 
     def _lay_out(self) -> None:
-        settings, inside = section("How to train")
+        how, inside = section("How to train")
         inside.addWidget(self.recipe)
+        # Below the button, so that this is seen without scrolling also where all settings are unfolded.
+        settings, form = section("Settings")
+        form.addWidget(self.recipe.settings)
         classes, table = section("Classes")
         table.addWidget(self.classes)
         models, tree = section("Models")
@@ -121,13 +124,15 @@ class TrainPanel(QWidget):
         self._parts = QWidget()
         parts = QVBoxLayout(self._parts)
         parts.setContentsMargins(0, 0, 0, 0)
-        for widget in (settings, self.train_button, self.reason, self.progress, self.plot, classes, models):
+        for widget in (how, self.train_button, self.reason, self.progress, self.plot, settings, classes, models):
             parts.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         layout.addWidget(self.empty)
         layout.addWidget(self._parts)
         layout.addStretch(1)
+        order_tabs(self)
+        self.recipe.built.connect(lambda: order_tabs(self))
 
     def _on_session(self) -> None:
         self._job = None

@@ -6,13 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
-from superqt.utils import QFlowLayout
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.parts import Notice, duration, wrapped
+from napari_pytc.ui.parts import Bar, GoTo, Notice, duration, row, wrapped
 
 if TYPE_CHECKING:
     from napari_pytc.learning.jobs import TrainJob
@@ -34,7 +33,7 @@ class TrainingProgress(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.bar = QProgressBar()
+        self.bar = Bar()
         self.bar.setObjectName("trainingBar")
         self.bar.setRange(0, _PARTS)
         self.bar.setFormat("%p %")
@@ -45,9 +44,6 @@ class TrainingProgress(QWidget):
         self.notice = Notice()
         self._failed: JobView | None = None
         self.buttons = {}
-        buttons = QWidget()
-        flow = QFlowLayout(buttons)
-        flow.setContentsMargins(0, 0, 0, 0)
         for name, text, tip, signal in (
             (
                 "pause",
@@ -74,12 +70,15 @@ class TrainingProgress(QWidget):
             button.setObjectName(f"{name}TrainingButton")
             button.setToolTip(tip)
             button.clicked.connect(signal)
-            flow.addWidget(button)
+        self.hold_out = GoTo("Data", "Hold out a box")
+        self.hold_out.setToolTip(
+            "Go to the Data panel: draw a box, hold it out and paint in it. What is trained after that gets a score."
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.bar, self.text, self.warnings, self.notice, buttons):
+        for widget in (self.bar, self.text, self.warnings, self.notice):
             layout.addWidget(widget)
-        self._button_bar = buttons
+        layout.addLayout(row(*self.buttons.values(), self.hold_out, 1))
         self.show_nothing()
 
     def show_nothing(self) -> None:
@@ -113,6 +112,7 @@ class TrainingProgress(QWidget):
             self.notice.hide()
         self._offer(runs, not runs and job.state is not JobState.FINISHED and can_resume, not runs)
         self.buttons["resume"].setText("Resume from the last checkpoint" if job.state is JobState.FAILED else "Resume")
+        self.hold_out.setVisible(job.state is JobState.FINISHED and _mean(job.result) is None)
         for name in ("pause", "cancel"):
             self.buttons[name].setEnabled(not job.cancel_requested)
 
@@ -122,6 +122,7 @@ class TrainingProgress(QWidget):
         self.bar.hide()
         self.warnings.hide()
         self.notice.hide()
+        self.hold_out.hide()
         more = f" {n_more} more after it." if n_more else ""
         self.text.setText(f"A training with {job.plan.recipe}, begun {begun}, was not finished.{more}")
         self.text.show()
@@ -139,19 +140,19 @@ class TrainingProgress(QWidget):
 
 
 def share(job: JobView) -> float:
-    """How much of a training is over, by steps or by minutes, whichever is further."""
+    """How much of a job is over, by steps or by minutes, whichever is further."""
     by_steps = job.done / job.total if job.total else 0.0
-    minutes = _plan(job).minutes if _plan(job) is not None else None
+    minutes = _minutes(job)
     by_time = (time.time() - job.started) / (60 * minutes) if minutes and job.started and not job.is_over else 0.0
     return min(1.0, max(by_steps, by_time))
 
 
 def seconds_left(job: JobView) -> float | None:
     """Time left by the rate of steps, or until the training's minutes are over; None before there is a rate."""
-    left, plan = job.seconds_left, _plan(job)
-    if left is None or plan is None or not plan.minutes or job.started is None:
+    left, minutes = job.seconds_left, _minutes(job)
+    if left is None or minutes is None or job.started is None:
         return left
-    return min(left, max(0.0, job.started + 60 * plan.minutes - time.time()))
+    return min(left, max(0.0, job.started + 60 * minutes - time.time()))
 
 
 def sentence(job: JobView) -> str:
@@ -177,15 +178,19 @@ def sentence(job: JobView) -> str:
 
 
 def _outcome(result: dict[str, Any]) -> str:
-    mean = (result.get("scores") or {}).get("mean")
-    score = "no score, as nothing annotated is held out" if mean is None else f"held-out Dice {mean:.3f}"
+    mean = _mean(result)
+    score = "no score" if mean is None else f"held-out Dice {mean:.3f}"
+    took = duration(result.get("seconds", 0)).replace(" ", "\N{NO-BREAK SPACE}")
     why = _STOPPED.get(str(result.get("stopped")), "")
     ended = f" Ended {why}." if why else ""
-    return (
-        f"{result.get('model', 'The model')} is trained: {result.get('steps', 0):,} steps in "
-        f"{duration(result.get('seconds', 0))}; {score}.{ended}"
-    )
+    return f"{result.get('model', 'The model')} is trained: {result.get('steps', 0):,} steps in {took}; {score}.{ended}"
 
 
-def _plan(job: JobView) -> Any:
-    return getattr(job.spec, "plan", None)
+def _mean(result: dict[str, Any]) -> float | None:
+    found: float | None = (result.get("scores") or {}).get("mean")
+    return found
+
+
+def _minutes(job: JobView) -> float | None:
+    """After how long it stops, whatever the steps; only trainings do."""
+    return getattr(getattr(job.spec, "plan", None), "minutes", None)

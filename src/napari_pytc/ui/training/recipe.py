@@ -28,6 +28,8 @@ _YAML = "Recipes (*.yaml *.yml)"
 class RecipeChooser(QWidget):
     """A recipe, whether it begins with a model, and its settings; everything that is read from files is read aside.
 
+    Its settings are a widget of their own, `settings`, for the panel to place.
+
     Parameters
     ----------
     workspace : Workspace
@@ -35,6 +37,8 @@ class RecipeChooser(QWidget):
     """
 
     changed = Signal()
+    built = Signal()
+    """The settings were read for the first time, and `settings` has their controls now."""
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,12 +68,15 @@ class RecipeChooser(QWidget):
         top.addRow("Recipe", self.combo)
         top.addRow(self._about)
         top.addRow("Begin with", self.parents)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.addLayout(top)
-        self._layout.addWidget(self._fit)
-        self._layout.addLayout(row(self.save_button, self.reset_button, 1))
-        self._layout.addWidget(self.notice)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self._fit)
+        layout.addWidget(self.notice)
+        self.settings = QWidget()
+        self._settings = QVBoxLayout(self.settings)
+        self._settings.setContentsMargins(0, 0, 0, 0)
+        self._settings.addLayout(row(self.save_button, self.reset_button, 1))
         self._fit.hide()
         self._fill_recipes()
         self._show_models()
@@ -112,8 +119,10 @@ class RecipeChooser(QWidget):
         """Show a built-in recipe's settings or those of a file."""
 
         def read() -> TrainPlan:
+            from napari_pytc.learning.networks import NetworkSettings
             from napari_pytc.learning.recipes import load_recipe
 
+            NetworkSettings.variants()  # reads the metadata of all packages; the form would in the window's thread
             return load_recipe(recipe)
 
         def done(plan: TrainPlan) -> None:
@@ -145,8 +154,9 @@ class RecipeChooser(QWidget):
         self._as_read = plan
         if self._form is None:
             self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe",))
-            self._layout.insertWidget(2, self._form)
+            self._settings.insertWidget(0, self._form)
             self._form.changed.connect(self._edited)
+            self.built.emit()
             self._edited()
         else:
             self._form.set_value(plan)
@@ -159,6 +169,7 @@ class RecipeChooser(QWidget):
 
     def _tell(self) -> None:
         self._workspace.plan = None if self.problem else self.plan
+        self._workspace.plan_problem = self.problem
         self._workspace.parent_model = self.parent_model
         self._warn_of_misfit()
         self.changed.emit()

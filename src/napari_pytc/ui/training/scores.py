@@ -36,6 +36,7 @@ class ClassTable(QWidget):
         super().__init__(parent)
         self.table = QTableWidget(0, 4)
         self.table.setObjectName("classTable")
+        self.table.setToolTip("How much is painted of each class, in voxels, and the scores of the model.")
         self.table.setHorizontalHeaderLabels(["Class", "Painted", "Dice", "IoU"])
         for column, tip in enumerate(_TIPS):
             header_item = self.table.horizontalHeaderItem(column)

@@ -1,0 +1,65 @@
+"""Boxes are drawn in one section; how many sections deep they are meant is chosen once for all panels."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QSpinBox, QWidget
+
+from napari_pytc.geometry import Box, Shape
+
+_MOST = 100_000
+
+
+class BoxDepth(QObject):
+    """How many sections deep the box drawn in a window is meant."""
+
+    changed = Signal(int)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.sections = 1
+
+    def choose(self, sections: int) -> None:
+        """Take so many sections."""
+        if sections != self.sections:
+            self.sections = sections
+            self.changed.emit(sections)
+
+
+def box_depth(workspace: QObject) -> BoxDepth:
+    """The depth that all panels of a workspace share."""
+    return workspace.findChild(BoxDepth) or BoxDepth(workspace)
+
+
+class DepthBox(QSpinBox):
+    """Chooses the depth; wherever it is changed, all show it.
+
+    Parameters
+    ----------
+    workspace : QObject
+        Whose drawn boxes they are.
+    """
+
+    def __init__(self, workspace: QObject, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        depth = box_depth(workspace)
+        self.setRange(1, _MOST)
+        self.setSuffix(" sections")
+        self.setSpecialValueText("1 section")
+        self.setStyleSheet("QSpinBox { min-width: 60px; }")
+        self.setToolTip("How many sections deep the box is meant, around the one it is drawn in.")
+        self.setValue(depth.sections)
+        self.valueChanged.connect(depth.choose)
+        depth.changed.connect(self.setValue)
+
+
+def deepened(box: Box, depth: int, shape: Shape) -> Box:
+    """A box that is one section thin, made deeper around that section; within the volume, shifted at its ends."""
+    if depth <= 1 or 1 not in box.shape:
+        return box
+    axis = box.shape.index(1)
+    n = min(depth, shape[axis])
+    start, stop = list(box.start), list(box.stop)
+    start[axis] = min(max(0, box.start[axis] - (n - 1) // 2), shape[axis] - n)
+    stop[axis] = start[axis] + n
+    return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
