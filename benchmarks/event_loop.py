@@ -4,10 +4,10 @@ Run ``python benchmarks/event_loop.py [--rounds 3] [--seconds 5]`` with a displa
 
 idle        nothing else runs
 training    the worker process trains the `fast` recipe
-predicting  the worker process predicts the whole sample, again and again
+predicting  the worker process predicts, and what is new is shown
 thread      the same training in a thread of the window's own process, with as many torch threads as the worker has
 
-A timer asks for a turn every millisecond; a gap is the time between two of its turns. Every 40 ms another section is
+A timer asks for a turn every millisecond; a gap is the time between two of its turns. Every 100 ms another section is
 shown and drawn, so a slice that takes long counts as well. Also: what importing the plugin costs.
 """
 
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from napari_pytc.jobs.spec import JobSpec
     from napari_pytc.ui.workspace import Workspace
 
-SCROLL_MS = 40
+SCROLL_MS = 100
 WARM_UP_S = 1.0
+REPEATED = (2, 4, 4)
 _IMPORT = """
 import sys, time
 import napari, napari.viewer, qtpy.QtWidgets, pydantic, psygnal
@@ -105,7 +106,7 @@ def in_the_worker(workspace: Workspace, start: Callable[[], None]) -> Iterator[N
         start()
 
     start()
-    wait_until(lambda: any(job.done > 0 for job in workspace.jobs.running))
+    wait_until(lambda: any(job.total > 1 and "loading" not in job.note for job in workspace.jobs.running))
     workspace.jobs.ended.connect(again)
     yield
     workspace.jobs.ended.disconnect(again)
@@ -135,18 +136,23 @@ def in_a_thread(spec: JobSpec) -> Iterator[None]:
     thread.join()
 
 
-def open_sample(folder: Path) -> tuple[object, Workspace]:
-    """A window with the sample, its strokes painted."""
+def open_volume_of_tissue(folder: Path) -> tuple[object, Workspace]:
+    """A window with the sample many times side by side, one of them painted: large enough to predict for a while."""
     import napari
 
+    from napari_pytc.geometry import Box
     from napari_pytc.samples import sample_path
-    from napari_pytc.ui.demo import open_sample_in
+    from napari_pytc.session.opening import NewProject
+    from napari_pytc.session.records import ClassSpec
     from napari_pytc.ui.plugin import show_workspace
     from napari_pytc.volumes.opening import open_volume
 
+    sample = open_volume(f"{sample_path('medulla')}:raw")
+    raw = np.tile(sample.read(Box.of_shape(sample.shape)), REPEATED)
     viewer = napari.Viewer()
     workspace = show_workspace(viewer).workspace
-    open_sample_in(workspace, folder)
+    classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
+    workspace.create_project(NewProject(folder / "tissue.pytc", None, classes, sample.space.voxel_size_nm, array=raw))
     wait_until(lambda: workspace.session is not None and workspace.is_warm)
     assert workspace.session is not None
     workspace.session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
@@ -200,7 +206,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(max(1, usable_cores() - 1))  # for the thread: what the worker has
     imports(2 * options.rounds + 1)
     with tempfile.TemporaryDirectory() as place:
-        viewer, workspace = open_sample(Path(place))
+        viewer, workspace = open_volume_of_tissue(Path(place))
         train_to_predict(workspace)
         from napari_pytc.learning.recipes import load_recipe
 
