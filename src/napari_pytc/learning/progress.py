@@ -52,6 +52,7 @@ class TrainingProgress(pl.Callback):
     ) -> None:
         self._plan, self._ctx, self._limits = plan, ctx, limits
         self._run_folder, self._fingerprint = run_folder, fingerprint
+        self._had_run_folder = run_folder.is_dir()
         self._scorer = HeldOutScorer(data, normalisation, _SCORED_VOXELS)
         self._final_scorer = HeldOutScorer(data, normalisation, _FINALLY_SCORED_VOXELS)
         if not self._scorer.n_boxes:
@@ -74,6 +75,14 @@ class TrainingProgress(pl.Callback):
     def seconds(self) -> float:
         """Time this training took so far, also before it was interrupted."""
         return self._seconds_before + time.monotonic() - self._started
+
+    def check_folder(self) -> None:
+        """Refuse to write where the folder that was there was deleted: half a project would appear in its place."""
+        if self._had_run_folder and not self._run_folder.is_dir():
+            raise ModelError(
+                f"The folder {self._run_folder} was deleted or moved while the training ran.",
+                "Put the project back where it was, then train again.",
+            )
 
     def share(self) -> float:
         """How much of the training is over, from 0 to 1, by steps or minutes, whichever is further."""
@@ -209,6 +218,7 @@ class TrainingProgress(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, module: SegmentationModule) -> None:
         if trainer.optimizers:
+            self.check_folder()
             save_training_state(self._run_folder, self._capture(trainer, module))
 
 

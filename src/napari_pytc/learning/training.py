@@ -223,6 +223,7 @@ class _Run:
     def finish(self) -> Checkpoint:
         """Score, write the model folder, drop the checkpoints."""
         weights, scores = self._progress.final(self._module)
+        self._progress.check_folder()
         folder = self._folders.model
         counts = np.sum([chunk.counts for chunk in self._data.chunks], axis=0)
         info = ModelInfo(

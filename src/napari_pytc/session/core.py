@@ -140,6 +140,10 @@ class SessionCore:
             raise ProjectError(f"The project {self.folder} is closed.", "Open it again.")
         if self.read_only:
             raise ProjectError(self.read_only_reason, "Close it in the other program, then open it again.")
+        if not self._folder.description.is_file():  # else a half-made project would appear in its place
+            raise ProjectError(
+                f"The project folder {self.folder} is gone.", "Put it back where it was, or close the project."
+            )
 
     def _check_box(self, box: Box) -> None:
         volume = Box.of_shape(self._annotations.shape)

@@ -74,6 +74,8 @@ class ChunkedArray:
         expected = (len(self.channels), *box.shape) if self.channels else box.shape
         if data.shape != expected:
             raise InvalidInput(f"Expected data of shape {expected} for the box {box}, got {data.shape}.")
+        if not (self.path / "zarr.json").exists():  # tensorstore would make the folder again, without a description
+            raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
         try:
             self._array[self._index(box)].write(np.ascontiguousarray(data, self.dtype)).result()
         except (ValueError, OSError) as error:
