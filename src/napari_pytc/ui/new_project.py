@@ -12,7 +12,7 @@ from napari_pytc.session.opening import NewProject
 from napari_pytc.ui.datasets import array_text, shape_text
 from napari_pytc.ui.looking import SUFFIX, Candidate, Found, look_at
 from napari_pytc.ui.new_project_fields import FirstClasses, FolderField, VoxelSizeField, narrow_combo
-from napari_pytc.ui.parts import Notice, allow, main_button, row, section, size, wrapped
+from napari_pytc.ui.parts import Notice, allow, main_button, order_tabs, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", "attributes.json", "info")
@@ -50,6 +50,8 @@ class NewProjectForm(QWidget):
         layout.addWidget(self._make_details())
         self.destroyed.connect(workspace.viewer.on_layers_changed(self.refresh_layers))
         workspace.busy_changed.connect(self._on_busy)
+        self.classes.changed.connect(lambda: order_tabs(self))
+        order_tabs(self)
         self._show_found()
 
     def _make_source(self) -> QWidget:

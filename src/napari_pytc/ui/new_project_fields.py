@@ -166,6 +166,8 @@ class FolderField(QWidget):
 class FirstClasses(QWidget):
     """The classes that a new project begins with."""
 
+    changed = Signal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._classes: tuple[ClassInfo, ...] = ()
@@ -205,6 +207,7 @@ class FirstClasses(QWidget):
     def _show(self, classes: tuple[ClassInfo, ...]) -> None:
         self._classes = classes
         self.list.show_classes(classes)
+        self.changed.emit()
 
 
 def narrow_combo(name: str, tip: str) -> QComboBox:
