@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
 PLUGIN, WORKSPACE = "napari-pytc", "Workspace"
+_PROJECTS = f"*.pytc{os.sep}"
 _HIRE_AFTER_MS = 300
 
 _workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
@@ -49,11 +51,21 @@ def workspace_of(viewer: napari.viewer.Viewer) -> Workspace:
         _Closing(found, window)
         bind_keys(real, found)
         # Not before the window has drawn itself: the worker takes a core to load its libraries.
+        _claim_projects()
         later = QTimer(found)
         later.setSingleShot(True)
         later.timeout.connect(found.warm_up)
         later.start(_HIRE_AFTER_MS)
     return found
+
+
+def _claim_projects() -> None:
+    """Let napari open dropped projects with us; it would ask each time, because its own reader takes any folder."""
+    from napari.settings import get_settings
+
+    plugins = get_settings().plugins
+    if _PROJECTS not in plugins.extension2reader:
+        plugins.extension2reader = {**plugins.extension2reader, _PROJECTS: PLUGIN}
 
 
 def has_workspace(viewer: napari.viewer.Viewer) -> bool:
