@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -94,3 +96,29 @@ def test_a_picture_has_a_column_for_each_title(tmp_path: Path):
     red = (pixels[..., 0] > 120) & (pixels[..., 1] < 40)
     # Two tinted cells of 20 x 30 voxels at twice their size, and the square of the legend.
     assert 2 * 4 * 600 <= red.sum() <= 2 * 4 * 600 + 19 * 19
+
+
+def test_the_window_is_a_program_of_its_own_in_the_same_folder(
+    cli: Command, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        return subprocess.CompletedProcess(command, len(calls) - 1)
+
+    monkeypatch.setattr(demo.subprocess, "run", run)
+    out = tmp_path / "demo"
+    ended = cli("demo", "--window", "--out", out, "--json")
+    assert ended.code == 0
+    assert calls == [[sys.executable, "-m", "napari_pytc.ui.demo", str(out)]]
+    again = cli("demo", "--window", "--out", out)
+    assert again.code != 0
+    assert "exit code 1" in again.err
+
+
+def test_a_file_is_no_folder_for_the_window(cli: Command, tmp_path: Path):
+    (tmp_path / "demo").write_text("mine")
+    ended = cli("demo", "--window", "--out", tmp_path / "demo")
+    assert ended.code != 0
+    assert (tmp_path / "demo").read_text() == "mine"

@@ -104,6 +104,11 @@ def demo(
 def _open_window(out: Path) -> Answer:
     """Run the window as the program of its own that it is; strokes of an earlier time are kept."""
     folder = out.absolute()
+    if folder.is_file():
+        raise InvalidInput(f"{out} is a file.", "Name a folder with --out.")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text("{}", encoding="utf-8")  # so that the demo without a window writes here too
     code = subprocess.run([sys.executable, "-m", "napari_pytc.ui.demo", str(folder)], check=False).returncode
     if code:
         raise InvalidInput(
