@@ -65,7 +65,7 @@ def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what it writes.")] = Path("napari-pytc-demo"),
     minutes: Annotated[float, typer.Option(metavar="M", help="How long the network trains.")] = 1.0,
-    window: Annotated[bool, typer.Option("--window", help="Open the sample in napari instead, ready to paint.")] = False,
+    window: Annotated[bool, typer.Option("--window", help="Open the sample in napari, ready to paint.")] = False,
     as_json: AsJson = False,
 ) -> Answer:
     """Run the main job on a bundled sample of real electron microscopy: strokes, training, prediction, export."""
