@@ -6,8 +6,8 @@ import io
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from napari.utils.progress import cancelable_progress  # type: ignore[import-untyped]
-from napari.utils.task_status import Status, TaskStatusManager  # type: ignore[import-untyped]
+from napari.utils.progress import cancelable_progress
+from napari.utils.task_status import Status, TaskStatusManager
 from qtpy.QtCore import QObject, QTimer
 
 from napari_pytc.jobs.job import JobState
