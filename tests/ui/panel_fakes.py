@@ -86,6 +86,7 @@ class FakeLayers:
     def __init__(self, viewer: FakeViewer) -> None:
         self.in_view = Box.at((3, 0, 0), (1, 48, 40))
         self.drawn: Box | None = None
+        self.drawings = 0
         self.predictions = SimpleNamespace(folder=None, layers=[])
         self._viewer = viewer
 
@@ -94,6 +95,9 @@ class FakeLayers:
 
     def drawn_box(self) -> Box | None:
         return self.drawn
+
+    def start_drawing_box(self) -> None:
+        self.drawings += 1
 
     def show_prediction(self, record: PredictionRecord | None) -> None:
         self.predictions.folder = None if record is None else record.folder

@@ -189,8 +189,10 @@ def test_regions(panel: ExportPanel, session: FakeSession, workspace: FakeWorksp
     panel.enterEvent(None)
     looked(panel, qtbot)
     assert "1 × 4 × 4 voxels" in panel.outlook.text()
-    assert panel.n_sections.isVisible()
-    panel.n_sections.setValue(3)
+    assert panel.box.isVisible()
+    panel.box.draw.click()
+    assert workspace.layers.drawings == 1
+    panel.box.depth_box.setValue(3)
     looked(panel, qtbot)
     assert panel.request.options["box"] == Box.at((0, 2, 3), (3, 4, 4))
     assert panel.export_button.isEnabled()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QSpinBox, QWidget
+from qtpy.QtWidgets import QPushButton, QSpinBox, QWidget
 
 from napari_pytc.geometry import Box, Shape
+from napari_pytc.ui.parts import row
+
+if TYPE_CHECKING:
+    from napari_pytc.ui.workspace import Workspace
 
 _MOST = 100_000
 
@@ -51,6 +57,36 @@ class DepthBox(QSpinBox):
         self.setValue(depth.sections)
         self.valueChanged.connect(depth.choose)
         depth.changed.connect(self.setValue)
+
+
+class DrawnBoxField(QWidget):
+    """For panels that do something with the drawn box: draw another one, and how deep it is meant.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        On whose canvas it is drawn.
+    """
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace = workspace
+        self.draw = QPushButton("Draw")
+        self.draw.setToolTip("Draw a rectangle on the canvas, in the section that is shown.")
+        self.draw.clicked.connect(self._draw)
+        self.depth_box = DepthBox(workspace)
+        inside = row(self.draw, self.depth_box)
+        inside.setStretch(1, 1)
+        self.setLayout(inside)
+
+    @property
+    def sections(self) -> int:
+        """How many sections deep it is meant."""
+        return self.depth_box.value()
+
+    def _draw(self) -> None:
+        if self._workspace.layers is not None:
+            self._workspace.layers.start_drawing_box()
 
 
 def deepened(box: Box, depth: int, shape: Shape) -> Box:

@@ -54,6 +54,10 @@ class Exported(QFrame):
         assert self._job is not None
         return Path(self._job.result["output"])
 
+    def is_of(self, path: str) -> bool:
+        """Whether this file was written last."""
+        return self._job is not None and Path(path).expanduser().absolute() == self.output
+
     def show_result(self, job: JobView) -> None:
         """Tell what a finished export wrote."""
         self._job = job

@@ -76,6 +76,7 @@ class PlotCanvas(pyqtgraph.GraphicsLayoutWidget):
         # The wheel scrolls the panel.
         self.enableMouse(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.ci.setContentsMargins(2, 4, 8, 2)
         self.ci.setSpacing(0)
         self.loss = _Plot(self.ci, 0, "loss", has_steps=False)

@@ -22,7 +22,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.drawn_box import DepthBox, box_depth, deepened
+from napari_pytc.ui.drawn_box import DrawnBoxField, box_depth, deepened
 from napari_pytc.ui.export_outlook import FORMATS, ExportRequest, Format, Outlook, format_of, look_ahead, with_suffix
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
@@ -159,8 +159,8 @@ class ExportPanel(QWidget):
         self.region = elastic(Combo())
         self.region.setObjectName("exportRegion")
         self.region.setToolTip("Which voxels to write.")
-        self.n_sections = DepthBox(self._workspace)
-        self.n_sections.setObjectName("exportDepth")
+        self.box = DrawnBoxField(self._workspace)
+        self.box.depth_box.setObjectName("exportDepth")
         box_depth(self._workspace).changed.connect(self._ask_again)
         self.format = elastic(Combo())
         self.format.setObjectName("exportFormat")
@@ -186,7 +186,7 @@ class ExportPanel(QWidget):
         fields.addRow("Prediction", self.prediction)
         fields.addRow("What", self.what)
         fields.addRow("Region", self.region)
-        fields.addRow("Box depth", self.n_sections)
+        fields.addRow("Box", self.box)
         fields.addRow("Format", self.format)
         fields.addRow("Dataset", self.dataset)
         fields.addRow("Compression", self.compression)
@@ -223,7 +223,7 @@ class ExportPanel(QWidget):
         session = self._workspace.session
         if drawn is None or session is None:
             return None
-        return deepened(drawn, self.n_sections.value(), session.annotations.shape)
+        return deepened(drawn, self.box.sections, session.annotations.shape)
 
     def _on_session(self) -> None:
         self._named_by_user = False
@@ -307,7 +307,7 @@ class ExportPanel(QWidget):
 
     def _tell(self) -> None:
         outlook = self._outlook
-        self._fields.setRowVisible(self.n_sections, self._region == "drawn")
+        self._fields.setRowVisible(self.box, self._region == "drawn")
         self.overwrite.setVisible(self.overwrite.isChecked() or (outlook is not None and outlook.exists))
         if outlook is not None:
             box = self._box
@@ -315,8 +315,9 @@ class ExportPanel(QWidget):
         reason = self._reason()
         allow(self.export_button, reason, "Write the file in the background; an old one stays until then.")
         self.reason.setText(reason[:1].upper() + reason[1:])
-        # Not while the disk is asked, which is over in a moment.
-        self.reason.setVisible(bool(reason) and reason != _LOOKING)
+        # Not while the disk is asked, which is over in a moment; nor that the file just written is there.
+        is_done = self.exported.is_of(self.path.text()) and not (outlook is not None and outlook.reason)
+        self.reason.setVisible(bool(reason) and reason != _LOOKING and not is_done)
         self.path.setToolTip(f"The file to write; its suffix says the format.\n{self.path.text()}")
 
     def _reason(self) -> str:

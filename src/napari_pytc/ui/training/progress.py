@@ -78,7 +78,7 @@ class TrainingProgress(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.bar, self.text, self.warnings, self.notice):
             layout.addWidget(widget)
-        layout.addLayout(row(*self.buttons.values(), self.hold_out, 1))
+        layout.addLayout(row(self.hold_out, *self.buttons.values(), 1))
         self.show_nothing()
 
     def show_nothing(self) -> None:

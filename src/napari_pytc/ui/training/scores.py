@@ -51,6 +51,7 @@ class ClassTable(QWidget):
         assert header is not None
         assert rows is not None
         rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
         header.setMinimumSectionSize(24)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
