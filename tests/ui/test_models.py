@@ -93,6 +93,9 @@ def test_damaged_models_say_what_is_wrong_and_cannot_be_used(models: ModelsList)
 def test_activate_by_button_or_double_click(
     models: ModelsList, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:
+    assert [record.active for record in models.selected] == [True]
+    assert "active already" in models.buttons["activate"].toolTip()
+    models.tree.clearSelection()
     assert "select one model" in models.buttons["activate"].toolTip()
     select(models, OLD)
     with qtbot.waitSignal(workspace.models_changed):

@@ -86,10 +86,10 @@ class ModelsList(QWidget):
         return [item.data(_NAME, _RECORD) for item in self.tree.selectedItems()]
 
     def refresh(self) -> None:
-        """Read the list again; what was selected stays so."""
+        """Read the list again; what was selected stays so, at first the active model."""
         session = self._workspace.session
         records = [] if session is None else session.models()
-        chosen = {record.id for record in self.selected}
+        chosen = {record.id for record in self.selected} or {record.id for record in records if record.active}
         self._is_filling = True
         self.tree.clear()
         items = {record.id: self._item(record) for record in records}
