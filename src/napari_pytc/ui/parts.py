@@ -183,14 +183,13 @@ def main_button(text: str) -> QPushButton:
 
 
 def segments(buttons: Sequence[QAbstractButton]) -> QWidget:
-    """Checkable buttons of which one is chosen, as one control: framed, the chosen one in the theme's accent."""
+    """Checkable buttons of which one is chosen, as one control, the chosen one bold and in the theme's accent."""
     control = QFrame()
     control.setObjectName("pytcSegments")
     layout = QHBoxLayout(control)
-    layout.setContentsMargins(1, 1, 1, 1)
+    layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(1)
     control.setStyleSheet(
-        "#pytcSegments { border: 1px solid palette(button); border-radius: 3px; }"
         "#pytcSegments QPushButton { border-radius: 2px; padding: 4px 2px; }"
         "#pytcSegments QPushButton:checked { font-weight: bold; }"
     )
