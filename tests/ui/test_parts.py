@@ -8,22 +8,8 @@ from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.ui.parts import (
-    Bar,
-    Combo,
-    EmptyState,
-    Fold,
-    Notice,
-    Scrolled,
-    allow,
-    duration,
-    elastic,
-    order_tabs,
-    row,
-    size,
-    voxels,
-    wrapped,
-)
+from napari_pytc.ui.controls import Bar, Combo, elastic, order_tabs
+from napari_pytc.ui.parts import EmptyState, Fold, Notice, Scrolled, allow, duration, row, size, voxels, wrapped
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QVBoxLayout, QWi
 from napari_pytc.errors import PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.parts import MARGIN, Bar, Fold, Notice, duration, order_tabs, row, size, wrapped
+from napari_pytc.ui.controls import Bar, order_tabs
+from napari_pytc.ui.parts import MARGIN, Fold, Notice, duration, row, size, wrapped
 from napari_pytc.ui.training.progress import seconds_left, share
 
 _TICK_MS = 1000

@@ -9,10 +9,11 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_pytc.errors import PytcError
 from napari_pytc.session.opening import NewProject
+from napari_pytc.ui.controls import main_button, order_tabs
 from napari_pytc.ui.datasets import array_text, shape_text
 from napari_pytc.ui.looking import SUFFIX, Candidate, Found, look_at
 from napari_pytc.ui.new_project_fields import FirstClasses, FolderField, VoxelSizeField, narrow_combo
-from napari_pytc.ui.parts import Notice, allow, main_button, order_tabs, row, section, size, wrapped
+from napari_pytc.ui.parts import Notice, allow, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", "attributes.json", "info")

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 from napari_pytc.session.records import PALETTE, ClassInfo, ClassSpec
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.classes import ClassList
+from napari_pytc.ui.controls import Combo, elastic
 from napari_pytc.ui.elided import ElidedLabel
 from napari_pytc.ui.looking import SUFFIX
-from napari_pytc.ui.parts import Combo, elastic, row, wrapped
+from napari_pytc.ui.parts import row, wrapped
 
 _FIRST_CLASSES = ("membrane", "inside")
 _UNKNOWN = "Not known: type z, y, x. Networks and exports follow the voxels' shape."

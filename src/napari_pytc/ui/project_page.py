@@ -12,11 +12,12 @@ from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.session.session import Session
 from napari_pytc.ui.classes import ClassList
+from napari_pytc.ui.controls import order_tabs
 from napari_pytc.ui.datasets import ask_for_arrays, choices_of, shape_text
 from napari_pytc.ui.elided import ElidedLabel
 from napari_pytc.ui.held_out import HeldOutList
 from napari_pytc.ui.importing import importer
-from napari_pytc.ui.parts import Notice, allow, order_tabs, row, section, size, wrapped
+from napari_pytc.ui.parts import Notice, allow, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 from napari_pytc.volumes.inspection import VolumeInfo, describe_volume
 

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
 
+from napari_pytc.ui.controls import Combo
 from napari_pytc.ui.forms.numbers import NumberBox
-from napari_pytc.ui.parts import Combo
 
 
 class Editor(QWidget):

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.settings import Settings
+from napari_pytc.ui.controls import order_tabs
 from napari_pytc.ui.forms.editors import (
     ChoiceEditor,
     Editor,
@@ -23,7 +24,7 @@ from napari_pytc.ui.forms.editors import (
     narrow_combo,
 )
 from napari_pytc.ui.forms.fields import bounds_of, editable_fields, start_of, tooltip_of, unit_of
-from napari_pytc.ui.parts import order_tabs, section, wrapped
+from napari_pytc.ui.parts import section, wrapped
 
 
 class Rows(Editor):

@@ -22,23 +22,12 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs
 from napari_pytc.ui.drawn_box import DrawnBoxField, box_depth, deepened
 from napari_pytc.ui.export_outlook import FORMATS, ExportRequest, Format, Outlook, format_of, look_ahead, with_suffix
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import (
-    MARGIN,
-    Combo,
-    EmptyState,
-    allow,
-    elastic,
-    main_button,
-    order_tabs,
-    row,
-    section,
-    voxels,
-    wrapped,
-)
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, row, section, voxels, wrapped
 from napari_pytc.ui.prediction_list import when, where
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetIte
 
 from napari_pytc.session.records import RunRecord
 from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.controls import order_tabs
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, Fold, allow, duration, order_tabs, row, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, Fold, allow, duration, row, wrapped
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace

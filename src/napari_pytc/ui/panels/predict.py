@@ -19,20 +19,9 @@ from qtpy.QtWidgets import (
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
+from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, segments
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import (
-    MARGIN,
-    Combo,
-    EmptyState,
-    allow,
-    elastic,
-    main_button,
-    order_tabs,
-    section,
-    segments,
-    voxels,
-    wrapped,
-)
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, voxels, wrapped
 from napari_pytc.ui.prediction_list import ClassButtons, PredictionList
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.comparison import curves_of
+from napari_pytc.ui.controls import main_button, order_tabs
 from napari_pytc.ui.models import ModelsList, short_date
-from napari_pytc.ui.parts import MARGIN, EmptyState, allow, main_button, order_tabs, section, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, wrapped
 from napari_pytc.ui.plots import CurvesPlot, series_of_run
 from napari_pytc.ui.training.progress import TrainingProgress
 from napari_pytc.ui.training.recipe import RecipeChooser

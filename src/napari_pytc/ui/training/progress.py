@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_pytc.errors import PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.parts import Bar, GoTo, Notice, duration, row, wrapped
+from napari_pytc.ui.controls import Bar, GoTo
+from napari_pytc.ui.parts import Notice, duration, row, wrapped
 
 if TYPE_CHECKING:
     from napari_pytc.learning.jobs import TrainJob
