@@ -64,9 +64,9 @@ def _toggle_prediction(workspace: Workspace) -> None:
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
     Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
-    Command("predict_view", "Predict what is in view", "Shift-P", lambda w: w.predict("view"), True),
-    Command("predict_all", "Predict everything, from the view outwards", "Shift-A", lambda w: w.predict("all"), True),
-    Command("toggle_prediction", "Show or hide the prediction", "Shift-V", _toggle_prediction),
+    Command("predict_view", "Predict what is in view", "Shift-W", lambda w: w.predict("view"), True),
+    Command("predict_all", "Predict everything, from the view outwards", "Shift-E", lambda w: w.predict("all"), True),
+    Command("toggle_prediction", "Show or hide the prediction", "Shift-D", _toggle_prediction),
     Command("cancel_jobs", "Cancel all jobs", "Shift-C", _cancel),
     Command("draw_box", "Draw a box", "Shift-B", lambda w: w.require_layers().start_drawing_box()),
     Command("hold_out", "Hold out the drawn box", "Shift-H", _hold_out),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
 PROJECT = "medulla.pytc"
+URI = f"pytc://samples/{PROJECT}"
+"""What the manifest calls the sample's project, wherever it is on this machine."""
 
 
 def sample_project(folder: Path) -> NewProject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_pytc.ui.commands import COMMANDS, Command, execute
@@ -17,10 +17,14 @@ def bind_keys(viewer: napari.viewer.Viewer, workspace: Workspace) -> None:
     """Bind the commands' keys on a viewer; napari shows them with the viewer's own."""
     for command in COMMANDS:
         if command.keys:
-            viewer.bind_key(command.keys, partial(_press, command, workspace), overwrite=True)
+            viewer.bind_key(command.keys, _action(command, workspace), overwrite=True)
 
 
-def _press(command: Command, workspace: Workspace, viewer: Any) -> None:
-    from napari_pytc.ui.plugin import show_workspace
+def _action(command: Command, workspace: Workspace) -> Callable[[Any], None]:
+    def act(viewer: Any) -> None:
+        from napari_pytc.ui.plugin import show_workspace
 
-    execute(command, workspace, lambda: show_workspace(viewer))
+        execute(command, workspace, lambda: show_workspace(viewer))
+
+    act.__name__, act.__doc__ = command.name, command.title  # napari wants a name, and shows the text
+    return act

@@ -74,8 +74,11 @@ def read_project(path: str) -> list[LayerData]:
     """Open a project in the workspace of the viewer in front; its layers come by themselves."""
     from napari import current_viewer
 
+    from napari_pytc.ui import demo
     from napari_pytc.ui.plugin import open_project_in
 
+    if path == demo.URI:
+        return demo.ready_to_paint()
     viewer = current_viewer()
     if viewer is None:
         raise PytcError(f"{Path(path).name} is a project, which opens in a napari window.", "Open a window first.")
