@@ -89,6 +89,7 @@ class Workspace(QObject):
         self._hiring = False
         self._waiting: list[tuple[Callable[[], None], Callable[[PytcError], None]]] = []
         self._closed = False
+        self._links: list[tuple[Any, Callable[..., object]]] = []
         self.jobs.produced.connect(self._on_produced)
         self.jobs.ended.connect(self._on_ended)
 
@@ -137,7 +138,7 @@ class Workspace(QObject):
         for job in self.jobs.running:
             job.cancel()
         self.session = self.layers = None
-        for signal, told in self._links(session):
+        for signal, told in self._links:
             signal.disconnect(told)
         if layers is not None:
             layers.close()
@@ -319,7 +320,15 @@ class Workspace(QObject):
             session.close()
             raise
         self.session = session
-        for signal, told in self._links(session):
+        # Signals of its jobs come through the board instead.
+        self._links = [
+            (session.class_added, self.classes_changed.emit),
+            (session.classes_changed, self.classes_changed.emit),
+            (session.held_out_changed, self.held_out_changed.emit),
+            (session.models_changed, self.models_changed.emit),
+            (session.predictions_changed, self.predictions_changed.emit),
+        ]
+        for signal, told in self._links:
             signal.connect(told)
         self.recent.add(session.folder)
         self.session_changed.emit()
@@ -327,28 +336,6 @@ class Workspace(QObject):
             self.failed.emit(opened.problem)
         if session.read_only:
             self.failed.emit(ProjectError(session.read_only_reason, "You can look and export; close it there to edit."))
-
-    def _links(self, session: Session) -> list[tuple[Any, Callable[[], None]]]:
-        """The signals of a session and who is told; signals of its jobs come through the board instead."""
-        return [
-            (session.class_added, self._on_classes),
-            (session.classes_changed, self._on_classes),
-            (session.held_out_changed, self._on_held_out),
-            (session.models_changed, self._on_models),
-            (session.predictions_changed, self._on_predictions),
-        ]
-
-    def _on_classes(self) -> None:
-        self.classes_changed.emit()
-
-    def _on_held_out(self) -> None:
-        self.held_out_changed.emit()
-
-    def _on_models(self) -> None:
-        self.models_changed.emit()
-
-    def _on_predictions(self) -> None:
-        self.predictions_changed.emit()
 
     def _start_training(self, title: str, describe: Callable[[Session], JobSpec]) -> None:
         if any(job.kind == "train" for job in self.jobs.running):
