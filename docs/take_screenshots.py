@@ -95,7 +95,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         camera = Photographer(Path(place))
         workspace, widget = camera.workspace, camera.widget
-        camera.take("tutorial-1-empty")
         open_sample_in(workspace, camera.folder)
         camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
         camera.look_at(SECTION)

@@ -279,7 +279,7 @@ def test_closing_the_window_leaves_no_process_thread_or_timer(
     workspace.open_project(project)
     qtbot.waitUntil(lambda: workspace.layers is not None)
     qtbot.waitUntil(lambda: workspace.is_warm, timeout=60_000)
-    pid = workspace._runner.worker_pid  # type: ignore[union-attr]
+    pid = workspace.worker.runner.worker_pid  # type: ignore[union-attr]
     assert psutil.pid_exists(pid)
     timers = [timer for owner in (workspace, widget) for timer in owner.findChildren(QTimer)]
     assert timers

@@ -101,6 +101,9 @@ def test_sizes_are_told_and_a_missing_box_is_said(
     assert panel.predict_button.isEnabled()
     assert panel.extent.text() == "1 × 10 × 20 voxels in the drawn box"
     assert not panel.reason.isVisible()
+    assert panel.box.isVisible()
+    panel.box.depth_box.setValue(4)
+    assert panel.extent.text() == "4 × 10 × 20 voxels in the drawn box"
     everything = panel.scopes.button(2)
     assert everything is not None
     assert "12 × 48 × 40 voxels" in everything.toolTip()

@@ -194,7 +194,7 @@ def test_closing_the_window_with_a_job_running_ends_the_worker(user: User, tmp_p
 
     user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
     user.wait(lambda: any(job.done for job in user.workspace.jobs.running))
-    pid = user.workspace._runner.worker_pid  # type: ignore[union-attr]
+    pid = user.workspace.worker.runner.worker_pid  # type: ignore[union-attr]
     assert pid is not None
     user.viewer.close()
     import psutil
@@ -215,7 +215,7 @@ def test_a_worker_killed_while_training_is_told_and_the_project_is_whole(user: U
 
     user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
     user.wait(lambda: any(job.done > 2 for job in user.workspace.jobs.running))
-    os.kill(user.workspace._runner.worker_pid, signal.SIGKILL)  # type: ignore[union-attr]
+    os.kill(user.workspace.worker.runner.worker_pid, signal.SIGKILL)  # type: ignore[union-attr]
     user.wait(lambda: not user.workspace.jobs.running)
     job = user.workspace.jobs.jobs[-1]
     assert job.state is JobState.FAILED

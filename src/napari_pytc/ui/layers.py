@@ -273,7 +273,8 @@ class ProjectLayers(QObject):
         self.predictions.close()
         self._refresh_timer.stop()
         self._held_out_timer.stop()
-        for layer in (self._strokes, self._held_out, self._boxes, self._image):
+        # Shapes first: vispy has crashed drawing what came next where they went between the others.
+        for layer in (self._held_out, self._boxes, self._strokes, self._image):
             self._viewer.remove(layer)
         self._reader.close()
         self._image_cache.close()

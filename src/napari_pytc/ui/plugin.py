@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-
-from napari_pytc.errors import InvalidInput
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -97,6 +95,9 @@ class _Closing(QObject):
         super().__init__(window)
         self._workspace = workspace
         self._close_asked = False
+        self._forget = QTimer(self)
+        self._forget.setSingleShot(True)
+        self._forget.timeout.connect(self._take_back)
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -104,23 +105,34 @@ class _Closing(QObject):
         assert event is not None
         if event.type() == QEvent.Type.Close:
             self._close_asked = True
-        elif event.type() == QEvent.Type.Show:
-            self._close_asked = False
+            self._forget.start()
         elif event.type() == QEvent.Type.Hide and self._close_asked and not event.spontaneous():
+            self._forget.stop()
             self._workspace.shutdown()
         return False
 
+    def _take_back(self) -> None:
+        """The event loop went on: the close, which hides the window at once, was refused."""
+        self._close_asked = False
+
 
 class _PanelDock(QWidget):
-    """A panel of the workspace as a dock widget of its own."""
+    """A panel of the workspace as a dock widget of its own, with messages above it."""
 
     def __init__(self, viewer: napari.viewer.Viewer, make: Callable[[Workspace], QWidget]) -> None:
         super().__init__()
-        from napari_pytc.ui.parts import Scrolled
+        from napari_pytc.ui.parts import Notice, Scrolled
 
+        workspace, self.notice = workspace_of(viewer), Notice()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Scrolled(make(workspace_of(viewer))))
+        layout.addWidget(self.notice)
+        layout.addWidget(Scrolled(make(workspace)), 1)
+        workspace.failed.connect(self.notice.show_error)
+
+    def sizeHint(self) -> QSize:
+        """Room for a panel, also while it is empty."""
+        return QSize(340, 480)
 
 
 class DataDock(_PanelDock):
@@ -166,19 +178,3 @@ class JobsDock(_PanelDock):
         from napari_pytc.ui.panels.jobs import JobsPanel
 
         super().__init__(viewer, JobsPanel)
-
-
-def current_workspace() -> Workspace:
-    """The workspace of the viewer in front.
-
-    Raises
-    ------
-    InvalidInput
-        If there is no viewer.
-    """
-    from napari import current_viewer
-
-    viewer = current_viewer()
-    if viewer is None:
-        raise InvalidInput("There is no napari window.", "Open one, then try again.")
-    return workspace_of(viewer)

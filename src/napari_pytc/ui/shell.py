@@ -9,6 +9,7 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
+from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.parts import EmptyState, Notice, Scrolled
 from napari_pytc.ui.plugin import workspace_of
@@ -67,6 +68,7 @@ class WorkspaceWidget(QWidget):
         workspace.session_changed.connect(self._on_session)
         workspace.jobs.added.connect(self._count)
         workspace.jobs.changed.connect(self._count)
+        workspace.jobs.ended.connect(self._on_ended)
         workspace.background.run(load_panels, self._furnish)
         workspace.background.run(load_for_layers)
 
@@ -108,6 +110,12 @@ class WorkspaceWidget(QWidget):
 
     def _tell(self, error: PytcError) -> None:
         self.notice.show_error(error)
+
+    def _on_ended(self, job: JobView) -> None:
+        """Tell of a job that failed, unless its own panel, which tells too, is in front."""
+        in_front = list(_TABS)[self.tabs.currentIndex()]
+        if job.state is JobState.FAILED and in_front not in (job.kind.capitalize(), "Jobs"):
+            self.notice.show_error(PytcError(f"{job.title}: {job.message}", job.hint), job.trace)
 
     def _on_session(self) -> None:
         self.notice.clear()

@@ -12,6 +12,7 @@ from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.background import Background, readable
 from napari_pytc.ui.bridge import JobBoard, JobView
+from napari_pytc.ui.hiring import Hiring
 
 if TYPE_CHECKING:
     # What reads volumes takes a while to import: the functions that need it do so, most of them in the helper thread.
@@ -84,10 +85,9 @@ class Workspace(QObject):
         self.plan_problem = ""
         """What is wrong with them."""
         self.parent_model: str | None = None
-        self._runner: JobRunner | None = None
-        self._hire = hire
-        self._hiring = False
-        self._waiting: list[tuple[Callable[[], None], Callable[[PytcError], None]]] = []
+        self.worker = Hiring(hire, self.background, self)
+        self.worker.changed.connect(self.runner_changed)
+        self.worker.failed.connect(self.failed)
         self._closed = False
         self._links: list[tuple[Any, Callable[..., object]]] = []
         self.jobs.produced.connect(self._on_produced)
@@ -97,14 +97,13 @@ class Workspace(QObject):
 
     def warm_up(self) -> None:
         """Start the worker, so that torch is loaded by the time it is needed; returns at once."""
-        if self._runner is None and not self._hiring and not self._closed:
-            self._hiring = True
-            self.background.run(self._hire, self._hired, self._not_hired, discard=lambda runner: runner.close())
+        if not self._closed:
+            self.worker.begin()
 
     @property
     def is_warm(self) -> bool:
         """Whether a job would start at once."""
-        return bool(getattr(self._runner, "is_warm", self._runner is not None))
+        return self.worker.is_warm
 
     # ---- projects
 
@@ -197,11 +196,14 @@ class Workspace(QObject):
                 return session.view_job(layers.view_box(), model, plan)
             box = None
             if scope == "box":
-                box = layers.drawn_box()
-                if box is None:
+                from napari_pytc.ui.drawn_box import box_depth, deepened
+
+                drawn = layers.drawn_box()
+                if drawn is None:
                     raise InvalidInput(
                         "No box is drawn.", "Draw a rectangle: Data > Hold out > Draw box, or any shapes layer."
                     )
+                box = deepened(drawn, box_depth(self).sections, session.annotations.shape)
             return session.predict_job(plan, model, box, layers.focus())
 
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
@@ -247,8 +249,7 @@ class Workspace(QObject):
         self._closed = True
         self.jobs.close()
         self.background.close()
-        if self._runner is not None:
-            self._runner.close()
+        self.worker.close()
         if self.layers is not None:
             self.layers.close()
         if self.session is not None:
@@ -256,25 +257,6 @@ class Workspace(QObject):
         self.session = self.layers = None
 
     # ---- what follows is ours
-
-    def _hired(self, runner: JobRunner) -> None:
-        if self._closed:
-            runner.close()
-            return
-        self._runner, self._hiring = runner, False
-        self.runner_changed.emit()
-        waiting, self._waiting = self._waiting, []
-        for start, _ in waiting:
-            start()
-
-    def _not_hired(self, error: PytcError) -> None:
-        self._hiring = False
-        self.runner_changed.emit()
-        waiting, self._waiting = self._waiting, []
-        for _, refuse in waiting:
-            refuse(error)
-        if not waiting:
-            self.failed.emit(error)
 
     def _wait_for(self, what: str, work: Callable[[], OpenedProject], then: Callable[[OpenedProject], None]) -> None:
         if self.busy:
@@ -362,23 +344,17 @@ class Workspace(QObject):
         def run() -> None:
             if view.cancel_requested:  # before a runner had it
                 return
-            if self.session is not session or self._runner is None:
+            runner = self.worker.runner
+            if self.session is not session or runner is None:
                 refuse(ProjectError("The project was closed before the job began."))
                 return
             try:
                 view.spec = describe(session)
-                view.handle = session.run(view.spec, self._runner, sink)
+                view.handle = session.run(view.spec, runner, sink)
             except (PytcError, OSError) as error:
                 refuse(readable(error))
 
-        def saved() -> None:
-            if self._runner is not None:
-                run()
-            else:
-                self._waiting.append((run, refuse))
-                self.warm_up()
-
-        layers.flush(saved, refuse)
+        layers.flush(lambda: self.worker.when_hired(run, refuse), refuse)
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
         if self.layers is None or view.kind != "predict":

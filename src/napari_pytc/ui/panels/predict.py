@@ -20,6 +20,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, segments
+from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, voxels, wrapped
 from napari_pytc.ui.prediction_list import ClassButtons, PredictionList
@@ -72,6 +73,11 @@ class PredictPanel(QWidget):
         fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         fields.addRow("Model", self.model)
         fields.addRow("Where", scopes)
+        self.box = DrawnBoxField(workspace)
+        self.box.depth_box.setObjectName("predictDepth")
+        self.box.depth_box.valueChanged.connect(self._look)
+        fields.addRow("Box", self.box)
+        self._fields = fields
         form.addLayout(fields)
         for widget in (self.extent, self.flips, self.predict_button, self.reason, self.rows):
             form.addWidget(widget)
@@ -192,11 +198,14 @@ class PredictPanel(QWidget):
         else:
             layers = workspace.layers
             whole = Box.of_shape(workspace.session.annotations.shape)
-            boxes = {"view": layers.view_box(), "box": layers.drawn_box(), "all": whole}
+            drawn = layers.drawn_box()
+            deep = None if drawn is None else deepened(drawn, self.box.sections, whole.shape)
+            boxes = {"view": layers.view_box(), "box": deep, "all": whole}
         for number, (scope, _, tip) in enumerate(_SCOPES):
             box, button = boxes[scope], self.scopes.button(number)
             assert button is not None
             button.setToolTip(tip if box is None else f"{tip}\n{voxels(box.shape)}")
+        self._fields.setRowVisible(self.box, self.scope == "box")
         chosen = boxes[self.scope]
         self.extent.setText("" if chosen is None else voxels(chosen.shape) + _WHERE[self.scope])
         missing = self._missing()
