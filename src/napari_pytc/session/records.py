@@ -12,7 +12,10 @@ from napari_pytc.annotations.store import MOST_CLASSES
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 
-PALETTE = ("#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324")
+PALETTE = (
+    "#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324",
+    "#fabed4", "#469990", "#dcbeff", "#800000", "#fffac8", "#000075", "#aaffc3", "#808000", "#ffd8b1",
+)  # fmt: skip
 """Colours of classes that were given none; told apart on grey images."""
 
 RunState = Literal["running", "finished", "failed", "cancelled", "interrupted"]
