@@ -30,6 +30,7 @@ from napari_pytc.learning.networks import (
 from napari_pytc.learning.prediction import TiledPredictor
 from napari_pytc.learning.scoring import HeldOutScorer
 from napari_pytc.volumes.memory import MemoryVolume
+from napari_pytc.volumes.statistics import sample_statistics
 from tests.support.contexts import RecordingContext
 from tests.support.learning import (
     CLASSES,
@@ -454,3 +455,14 @@ def test_a_taught_network_is_first_scored_as_its_teacher(tmp_path: Path, monkeyp
     weights = weights_of(done)
     assert float(weights["gain"]) == 0.0
     assert done.info.scores["history"][0]["step"] == 0
+
+
+def test_a_volume_that_is_mostly_padding_is_normalised_by_what_was_painted(tmp_path: Path) -> None:
+    of = tissue()
+    corner = tuple(slice(n) for n in of.raw.shape)
+    raw, labels = np.zeros((8, 3000, 3000), np.uint8), np.zeros((8, 3000, 3000), np.uint8)
+    raw[corner], labels[corner] = of.raw, strokes(of)
+    assert sample_statistics(MemoryVolume(raw, of.space)).maximum == 0
+    data = training_data(of, labels=labels, raw=raw, held_out=())
+    done = train_tiny(tmp_path, data, steps=2)
+    assert TrainedModel.load(done.folder).normalisation.std > 1

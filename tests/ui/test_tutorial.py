@@ -16,6 +16,8 @@ from qtpy.QtWidgets import QAbstractButton, QLineEdit
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
 from napari_pytc.samples import sample_path
+from napari_pytc.session.opening import NewProject
+from napari_pytc.session.records import ClassSpec
 from napari_pytc.ui.demo import PROJECT, open_sample_in
 from napari_pytc.ui.panels.train import TrainPanel
 from napari_pytc.ui.plugin import show_workspace, workspace_of
@@ -222,3 +224,45 @@ def test_a_worker_killed_while_training_is_told_and_the_project_is_whole(user: U
     assert "signal" in job.message or "killed" in job.message.lower(), job.message
     assert job.hint
     user.run("Train", "trainButton")  # with a fresh worker
+
+
+@pytest.mark.timeout(300)
+def test_forty_gigabytes_are_painted_trained_on_and_predicted_in_view(user: User, tmp_path: Path) -> None:
+    import tensorstore
+
+    shape = (8_000, 2304, 2240)
+    metadata = {
+        "shape": shape,
+        "data_type": "uint8",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [64, 64, 64]}},
+    }
+    store = {"driver": "file", "path": str(tmp_path / "huge.zarr")}
+    volume = tensorstore.open({"driver": "zarr3", "kvstore": store, "metadata": metadata}, create=True).result()
+    noise = np.random.default_rng(0).integers(90, 160, (64, 192, 192), np.uint8)
+    volume[3_968:4_032, 960:1_152, 960:1_152] = noise
+    classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
+    user.workspace.create_project(
+        NewProject(tmp_path / "huge.pytc", tmp_path / "huge.zarr", classes, voxel_size_nm=(40.0, 8.0, 8.0))
+    )
+    user.wait(lambda: user.workspace.layers is not None)
+    layers, session = user.workspace.layers, user.workspace.session
+    assert layers is not None
+    assert session is not None
+    user.viewer.dims.set_current_step(0, 4_000)
+    user.viewer.camera.center = (0.0, 1000 * 8.0, 1000 * 8.0)
+    user.viewer.camera.zoom = 1 / 8.0  # a voxel a pixel
+    user.bot.wait(200)
+    user.paint(1, [(4_000, 1000, 1000), (4_000, 1000, 1040)])
+    user.paint(2, [(4_000, 1060, 1000), (4_000, 1060, 1040)])
+    user.run("Train", "trainButton")
+    box = layers.view_box()
+    assert box.contains(Box((4_000, 990, 990), (4_001, 1060, 1060)))
+    assert max(box.shape) < 1400
+    n_before = len(user.workspace.jobs.jobs)
+    user.workspace.predict("view")
+    user.wait(lambda: len(user.workspace.jobs.jobs) > n_before and user.workspace.jobs.jobs[-1].is_over)
+    job = user.workspace.jobs.jobs[-1]
+    assert job.state is JobState.FINISHED, (job.message, job.trace)
+    user.wait(lambda: "Prediction" in user.viewer.layers, 10)
+    user.wait(lambda: np.asarray(user.layer("Prediction").data[4_000, 1000:1040, 1000:1040]).all(), 10)
+    assert not np.asarray(user.layer("Prediction").data[4_000, 2250:2304, :50]).any()

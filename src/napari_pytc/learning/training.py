@@ -103,6 +103,9 @@ def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: Jo
     for sentence in data.check():
         ctx.warn(sentence)
     statistics = sample_statistics(data.source, exclude=data.held_out)
+    if statistics.minimum == statistics.maximum:  # a volume that is mostly padding: tissue is where the strokes are
+        painted = [chunk.box for chunk in data.chunks]
+        statistics = sample_statistics(data.source, exclude=data.held_out, blocks=painted)
     if statistics.n_nonfinite:
         ctx.warn("The image holds voxels that are not finite numbers; they count as the mean intensity.")
     normalisation = Normalisation.from_statistics(statistics)

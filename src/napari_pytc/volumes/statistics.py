@@ -35,7 +35,12 @@ class IntensityStatistics(BaseModel):
 
 
 def sample_statistics(
-    source: VolumeSource, *, exclude: Sequence[Box] = (), seed: int = 0, n_blocks: int = 64
+    source: VolumeSource,
+    *,
+    exclude: Sequence[Box] = (),
+    seed: int = 0,
+    n_blocks: int = 64,
+    blocks: Sequence[Box] | None = None,
 ) -> IntensityStatistics:
     """Statistics of at most `n_blocks` blocks, the same for the same seed.
 
@@ -45,6 +50,8 @@ def sample_statistics(
     ----------
     exclude : sequence of Box
         Voxels that must not be looked at, as those held out for scoring.
+    blocks : sequence of Box, optional
+        Where to look instead of all over the volume.
 
     Raises
     ------
@@ -53,7 +60,7 @@ def sample_statistics(
     """
     values: list[np.ndarray] = []
     n_nonfinite, n_left_out = 0, 0
-    for box in _blocks(source.shape, seed, n_blocks):
+    for box in _blocks(source.shape, seed, n_blocks) if blocks is None else blocks:
         kept = _kept(box, exclude)
         if not kept.any():
             n_left_out += 1
