@@ -304,7 +304,6 @@ class Workspace(QObject):
         self.session = session
         # Signals of its jobs come through the board instead.
         self._links = [
-            (session.class_added, self.classes_changed.emit),
             (session.classes_changed, self.classes_changed.emit),
             (session.held_out_changed, self.held_out_changed.emit),
             (session.models_changed, self.models_changed.emit),
