@@ -37,6 +37,7 @@ from napari_pytc.learning.jobs import PredictJob
 from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, write_model_folder
+from napari_pytc.learning.networks import UNetNetwork
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.prediction import TiledPredictor
@@ -50,7 +51,7 @@ CLASSES = ("membrane", "inside")
 SPACE = VoxelSpace((10.0, 10.0, 10.0))
 NORMALISATION = Normalisation(mean=128, std=40, low=0, high=255)
 WINDOW: Shape = (32, 128, 128)
-TINY = ["network.channels=[2,4]", "network.residual_units=0"]
+TINY = UNetNetwork(channels=(2, 4), residual_units=0)
 
 
 class Quiet:
@@ -234,7 +235,7 @@ def against_monai(recipe: str, setting: Setting, n_rounds: int) -> None:
 def memory(sizes_gb: list[float], tile: list[int]) -> None:
     """Row 3: each prediction in a process of its own."""
     peaks = []
-    print(f"\nLargest resident memory of a prediction, tiny network {' '.join(TINY)}, tile {by(tile)}")
+    print(f"\nLargest resident memory of a prediction, tiny network {TINY}, tile {by(tile)}")
     for size in sizes_gb:
         command = [sys.executable, __file__, "--predict-gb", str(size), "--memory-tile", *map(str, tile)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -254,7 +255,7 @@ def print_own_peak(size_gb: float, tile: Shape) -> None:
         folder = Path(place)
         with h5py.File(folder / "raw.h5", "w") as file:
             file.create_dataset("main", shape, np.uint8, chunks=(32, 128, 128))
-        make_model(load_recipe("fast", TINY), folder / "model")
+        make_model(TrainPlan(recipe="tiny", network=TINY), folder / "model")
         started = time.monotonic()
         predict_file(folder / "raw.h5", folder / "model", folder / "out.zarr", tile)
         taken = time.monotonic() - started
