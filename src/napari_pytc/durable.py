@@ -71,16 +71,21 @@ def folder_built_aside(folder: Path) -> Iterator[Path]:
         for file in aside.iterdir():
             sync_file(file)
         sync_folder(aside)
-        former = temporary_beside(folder)
-        if folder.exists():
-            os.replace(folder, former)
-        try:
-            os.replace(aside, folder)
-        except OSError:
-            if former.exists():
-                os.replace(former, folder)
-            raise
-        sync_folder(folder.parent)
-        shutil.rmtree(former, ignore_errors=True)
+        put_folder_in_place(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def put_folder_in_place(aside: Path, folder: Path) -> None:
+    """Rename a folder to its place; what was there goes, or comes back where the renaming fails."""
+    former = temporary_beside(folder)
+    if folder.exists():
+        os.replace(folder, former)
+    try:
+        os.replace(aside, folder)
+    except OSError:
+        if former.exists():
+            os.replace(former, folder)
+        raise
+    sync_folder(folder.parent)
+    shutil.rmtree(former, ignore_errors=True)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import napari_pytc
-from napari_pytc.durable import sync_folder, temporary_beside, write_text_durably
+from napari_pytc.durable import put_folder_in_place, sync_folder, temporary_beside, write_text_durably
 from napari_pytc.errors import ProjectError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.session.records import ClassInfo
@@ -198,21 +198,12 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 
 def _put_in_place(aside: Path, target: Path) -> None:
-    former = temporary_beside(target)
     if target.exists():
         lock, reason = ProjectFolder(target).acquire_lock()
         if lock is None:
             raise ProjectError(f"The project {target} cannot be replaced: {reason}.", "Close it there first.")
         lock.release()
-        os.replace(target, former)
-    try:
-        os.replace(aside, target)
-    except OSError:
-        if former.exists():
-            os.replace(former, target)
-        raise
-    sync_folder(target.parent)
-    shutil.rmtree(former, ignore_errors=True)
+    put_folder_in_place(aside, target)
 
 
 def newer_version(path: Path, what: str, found: int, known: int, written_by: str = "") -> ProjectError:
