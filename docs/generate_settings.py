@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.learning.networks import NetworkSettings
 from napari_pytc.learning.recipes import recipe_text, recipes
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 
 _BOUNDS = {Ge: ("at least", "ge"), Gt: ("more than", "gt"), Le: ("at most", "le"), Lt: ("less than", "lt")}
 _RECIPES_MARK = "<!-- recipes -->"

@@ -17,7 +17,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.learning.config import Augmentation, PredictPlan, TrainPlan
 from napari_pytc.learning.networks import NetworkSettings, UNetNetwork
 from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.settings import Settings, setting
+from napari_pytc.settings import Settings, setting
 from napari_pytc.ui.forms import SettingsForm
 from napari_pytc.ui.forms.editors import ChoiceEditor, Editor, NumberEditor, NumbersEditor, OptionalEditor
 from napari_pytc.ui.forms.numbers import NumberBox

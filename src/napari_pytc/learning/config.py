@@ -6,7 +6,7 @@ from typing import Literal
 
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.networks import AnyNetwork, UNetNetwork
-from napari_pytc.learning.settings import Settings, setting
+from napari_pytc.settings import Settings, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bf16", "fp16"]

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 
 if TYPE_CHECKING:
     from napari_pytc.volumes.statistics import IntensityStatistics

@@ -13,7 +13,7 @@ from pydantic.functional_validators import BeforeValidator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,7 @@ from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.base import NetworkSettings, patch_of_budget, total_stride
 from napari_pytc.learning.networks.filters import FilterBankNetwork
 from napari_pytc.learning.networks.unet import UNetNetwork
-from napari_pytc.learning.settings import setting
+from napari_pytc.settings import setting
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.base import NetworkSettings
-from napari_pytc.learning.settings import setting
+from napari_pytc.settings import setting
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from napari_pytc.geometry import Shape
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 
 
 def editable_fields(model: type[Settings]) -> list[str]:

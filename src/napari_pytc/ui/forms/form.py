@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput, PytcError
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 from napari_pytc.ui.forms.fields import editable_fields
 from napari_pytc.ui.forms.rows import Rows
 from napari_pytc.ui.parts import Fold, wrapped

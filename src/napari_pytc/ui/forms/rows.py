@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pytc.geometry import Shape
-from napari_pytc.learning.settings import Settings
+from napari_pytc.settings import Settings
 from napari_pytc.ui.controls import order_tabs
 from napari_pytc.ui.forms.editors import (
     ChoiceEditor,

@@ -1,0 +1,1 @@
+"""From predictions to instances; knows no torch."""
