@@ -69,6 +69,26 @@ class PredictionRecord(_Record):
     state: RunState
 
 
+class SegmentationInfo(_Record):
+    """A complete segmentation in the project's folder; `active` marks the current one.
+
+    `decoder` holds the settings with their ``kind``; `prediction` is the id of the prediction, or its path where it is
+    none of the project's. Numbers are those of the decoding, before any edit.
+    """
+
+    id: str
+    folder: Path
+    created: str
+    box: Box | None
+    decoder: dict[str, Any]
+    prediction: str
+    n_supervoxels: int
+    n_segments: int
+    seconds: float
+    active: bool = False
+    problem: str = ""
+
+
 class RunRecord(_Record):
     """A job that ran on the project; `subject` is the id of the model or prediction it made."""
 
