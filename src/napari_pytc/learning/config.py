@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.networks import AnyNetwork, UNetNetwork
+from napari_pytc.learning.targets import AnyTarget, ClassesTarget
 from napari_pytc.settings import Settings, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -32,6 +34,7 @@ class TrainPlan(Settings):
     """A recipe: all that decides a training but the data."""
 
     recipe: str = setting("custom", "Recipe", "Name of the recipe these settings come from.")
+    target: AnyTarget = setting(ClassesTarget(), "Target", "What the network learns to answer.")
     network: AnyNetwork = setting(UNetNetwork(), "Network", "Architecture and its settings.")
     steps: int = setting(400, "Steps", "Number of optimiser steps at most.", "steps", ge=1)
     minutes: float | None = setting(None, "Minutes", "Stop after this long, whatever the steps.", "minutes", gt=0)
@@ -45,7 +48,8 @@ class TrainPlan(Settings):
     class_balance: float = setting(
         0.5,
         "Class balance",
-        "0: as often as they are painted; 1: all classes the same.",
+        "0: as often as they are painted; 1: all classes the same. For instances: voxels at borders and inside, and "
+        "pairs to be joined and to be kept apart.",
         ge=0,
         le=1,
     )
@@ -72,6 +76,34 @@ class TrainPlan(Settings):
     seed: int = setting(0, "Seed", "Same seed, data and machine: same model (on a CPU).", ge=0)
     device: Device = setting("auto", "Device", "Where to compute; auto takes a GPU where there is one.")
     precision: Precision = setting("auto", "Precision", "Arithmetic; auto measures what this machine does best.")
+    decoder: dict[str, Any] = setting(
+        {},
+        "Decoder",
+        "Kind and settings of the decoder that suits this recipe's predictions; empty: none in particular.",
+    )
+
+    def check(self) -> None:
+        """Refuse settings that are fine one by one and do not go together.
+
+        Raises
+        ------
+        InvalidInput
+            For what only makes sense with classes, where instances are learnt.
+        """
+        if self.target.kind == "classes":
+            return
+        if self.network.learns_from == "voxels":
+            raise InvalidInput(
+                f"The network {self.network.kind!r} learns classes from single voxels; it cannot learn "
+                f"{self.target.kind}.",
+                "Choose a network that sees patches, as network.kind=unet.",
+            )
+        if self.guess_weight:
+            raise InvalidInput(
+                f"Guesses of the instant model are of classes; with target.kind={self.target.kind} there are none, got "
+                f"guess_weight={self.guess_weight:g}.",
+                "Set guess_weight=0.",
+            )
 
 
 class PredictPlan(Settings):

@@ -25,6 +25,7 @@ class TrainJob(JobSpec):
     image_digest: str | None = Field(None, description="Digest of the image's fingerprint; another image is refused.")
     voxel_size_nm: tuple[float, float, float]
     annotations: Path = Field(description="Folder of the annotation store.")
+    objects: Path | None = Field(None, description="Folder of the objects' labels, for a plan that learns instances.")
     classes: tuple[str, ...] = Field(min_length=1)
     held_out: tuple[Box, ...] = ()
     plan: TrainPlan

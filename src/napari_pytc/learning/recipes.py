@@ -24,7 +24,7 @@ def recipes() -> dict[str, str]:
         if entry.name.endswith(".yaml"):
             first = entry.read_text(encoding="utf-8").splitlines()[0]
             found[entry.name.removesuffix(".yaml")] = first.lstrip("# ").strip()
-    order = ("instant", "fast", "accurate")
+    order = ("instant", "fast", "accurate", "neurites", "organelles")
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])))
 
 
@@ -91,9 +91,11 @@ def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> Train
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise InvalidInput(f"Recipe {name!r} is not valid YAML: {str(error).splitlines()[0]}.") from error
     try:
-        return TrainPlan.model_validate({"recipe": name, **values})
+        plan = TrainPlan.model_validate({"recipe": name, **values})
     except ValidationError as error:
         raise InvalidInput(*explain(error, f"recipe {name!r}")) from error
+    plan.check()
+    return plan
 
 
 def explain(error: ValidationError, where: str) -> tuple[str, str]:

@@ -153,7 +153,7 @@ class RecipeChooser(QWidget):
     def _show_plan(self, plan: TrainPlan) -> None:
         self._as_read = plan
         if self._form is None:
-            self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe",))
+            self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe", "target", "decoder"))
             self._settings.insertWidget(0, self._form)
             self._form.changed.connect(self._edited)
             self.built.emit()
