@@ -96,13 +96,16 @@ def test_instances(cli: Command, tissue_file: Path, tmp_path: Path):
         cells = file["cells"][...]
     np.save(tmp_path / "one.npy", np.ones_like(cells))
     same = cli("evaluate", f"{tissue_file}:cells", f"{tissue_file}:cells", "--instances", "--json").document
-    assert same == {"voi_split": pytest.approx(0), "voi_merge": pytest.approx(0), "arand": pytest.approx(0)}
+    assert (same["voi_split"], same["voi_merge"], same["arand"]) == pytest.approx((0, 0, 0))
+    assert (same["average_precision"], same["average_precision_50"]) == (1.0, 1.0)
     merged = cli("evaluate", tmp_path / "one.npy", f"{tissue_file}:cells", "--instances", "--json").document
     share = np.bincount(cells.ravel())[1:] / cells.size
     share = share[share > 0]
     assert merged["voi_split"] == pytest.approx(0)
     assert merged["voi_merge"] == pytest.approx(-(share * np.log2(share)).sum())
-    assert "bits" in cli("evaluate", tmp_path / "one.npy", f"{tissue_file}:cells", "--instances").out
+    shown = cli("evaluate", tmp_path / "one.npy", f"{tissue_file}:cells", "--instances").out
+    assert "bits" in shown
+    assert "average precision, IoU 0.5 to 0.95" in shown
 
 
 def test_evaluate_explains_what_is_wrong(cli: Command, tissue_file: Path, tmp_path: Path):

@@ -67,6 +67,31 @@ def test_instances_streamed_equal_skimage():
     assert (without_membrane["voi_split"], without_membrane["voi_merge"]) == pytest.approx((split, merge))
 
 
+def test_average_precision_streamed_equals_counting_pair_by_pair():
+    tissue = make_tissue((8, 45, 50), 9)
+    truth = np.where(tissue.classes == 1, 0, tissue.cells)
+    predicted = np.where(tissue.cells % 3 == 0, tissue.cells // 2, tissue.cells)
+    predicted[:, :6] = 0
+    scores = evaluate_instances(CountingVolume(predicted), CountingVolume(truth))
+    iou = np.array(
+        [
+            [((truth == t) & (predicted == p)).sum() / ((truth == t) | (predicted == p)).sum() for p in ids(predicted)]
+            for t in ids(truth)
+        ]
+    )
+    assert set(scores["average_precision_at"]) == {f"{k / 100:g}" for k in range(50, 100, 5)}
+    for threshold, value in scores["average_precision_at"].items():
+        n_found = int((iou >= float(threshold)).sum())  # from 0.5 on, an object has one partner at most
+        assert value == pytest.approx(n_found / (sum(iou.shape) - n_found))
+    assert scores["average_precision_50"] == scores["average_precision_at"]["0.5"]
+    assert scores["average_precision"] == pytest.approx(np.mean(list(scores["average_precision_at"].values())))
+    assert 0 < scores["average_precision"] < scores["average_precision_50"] < 1
+
+
+def ids(labels: np.ndarray) -> list[int]:
+    return [int(k) for k in np.unique(labels) if k]
+
+
 def test_a_box_and_its_progress():
     truth = np.ones((6, 40, 40), np.uint8)
     predicted = truth.copy()

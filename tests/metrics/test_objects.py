@@ -37,6 +37,15 @@ def test_below_one_half_objects_are_matched_one_to_one():
     assert (score.n_found, score.n_invented, score.n_missed) == (1, 2, 0)
 
 
+def test_voxels_of_an_ignored_truth_id_count_for_nothing():
+    truth = [1] * 10 + [0] * 20
+    predicted = [5] * 20 + [6] * 10
+    table = ContingencyTable()
+    table.add(np.array(predicted), np.array(truth))
+    (score,) = average_precision(table, [0.9], ignore=0)
+    assert (score.n_found, score.n_invented, score.n_missed) == (1, 0, 0)
+
+
 def test_no_objects_is_nan():
     (score,) = scores([0, 0], [0, 0], 0.5)
     assert math.isnan(score.average_precision)

@@ -65,7 +65,8 @@ def evaluate(
     truth: Annotated[str, typer.Argument(metavar="TRUTH[:DATASET]", help="Labels that are right.")],
     classes: Annotated[bool, typer.Option("--classes", help="Dice and IoU of each class (the default).")] = False,
     instances: Annotated[
-        bool, typer.Option("--instances", help="Variation of information (bits) and adapted Rand error.")
+        bool,
+        typer.Option("--instances", help="Variation of information (bits), adapted Rand error and average precision."),
     ] = False,
     ignore: Annotated[
         int | None,
@@ -89,6 +90,8 @@ def evaluate(
             rows: list[tuple[Any, ...]] = [("split (bits)", figures["voi_split"])]
             rows.append(("merge (bits)", figures["voi_merge"]))
             rows.append(("adapted Rand error", figures["arand"]))
+            rows.append(("average precision, IoU 0.5", figures["average_precision_50"]))
+            rows.append(("average precision, IoU 0.5 to 0.95", figures["average_precision"]))
             return Answer(figures, table("Instances", ("figure", "value"), rows))
         left_out = {None: 0, -1: None}.get(ignore, ignore)
         figures = evaluate_classes(ours, theirs, ignore=left_out, box=region, report=report)

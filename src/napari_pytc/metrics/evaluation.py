@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.metrics.objects import average_precision
 from napari_pytc.metrics.overlap import ClassCounts
 from napari_pytc.metrics.partitions import ContingencyTable
 
@@ -73,16 +74,17 @@ def evaluate_instances(
     ignore: int | None = None,
     box: Box | None = None,
     report: Callable[[int, int], None] | None = None,
-) -> dict[str, float | None]:
-    """Variation of information (bits) and adapted Rand error.
+) -> dict[str, Any]:
+    """Variation of information (bits), adapted Rand error and average precision.
 
     Parameters
     ----------
     predicted, truth : LabelReader
         Instance ids from 0, of the same shape.
     ignore : int, optional
-        Truth id whose voxels are left out of all three figures. By default the variation of information counts every
-        voxel and the adapted Rand error leaves truth 0 out, as the functions of these names in scikit-image do.
+        Truth id whose voxels are left out of all figures. By default the variation of information counts every voxel
+        and the adapted Rand error leaves truth 0 out, as the functions of these names in scikit-image do, and the
+        average precision takes 0 for background.
     box : Box, optional
         Where to compare; everywhere by default.
     report : callable, optional
@@ -91,15 +93,26 @@ def evaluate_instances(
     Returns
     -------
     dict
-        ``voi_split`` = H(predicted | truth), ``voi_merge`` = H(truth | predicted) and ``arand``; None where the truth
-        id that is left out is all there is.
+        ``voi_split`` = H(predicted | truth), ``voi_merge`` = H(truth | predicted), ``arand``;
+        ``average_precision_at`` = TP / (TP + FP + FN) by IoU threshold from 0.5 to 0.95, ``average_precision`` its mean
+        and ``average_precision_50`` the one at 0.5. None where nothing is left to compare.
     """
     table = ContingencyTable()
     for ours, theirs in _blocks(predicted, truth, box, report):
         table.add(ours, theirs)
     split, merge = table.variation_of_information(ignore)
     arand = table.adapted_rand_error(0 if ignore is None else ignore)
-    return {"voi_split": _or_none(split), "voi_merge": _or_none(merge), "arand": _or_none(arand)}
+    scores = average_precision(table, ignore=ignore)
+    precision = {f"{score.threshold:g}": _or_none(score.average_precision) for score in scores}
+    mean = float(np.mean([score.average_precision for score in scores]))
+    return {
+        "voi_split": _or_none(split),
+        "voi_merge": _or_none(merge),
+        "arand": _or_none(arand),
+        "average_precision": _or_none(mean),
+        "average_precision_50": precision["0.5"],
+        "average_precision_at": precision,
+    }
 
 
 def _blocks(

@@ -33,7 +33,9 @@ class ObjectScore:
         return self.n_found / n if n else math.nan
 
 
-def average_precision(table: ContingencyTable, thresholds: Sequence[float] = THRESHOLDS) -> list[ObjectScore]:
+def average_precision(
+    table: ContingencyTable, thresholds: Sequence[float] = THRESHOLDS, ignore: int | None = None
+) -> list[ObjectScore]:
     """Match predicted to true objects one to one at each IoU threshold; id 0 is background in both.
 
     Parameters
@@ -42,10 +44,12 @@ def average_precision(table: ContingencyTable, thresholds: Sequence[float] = THR
         The overlaps of the two label volumes.
     thresholds : sequence of float
         Smallest intersection over union of a match, in (0, 1].
+    ignore : int, optional
+        Truth id whose voxels are left out; with 0, what was predicted outside of all true objects costs nothing.
     """
     if not all(0 < t <= 1 for t in thresholds):
         raise InvalidInput(f"IoU thresholds lie above 0 and at most at 1, got {tuple(thresholds)}.")
-    predicted, truth, count = table.overlaps()
+    predicted, truth, count = table.overlaps(ignore)
     p_ids, p = np.unique(predicted, return_inverse=True)
     t_ids, t = np.unique(truth, return_inverse=True)
     p_size, t_size = np.bincount(p, weights=count), np.bincount(t, weights=count)
