@@ -1,1 +1,1 @@
-"""From predictions to instances; knows no torch."""
+"""From predictions to instances; knows no torch. Importing this room registers the decoders."""

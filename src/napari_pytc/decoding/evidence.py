@@ -1,0 +1,382 @@
+"""What a prediction says of each voxel, in the terms that decoders speak: boundary, affinity, distance, class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.settings import Settings, setting
+from napari_pytc.volumes.channels import AffinityRole, BoundaryRole, ChannelRole, ClassRole, DistanceRole, roles_of
+from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
+
+BOUNDARY_NAMES = ("membrane", "boundar", "border", "edge", "cell wall")
+"""A class with one of these in its name stands for the boundary where nothing else does."""
+
+MaskMode = Literal["inside", "not_through"]
+
+
+class MaskSettings(Settings):
+    """A semantic class of a prediction that restricts decoding."""
+
+    prediction: Path = setting(..., "Prediction", "The prediction with the class that restricts.")
+    name: str = setting(..., "Class", "The class that restricts.")
+    mode: MaskMode = setting(
+        "inside", "Restriction", "Objects lie only inside of the class, or never reach through it."
+    )
+
+
+@dataclass(frozen=True)
+class EvidenceKind:
+    """What a prediction offers, known before a voxel is read."""
+
+    boundary: bool = False
+    distance: bool = False
+    offsets: tuple[Shape, ...] = ()
+    class_names: tuple[str, ...] = ()
+    boundary_class: str | None = None
+
+    @property
+    def near_axes(self) -> tuple[int, ...]:
+        """Axes along which there are affinities of face neighbours."""
+        return tuple(axis for axis in range(3) if _near_channel(self.offsets, axis) is not None)
+
+    @property
+    def has_boundary_map(self) -> bool:
+        """Whether something tells where objects end."""
+        return bool(self.boundary or self.near_axes or self.distance or self.boundary_class)
+
+    def __str__(self) -> str:
+        parts = ["a boundary"] * self.boundary + ["distances"] * self.distance
+        parts += [f"{len(self.offsets)} affinities"] if self.offsets else []
+        parts += [f"the classes {', '.join(self.class_names)}"] if self.class_names else []
+        return " and ".join(parts) or "no channels"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of the voxels of a box.
+
+    Parameters
+    ----------
+    boundary : ndarray of float32, shape (z, y, x), optional
+        Probability that a voxel touches another object or the background.
+    affinities : ndarray of float32, shape (c, z, y, x), optional
+        Probability that a voxel and the one at ``voxel + offsets[c]`` belong to one object.
+    offsets : sequence of tuple of int
+        One (z, y, x) a channel of the affinities.
+    distance : ndarray of float32, shape (z, y, x), optional
+        Signed distance to the boundary as part of its reach, -1 to 1, positive inside.
+    foreground : ndarray of float32, shape (z, y, x), optional
+        Probability that a voxel may belong to an object at all; everywhere by default.
+    classes : ndarray of float32, shape (k, z, y, x), optional
+        Probabilities of the semantic classes.
+    predicted : ndarray of bool, shape (z, y, x), optional
+        Which voxels a network has seen; all by default. The others are background.
+    class_names : tuple of str
+        Names of the classes.
+    boundary_class : str, optional
+        The class that stands for the boundary where there is none; one that is called membrane or alike by default.
+    barrier : ndarray of float32, shape (z, y, x), optional
+        Probability of what no object reaches through.
+    """
+
+    boundary: np.ndarray | None = None
+    affinities: np.ndarray | None = None
+    offsets: Sequence[Shape] = ()
+    distance: np.ndarray | None = None
+    foreground: np.ndarray | None = None
+    classes: np.ndarray | None = None
+    predicted: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    boundary_class: str | None = None
+    barrier: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n_affinities = 0 if self.affinities is None else len(self.affinities)
+        n_classes = 0 if self.classes is None else len(self.classes)
+        shapes = {array.shape[-3:] for array in self._arrays()}
+        if len(shapes) != 1 or n_affinities != len(self.offsets) or n_classes != len(self.class_names):
+            raise InvalidInput(
+                f"Evidence is arrays of one shape (z, y, x), an offset for each affinity and a name for each class, got "
+                f"shapes {sorted(shapes)}, {n_affinities} affinities with {len(self.offsets)} offsets and "
+                f"{n_classes} classes with {len(self.class_names)} names."
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths along z, y, x."""
+        z, y, x = next(array.shape[-3:] for array in self._arrays())
+        return (z, y, x)
+
+    @property
+    def kind(self) -> EvidenceKind:
+        """What there is."""
+        return EvidenceKind(
+            boundary=self.boundary is not None,
+            distance=self.distance is not None,
+            offsets=tuple((z, y, x) for z, y, x in self.offsets),
+            class_names=self.class_names,
+            boundary_class=boundary_class_of(self.class_names, self.boundary_class),
+        )
+
+    def region(self) -> np.ndarray:
+        """Where objects may be: bool (z, y, x)."""
+        allowed = np.ones(self.shape, bool) if self.predicted is None else self.predicted.copy()
+        if self.foreground is not None:
+            allowed &= self.foreground >= 0.5
+        return allowed
+
+    def boundary_map(self) -> np.ndarray:
+        """Probability of a boundary, float32 (z, y, x): from the boundary, else affinities, distance or a class.
+
+        Raises
+        ------
+        InvalidInput
+            If nothing tells where objects end.
+        """
+        found = self._own_boundary()
+        if self.barrier is not None:
+            found = np.maximum(found, self.barrier)
+        return found.astype(np.float32, copy=False)
+
+    def class_map(self, name: str) -> np.ndarray:
+        """Probability of a class, float32 (z, y, x).
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such class.
+        """
+        if self.classes is None or name not in self.class_names:
+            raise InvalidInput(
+                f"The prediction has no class called {name!r}; it has {self.kind}.", "Choose one of its classes."
+            )
+        return np.asarray(self.classes[self.class_names.index(name)])
+
+    def object_map(self, name: str = "") -> np.ndarray:
+        """Probability of lying inside an object, float32 (z, y, x): that of a class, or of no boundary."""
+        if name:
+            found = self.class_map(name)
+        elif self.distance is not None and self.boundary is None and not self.kind.near_axes:
+            found = (self.distance + 1) / 2
+        else:
+            return np.asarray(1 - self.boundary_map())
+        return found if self.barrier is None else found * (1 - self.barrier)
+
+    def nearest(self) -> np.ndarray | None:
+        """Affinities of face neighbours, float32 (3, z, y, x), at ``[axis, voxel]`` between it and the next.
+
+        None where there are none for any axis; an axis without its own gets what the boundary says. Faces at the far
+        end, which have no other side, are 0.
+        """
+        axes = self.kind.near_axes
+        if self.affinities is None or not axes:
+            return None
+        free = np.zeros((3, *self.shape), np.float32)
+        join = None if len(axes) == 3 else 1 - self.boundary_map()
+        for axis in range(3):
+            near, far = _along(axis, slice(0, -1)), _along(axis, slice(1, None))
+            if axis not in axes and join is not None:
+                free[axis][near] = (join[near] + join[far]) / 2
+                continue
+            channel, step = _near_channel(self.offsets, axis) or (0, 1)
+            free[axis][near] = self.affinities[channel][near if step > 0 else far]
+            if self.barrier is not None:
+                free[axis][near] *= 1 - np.maximum(self.barrier[near], self.barrier[far])
+        return free
+
+    def join(self) -> np.ndarray:
+        """Probability of belonging to the neighbours' object, as `contact_edges` takes it."""
+        near = self.nearest()
+        return np.asarray(1 - self.boundary_map()) if near is None else near
+
+    def _own_boundary(self) -> np.ndarray:
+        if self.boundary is not None:
+            return self.boundary
+        if self.affinities is not None and self.kind.near_axes:
+            return 1 - self._mean_affinity()
+        if self.distance is not None:
+            return np.clip(0.5 - self.distance / 2, 0, 1)
+        name = boundary_class_of(self.class_names, self.boundary_class)
+        if name is None:
+            raise InvalidInput(
+                f"A boundary is needed, but the prediction has {self.kind}.",
+                "Choose the class that stands for the boundary, or train for boundaries or affinities.",
+            )
+        return self.class_map(name)
+
+    def _mean_affinity(self) -> np.ndarray:
+        """Mean over the faces of each voxel; at the ends only over those that there are."""
+        assert self.affinities is not None
+        total, count = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.uint8)
+        for axis in self.kind.near_axes:
+            near, far = _along(axis, slice(0, -1)), _along(axis, slice(1, None))
+            channel, step = _near_channel(self.offsets, axis) or (0, 1)
+            faces = self.affinities[channel][near if step > 0 else far]
+            for side in (near, far):
+                total[side] += faces
+                count[side] += 1
+        return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 1), np.float32)
+
+    def _arrays(self) -> list[np.ndarray]:
+        arrays = (self.boundary, self.affinities, self.distance, self.foreground, self.classes, self.predicted)
+        return [array for array in (*arrays, self.barrier) if array is not None]
+
+
+class EvidenceReader:
+    """Reads boxes of a prediction on disk as `Evidence`; safe to use from several threads.
+
+    Use `open`.
+    """
+
+    def __init__(
+        self,
+        prediction: ChunkedArray,
+        roles: Sequence[ChannelRole],
+        boundary_class: str | None,
+        mask: MaskSettings | None,
+    ) -> None:
+        self._prediction, self._roles, self._boundary_class = prediction, tuple(roles), boundary_class
+        self._mask = mask
+        self._mask_source: tuple[ChunkedArray, int] | None = None if mask is None else _open_mask(mask, prediction)
+        self.shape: Shape = prediction.shape
+        self.space: VoxelSpace = prediction.space
+
+    @classmethod
+    def open(
+        cls, prediction: str | Path, boundary_class: str | None = None, mask: MaskSettings | None = None
+    ) -> EvidenceReader:
+        """Open a prediction.
+
+        Parameters
+        ----------
+        prediction : Path
+            The OME-Zarr (c, z, y, x).
+        boundary_class : str, optional
+            The class that stands for the boundary.
+        mask : MaskSettings, optional
+            What restricts the objects.
+
+        Raises
+        ------
+        VolumeError
+            If it is no prediction, or the mask's shape is another.
+        InvalidInput
+            If there is no class of that name.
+        """
+        array = _open_prediction(Path(prediction))
+        reader = cls(array, roles_of(array.attributes, array.channels), boundary_class, mask)
+        names = reader.kind.class_names
+        if boundary_class is not None and boundary_class not in names:
+            raise InvalidInput(
+                f"The prediction has no class called {boundary_class!r}; it has {reader.kind}.",
+                "Choose one of its classes.",
+            )
+        return reader
+
+    @property
+    def kind(self) -> EvidenceKind:
+        """What there is to read."""
+        names = tuple(role.name for role in self._roles if isinstance(role, ClassRole))
+        return EvidenceKind(
+            boundary=any(isinstance(role, BoundaryRole) for role in self._roles),
+            distance=any(isinstance(role, DistanceRole) for role in self._roles),
+            offsets=tuple(role.offset for role in self._roles if isinstance(role, AffinityRole)),
+            class_names=names,
+            boundary_class=boundary_class_of(names, self._boundary_class),
+        )
+
+    def read(self, box: Box) -> Evidence:
+        """The evidence of a box within the volume."""
+        raw = self._prediction.read(box)
+        values = _unit(raw)
+        picked = {
+            kind: [c for c, role in enumerate(self._roles) if isinstance(role, kind)]
+            for kind in (BoundaryRole, AffinityRole, DistanceRole, ClassRole)
+        }
+        boundary, affinity, distance, classes = picked.values()
+        mask = self._read_mask(box)
+        inside = self._mask is not None and self._mask.mode == "inside"
+        return Evidence(
+            boundary=values[boundary[0]] if boundary else None,
+            affinities=_channels(values, affinity),
+            offsets=self.kind.offsets,
+            distance=2 * values[distance[0]] - 1 if distance else None,
+            foreground=mask if inside else None,
+            classes=_channels(values, classes),
+            predicted=np.any(raw, axis=0, keepdims=True)[0],
+            class_names=self.kind.class_names,
+            boundary_class=self._boundary_class,
+            barrier=None if inside else mask,
+        )
+
+    def _read_mask(self, box: Box) -> np.ndarray | None:
+        if self._mask_source is None:
+            return None
+        source, channel = self._mask_source
+        return np.asarray(_unit(source.read(box)[channel]))
+
+
+def boundary_class_of(names: Sequence[str], chosen: str | None = None) -> str | None:
+    """The class that stands for the boundary: the chosen one, or the first that is called so."""
+    if chosen is not None:
+        return chosen
+    return next((name for name in names if any(word in name.lower() for word in BOUNDARY_NAMES)), None)
+
+
+def _open_prediction(path: Path) -> ChunkedArray:
+    array = open_ome_zarr(path)
+    if not array.channels:
+        raise VolumeError(
+            f"A prediction has axes c, z, y, x, but {path} has no channels.", "Choose a Zarr that predict wrote."
+        )
+    return array
+
+
+def _open_mask(mask: MaskSettings, prediction: ChunkedArray) -> tuple[ChunkedArray, int]:
+    array = _open_prediction(mask.prediction)
+    if array.shape != prediction.shape:
+        raise VolumeError(
+            f"What restricts must be as large as the prediction {prediction.shape}, got {array.shape}.",
+            "Predict both on one image.",
+        )
+    names = [role.name if isinstance(role, ClassRole) else "" for role in roles_of(array.attributes, array.channels)]
+    if mask.name not in names:
+        raise InvalidInput(
+            f"The prediction {mask.prediction.name} has no class called {mask.name!r}; it has {', '.join(names)}.",
+            "Choose one of its classes.",
+        )
+    return array, names.index(mask.name)
+
+
+def _unit(raw: np.ndarray) -> np.ndarray:
+    """Stored values as float32; integers fill their type's range."""
+    scale = np.float32(1 / np.iinfo(raw.dtype).max if raw.dtype.kind in "iu" else 1)
+    return raw.astype(np.float32) * scale
+
+
+def _channels(values: np.ndarray, which: Sequence[int]) -> np.ndarray | None:
+    """Some channels of an array; a view where they follow one another."""
+    if not which:
+        return None
+    if list(which) == list(range(which[0], which[-1] + 1)):
+        return values[which[0] : which[-1] + 1]
+    return values[list(which)]
+
+
+def _near_channel(offsets: Sequence[Shape], axis: int) -> tuple[int, int] | None:
+    """The channel of the face neighbour along an axis, and whether it is the next (1) or the one before (-1)."""
+    for channel, offset in enumerate(offsets):
+        if abs(offset[axis]) == 1 and sum(abs(step) for step in offset) == 1:
+            return channel, offset[axis]
+    return None
+
+
+def _along(axis: int, part: slice) -> tuple[slice, ...]:
+    return tuple(part if a == axis else slice(None) for a in range(3))

@@ -1,0 +1,62 @@
+"""Segmentation as a job; the libraries are imported when one runs, not when one is described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+import napari_pytc.decoding  # noqa: F401  (registers the decoders)
+from napari_pytc.decoding.base import AnyDecoder
+from napari_pytc.decoding.evidence import EvidenceReader, MaskMode, MaskSettings
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Box, Shape
+from napari_pytc.jobs.context import JobContext
+from napari_pytc.jobs.spec import JobSpec
+
+
+class SegmentJob(JobSpec):
+    """Decode a prediction into supervoxels, a region graph and segments."""
+
+    kind: Literal["segment"] = "segment"
+    prediction: Path = Field(description="The OME-Zarr (c, z, y, x) of uint8 probabilities.")
+    boundary_class: str | None = Field(None, description="The class that stands for the boundary, if no channel does.")
+    mask_prediction: Path | None = Field(None, description="A prediction of classes that restricts the objects.")
+    mask_class: str | None = Field(None, description="The class of it that restricts.")
+    mask_mode: MaskMode = Field("inside", description="Objects lie only inside of the class, or never reach through.")
+    decoder: AnyDecoder
+    output: Path = Field(description="The segmentation's folder; made, or gone on with if it was begun.")
+    box: Box | None = Field(None, description="Voxels to decode; the whole volume by default.")
+    block_shape: Shape | None = Field(None, description="Voxels of a block; what suits the voxel size by default.")
+    workers: int = Field(1, ge=1, description="Blocks that are decoded at a time.")
+    voxel_size_nm: tuple[float, float, float] | None = Field(None, description="Instead of the prediction's own.")
+
+    def reader(self) -> EvidenceReader:
+        """The prediction and what restricts it, opened.
+
+        Raises
+        ------
+        InvalidInput
+            If a mask's class or prediction is missing, or the decoder does not suit the prediction.
+        """
+        reader = EvidenceReader.open(self.prediction, self.boundary_class, self.mask())
+        self.decoder.check(reader.kind)
+        return reader
+
+    def mask(self) -> MaskSettings | None:
+        """What restricts the objects."""
+        if self.mask_class is None:
+            if self.mask_prediction is not None:
+                raise InvalidInput("What restricts needs the name of a class.", "Choose one of its classes.")
+            return None
+        prediction = self.mask_prediction or self.prediction
+        return MaskSettings(prediction=prediction, name=self.mask_class, mode=self.mask_mode)
+
+    def run(self, ctx: JobContext) -> dict[str, Any]:
+        """Segment; returns segmentation, folder, n_supervoxels, n_segments, seconds and mvoxel_per_s."""
+        ctx.report(0, 1, "loading the libraries")
+        from napari_pytc.decoding.blockwise import segment_blockwise
+
+        ctx.check()
+        return segment_blockwise(self, ctx)
