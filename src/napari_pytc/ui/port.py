@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Look:
         Of a labels layer "#rrggbb" by label; of an image or boxes one colour; None for grey.
     contrast_limits : tuple of float, optional
         Of an image; napari would read the whole volume to find some.
+    by_id : bool
+        A labels layer of many segments: each id has a colour of its own, instead of `colours`.
     """
 
     name: str
@@ -36,6 +38,39 @@ class Look:
     visible: bool = True
     contrast_limits: tuple[float, float] | None = None
     blending: str | None = None
+    by_id: bool = False
+
+
+Voxel = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The mouse on the canvas while a layer of ours is the active one.
+
+    Parameters
+    ----------
+    button : int
+        1 left, 2 right; of a move the one that is held.
+    pixel : tuple of float
+        On the canvas.
+    voxel : tuple of float
+        On the plane that is shown; in 3D where the line of sight enters the volume. None where it misses the volume.
+    far : tuple of float, optional
+        In 3D where the line of sight leaves the volume; None in 2D.
+    axis : int
+        Across the plane that is shown; -1 in 3D.
+    modifiers : frozenset of str
+        "Shift", "Control", "Alt".
+    """
+
+    phase: Literal["press", "move", "release"]
+    button: int
+    pixel: tuple[float, float]
+    voxel: Voxel | None
+    far: Voxel | None = None
+    axis: int = 0
+    modifiers: frozenset[str] = frozenset()
 
 
 class ViewerPort(Protocol):
@@ -101,6 +136,26 @@ class ViewerPort(Protocol):
 
     def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
         """Call back when a key is pressed while the layer is the active one."""
+
+    def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
+        """Call back when a button is pressed, moved and released on a layer while it is the active one."""
+
+    def hold_mouse(self, layer: Any, held: bool, brush: float | None = None) -> None:
+        """Whether dragging draws instead of moving the camera, which it still does while Space is pressed.
+
+        `brush` is the diameter in voxels of the circle that is shown at the pointer.
+        """
+
+    def add_points(self, space: VoxelSpace, look: Look) -> Any:
+        """Add an empty points layer, whose coordinates are voxels, and return it."""
+
+    def show_points(
+        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
+    ) -> None:
+        """Show points (n, 3) in colours "#rrggbb"; of a diameter in voxels, or as small dots at any zoom."""
+
+    def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
+        """Bring a voxel of a layer into the middle, and zoom where the box around it would not be seen well."""
 
     def voxels_in_view(self, layer: Any) -> Box:
         """The voxels of an image layer that are on the canvas: one section thick, or the whole in 3D display."""

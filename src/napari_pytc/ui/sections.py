@@ -127,6 +127,16 @@ class SectionCache:
         shown.flags.writeable = False
         return shown
 
+    def peek(self, voxel: Shape) -> np.ndarray | None:
+        """What is held of a voxel, ``(planes,)`` or a number; None where nothing is. Never waits."""
+        with self._reader.condition:
+            for axis in range(3):
+                entry = self._entries.get(Section(axis, voxel[axis]))
+                if entry is not None and not any(piece.contains_point(voxel) for piece in entry.missing):
+                    place: tuple[Any, ...] = tuple(v for a, v in enumerate(voxel) if a != axis)
+                    return np.array(entry.data[(..., *place)])
+        return None
+
     def renew(self, boxes: Sequence[Box]) -> bool:
         """Voxels on disk changed: read those that are shown again, forget the others; whether some are shown.
 

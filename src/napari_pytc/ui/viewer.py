@@ -11,7 +11,8 @@ import numpy as np
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.ui.choices import OURS, LayerChoice, layer_choice
 from napari_pytc.ui.planes import Plane, cut_box
-from napari_pytc.ui.port import LayerArray, Look, ViewerPort
+from napari_pytc.ui.pointing import fly, hold, listen, show_dots
+from napari_pytc.ui.port import LayerArray, Look, Pointer, ViewerPort
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -58,7 +59,9 @@ class NapariViewer:
         with _selection_kept(self.viewer):
             layer = self.viewer.add_labels(data, **_placed(space), **_shown(look))
         layer.editable = False
-        if look.colours is not None:
+        if look.by_id:
+            layer.colormap = _segment_colours()
+        elif look.colours is not None:
             self.set_colours(layer, look.colours)
         return layer
 
@@ -75,6 +78,11 @@ class NapariViewer:
             )
         layer.current_edge_width = line_width
         return layer
+
+    def add_points(self, space: VoxelSpace, look: Look) -> Any:
+        """Add a points layer."""
+        with _selection_kept(self.viewer):
+            return self.viewer.add_points(ndim=3, symbol="disc", border_width=0.0, **_placed(space), **_shown(look))
 
     def remove(self, layer: Any) -> None:
         """Remove a layer."""
@@ -168,7 +176,28 @@ class NapariViewer:
         for key, call in keys.items():
             layer.bind_key(key, _ignoring_layer(call), overwrite=True)
 
+    def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
+        """Listen on the layer; the connection goes with it."""
+        listen(layer, callback)
+
+    def hold_mouse(self, layer: Any, held: bool, brush: float | None = None) -> None:
+        """Of the layer: napari asks the one that is active."""
+        if self.has(layer):
+            hold(layer, held, brush)
+
+    def show_points(
+        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
+    ) -> None:
+        """Replace all dots."""
+        if self.has(layer):
+            show_dots(layer, points, colours, diameter)
+
     # ---- the view
+
+    def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
+        """Sliders and camera."""
+        if self.has(layer):
+            fly(self.viewer, layer, self._displayed_of(layer), self.voxels_in_view(layer), voxel, box)
 
     def voxels_in_view(self, layer: Any) -> Box:
         """Of the corner pixels that napari keeps for a layer."""
@@ -314,6 +343,14 @@ def _label_colours(colours: Mapping[int, str]) -> Any:
 
     shown: dict[int | None, str] = {None: "transparent", 0: "transparent"}
     return DirectLabelColormap(color_dict=shown | dict(colours))
+
+
+def _segment_colours() -> Any:
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    from napari_pytc.ui.segment_colours import segment_colours
+
+    return CyclicLabelColormap(name="segments", colors=segment_colours())
 
 
 def _image_colours(colours: Any) -> Any:

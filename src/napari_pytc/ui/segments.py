@@ -1,0 +1,280 @@
+"""Segments on the canvas: what a document says they are, which are highlighted, and what an edit would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.ui.arrays import LazyArray, VolumeArray
+from napari_pytc.ui.port import Look, ViewerPort
+from napari_pytc.ui.predictions import once
+from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.ui.segment_arrays import IDS, SHOWN, OutlineArray, PatchArray, SegmentSource, ShownSegments
+
+REFRESH_MS = 30
+"""An edit is on the canvas as soon as its voxels are read; what arrives in pieces is shown 30 times a second."""
+HIGHLIGHT = ("#ffffff", "#ffd500", "#00e5ff", "#ff4df0")
+"""Outlines of highlighted segments, in turn."""
+_PATIENCE_S = 0.008
+_CACHE_BYTES = 192 * 2**20
+
+
+class SegmentLayers(QObject):
+    """The layers of segments. They are read as they are looked at, in a thread of their own, and kept by section.
+
+    ::
+
+        Edit preview    what an edit would change, in plain colours; there while something is previewed
+        Highlighted     outlines of the segments that are talked about; there while there are some
+        Trial           segments that nothing keeps yet, as of a decoder that is tried; hides those below
+        Segments        the document's: 0 and deleted ones transparent, locked ones hatched
+
+    Parameters
+    ----------
+    viewer : ViewerPort
+        The window.
+    reader : SectionReader
+        The thread that reads sections.
+    space : VoxelSpace
+        Where the volume lies.
+    below : callable
+        The layer that ours are put below of.
+    focus : callable
+        The voxel whose surroundings are read first.
+    """
+
+    failed = Signal(object)
+    """A `PytcError`: the segments cannot be read."""
+    added = Signal(object)
+    """A layer that was added."""
+
+    _arrived = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerPort,
+        reader: SectionReader,
+        shape: Shape,
+        space: VoxelSpace,
+        below: Callable[[], Any],
+        focus: Callable[[], Sequence[float]],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._shape, self._space, self._below = viewer, shape, space, below
+        self._has_failed = False
+
+        def cache_of(source: SegmentSource) -> SectionCache:
+            return SectionCache(
+                ShownSegments(source).read,
+                shape,
+                np.dtype(np.uint32),
+                reader,
+                n_planes=2,
+                n_bytes=_CACHE_BYTES,
+                patience_s=_PATIENCE_S,
+                on_arrival=self._arrived.emit,
+                on_error=self._tell_once,
+                focus=focus,
+            )
+
+        self._cache_of = cache_of
+        self._segments, self._trial = _Shelf(), _Shelf()
+        self._highlighted: tuple[int, ...] = ()
+        self._highlight_colours: tuple[str, ...] = HIGHLIGHT
+        self._highlight: Any = None
+        self._edit: Any = None
+        self._was_hidden = False
+        self._timer = once(self, REFRESH_MS, self._refresh)
+        self._arrived.connect(self._on_arrival)
+
+    # ---- segments
+
+    def show(self, source: SegmentSource | None) -> None:
+        """Show the segments of a document, or none."""
+        self._has_failed = False
+        self.clear_preview()
+        self.highlight(())
+        if source is None:
+            self._segments.clear(self._viewer)
+        else:
+            self._put(self._segments, source, Look("Segments", "segments", opacity=0.45, by_id=True))
+
+    def show_trial(self, source: SegmentSource | None) -> None:
+        """Show segments in place of the document's, or take them away."""
+        if source is None:
+            if self._trial.source is not None:
+                self._trial.clear(self._viewer)
+                if self._was_hidden:
+                    self._viewer.set_visible(self._segments.layer, True)
+            return
+        if self._trial.source is None:
+            self._was_hidden = self._viewer.is_visible(self._segments.layer)
+            if self._was_hidden:
+                self._viewer.set_visible(self._segments.layer, False)
+        self._put(self._trial, source, Look("Trial", "trial", opacity=0.45, by_id=True))
+
+    @property
+    def source(self) -> SegmentSource | None:
+        """Whose segments are shown."""
+        return self._segments.source
+
+    @property
+    def trial(self) -> SegmentSource | None:
+        """Whose segments are tried."""
+        return self._trial.source
+
+    @property
+    def layer(self) -> Any:
+        """The layer of the document's segments; None if there is none. The user may have deleted it."""
+        return self._segments.layer
+
+    @property
+    def layers(self) -> list[Any]:
+        """All that there are, the topmost first, also those that the user deleted."""
+        found = (self._edit, self._highlight, self._trial.layer, self._segments.layer)
+        return [layer for layer in found if layer is not None]
+
+    def refresh(self, box: Box | None = None) -> None:
+        """Segments of a box changed, or of all voxels: show them as soon as they are read."""
+        for shelf in (self._segments, self._trial):
+            if shelf.cache is not None and not shelf.cache.renew([box or Box.of_shape(self._shape)]):
+                self._on_arrival()
+
+    def restore(self) -> None:
+        """Put back layers that the user deleted."""
+        for shelf in (self._segments, self._trial):
+            if shelf.source is not None and not self._viewer.has(shelf.layer):
+                self._put(shelf, shelf.source, shelf.look)
+
+    def segment_at(self, position: Sequence[float]) -> int:
+        """The segment of the document at a place in voxels; 0 outside, for none, and for a deleted one.
+
+        What is on the canvas is known without the disk; elsewhere a chunk may have to be read.
+        """
+        z, y, x = (int(np.floor(p + 0.5)) for p in position)
+        shelf = self._segments
+        if shelf.source is None or shelf.cache is None or not Box.of_shape(self._shape).contains_point((z, y, x)):
+            return 0
+        known = shelf.cache.peek((z, y, x))
+        if known is not None:
+            return int(known[IDS])
+        found = int(shelf.source.segment_at((z, y, x)))
+        return 0 if found and shelf.source.state(found).deleted else found
+
+    # ---- what is talked about
+
+    def highlight(self, segments: Sequence[int], colours: Sequence[str] = HIGHLIGHT) -> None:
+        """Outline segments, each in the next of the colours; none to highlight nothing."""
+        self._highlighted, self._highlight_colours = tuple(segments), tuple(colours)
+        if not self._highlighted or self._segments.cache is None:
+            self._viewer.remove(self._highlight)
+            self._highlight = None
+            return
+        shown = {k: self._highlight_colours[(k - 1) % len(colours)] for k in range(1, len(self._highlighted) + 1)}
+        array = OutlineArray(self._segments.cache, self._highlighted)
+        if not self._viewer.has(self._highlight):
+            self._highlight = self._add(array, Look("Highlighted", "highlight", shown, opacity=1.0))
+            if self._viewer.has(self._edit):
+                self._viewer.put_below(self._highlight, self._edit)
+        else:
+            self._viewer.set_colours(self._highlight, shown)
+            self._viewer.set_data(self._highlight, array)
+
+    @property
+    def highlighted(self) -> tuple[int, ...]:
+        """The segments that are outlined."""
+        return self._highlighted
+
+    def preview(self, box: Box, labels: np.ndarray, colours: Mapping[int, str], outline: bool = False) -> None:
+        """Show what an edit would come to, above the segments.
+
+        Parameters
+        ----------
+        labels : ndarray
+            (*box.shape): True, or numbers up to 255 with their colours; 0 is left as it is.
+        colours : mapping
+            "#rrggbb" by label.
+        outline : bool
+            Whether only the edges of what is labelled are shown.
+        """
+        array = PatchArray(self._shape, box, labels, outline)
+        if self._viewer.has(self._edit):
+            self._viewer.set_colours(self._edit, dict(colours))
+            self._viewer.set_data(self._edit, array)
+        else:
+            self._edit = self._add(array, Look("Edit preview", "edit-preview", dict(colours), opacity=0.75))
+
+    def clear_preview(self) -> None:
+        """Show no edit."""
+        self._viewer.remove(self._edit)
+        self._edit = None
+
+    def close(self) -> None:
+        """Take the layers away and read no more."""
+        self._timer.stop()
+        self.show_trial(None)
+        self.show(None)
+
+    # ---- what follows is ours
+
+    def _put(self, shelf: _Shelf, source: SegmentSource, look: Look) -> None:
+        if tuple(source.shape) != self._shape:
+            message = f"The segmentation is of a volume of {tuple(source.shape)} voxels, this one has {self._shape}."
+            self.failed.emit(PytcError(message, "Segment this volume's own prediction."))
+            return
+        if shelf.cache is not None:
+            shelf.cache.close()
+        shelf.source, shelf.look, shelf.cache = source, look, self._cache_of(source)
+        array = VolumeArray(shelf.cache, SHOWN)
+        if self._viewer.has(shelf.layer):
+            self._viewer.set_data(shelf.layer, array)
+        else:
+            shelf.layer = self._add(array, look)
+            for above in (self._trial.layer, self._highlight, self._edit):
+                if above is not shelf.layer and self._viewer.has(above):
+                    self._viewer.put_below(shelf.layer, above)
+                    break
+
+    def _add(self, array: LazyArray, look: Look) -> Any:
+        layer = self._viewer.add_labels(array, self._space, look)
+        self._viewer.put_below(layer, self._below())
+        self.added.emit(layer)
+        return layer
+
+    def _on_arrival(self) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _refresh(self) -> None:
+        for layer in (self._segments.layer, self._trial.layer, self._highlight):
+            if layer is not None:
+                self._viewer.refresh(layer)
+
+    def _tell_once(self, error: PytcError) -> None:
+        """Called in the reader's thread."""
+        if not self._has_failed:
+            self._has_failed = True
+            self.failed.emit(error)
+
+
+@dataclass(eq=False)
+class _Shelf:
+    """A source with what shows it."""
+
+    source: SegmentSource | None = None
+    cache: SectionCache | None = None
+    layer: Any = None
+    look: Look = field(default_factory=lambda: Look("", ""))
+
+    def clear(self, viewer: ViewerPort) -> None:
+        viewer.remove(self.layer)
+        if self.cache is not None:
+            self.cache.close()
+        self.source = self.cache = self.layer = None
