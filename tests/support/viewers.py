@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.ui.choices import LayerChoice
-from napari_pytc.ui.port import Look
+from napari_pytc.ui.port import Look, Pointer
 
 
 @dataclass(eq=False)
@@ -31,6 +31,11 @@ class FakeLayer:
     keys: dict[str, Callable[[], object]] = field(default_factory=dict)
     on_label: list[Callable[[], object]] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
+    on_mouse: list[Callable[[Pointer], object]] = field(default_factory=list)
+    holds_mouse: bool = False
+    brush: float | None = None
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    colours: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -39,6 +44,11 @@ class FakeLayer:
     def press(self, key: str) -> None:
         """Press a key while the layer is active."""
         self.keys[key]()
+
+    def point(self, pointer: Pointer) -> None:
+        """Do something with the mouse while the layer is active."""
+        for callback in self.on_mouse:
+            callback(pointer)
 
 
 class FakeViewer:
@@ -53,6 +63,7 @@ class FakeViewer:
         self.choices: list[LayerChoice] = []
         self.status = ""
         self.in_3d = False
+        self.flights: list[tuple[tuple[float, ...], Box | None]] = []
         self._callbacks: list[Callable[[], object]] = []
         self._view_callbacks: list[Callable[[], object]] = []
 
@@ -64,6 +75,26 @@ class FakeViewer:
 
     def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> FakeLayer:
         return self._add(FakeLayer("boxes", [], space, look))
+
+    def add_points(self, space: VoxelSpace, look: Look) -> FakeLayer:
+        return self._add(FakeLayer("points", [], space, look))
+
+    def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
+        layer.on_mouse.append(callback)
+
+    def hold_mouse(self, layer: Any, held: bool, brush: float | None = None) -> None:
+        if self.has(layer):
+            layer.holds_mouse, layer.brush = held, brush
+
+    def show_points(
+        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
+    ) -> None:
+        if self.has(layer):
+            layer.points, layer.colours, layer.brush = points, tuple(colours), diameter
+
+    def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
+        if self.has(layer):
+            self.flights.append((tuple(float(v) for v in voxel), box))
 
     def remove(self, layer: Any) -> None:
         if self.has(layer):

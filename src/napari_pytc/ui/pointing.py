@@ -1,0 +1,104 @@
+"""Napari's mouse, its camera and its dots, as a `ViewerPort` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_pytc.geometry import Box
+from napari_pytc.ui.port import Pointer, Voxel
+
+_SMALL_PX = 9.0
+"""Dots of no size of their own."""
+_LEAST_SHARE, _MOST_SHARE, _GOOD_SHARE = 0.06, 0.9, 0.45
+"""Of the canvas that a box may take without being zoomed at, and the share that it then gets."""
+
+
+def listen(layer: Any, callback: Callable[[Pointer], object]) -> None:
+    """Tell of buttons pressed, moved and released on a layer, and of nothing else."""
+
+    def drag(layer: Any, event: Any) -> Iterator[None]:
+        button = int(event.button or 0)
+        callback(_pointer(layer, event, "press", button))
+        yield
+        while event.type == "mouse_move":
+            callback(_pointer(layer, event, "move", button))
+            yield
+        callback(_pointer(layer, event, "release", button))
+
+    layer.mouse_drag_callbacks.append(drag)
+    layer.bind_key("Space", _move_camera, overwrite=True)
+
+
+def hold(layer: Any, held: bool, brush: float | None) -> None:
+    """Keep the camera still while something is drawn on a layer, and show a brush's circle or a cross."""
+    layer.mouse_pan = not held
+    layer.cursor = "circle" if brush is not None else "cross" if held else "standard"
+    if brush is not None:
+        # As napari's own brush: in the units of the canvas, which are the layer's times its scale.
+        layer.cursor_size = max(1.0, brush * abs(layer.scale[-1]))
+
+
+def show_dots(layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None) -> None:
+    """Replace a points layer's dots."""
+    layer.canvas_size_limits = (2.0, 10_000.0) if diameter else (_SMALL_PX, _SMALL_PX)
+    layer.current_size = diameter or 1.0
+    layer.data = np.asarray(points, float).reshape(-1, 3)
+    if len(points):
+        layer.face_color = list(colours)
+        layer.size = np.full(len(points), diameter or 1.0)
+    layer.selected_data = set()
+
+
+def fly(viewer: Any, layer: Any, displayed: Sequence[int], seen: Box, voxel: Sequence[float], box: Box | None) -> None:
+    """Set sliders and camera of a viewer.
+
+    Parameters
+    ----------
+    displayed : sequence of int
+        The axes of the layer that are shown.
+    seen : Box
+        The voxels in view.
+    """
+    world = np.asarray(layer.data_to_world(voxel), float)
+    extra = viewer.dims.ndim - layer.ndim
+    for axis in range(layer.ndim):
+        if axis not in displayed:
+            viewer.dims.set_point(axis + extra, float(world[axis]))
+    camera = viewer.scene.camera
+    camera.center = tuple(np.r_[np.zeros(3 - len(displayed)), world[list(displayed)]])
+    if box is None:
+        return
+    shares = [box.shape[axis] / max(1, seen.shape[axis]) for axis in displayed]
+    if not _LEAST_SHARE <= max(shares) <= _MOST_SHARE:
+        camera.zoom = float(camera.zoom * _GOOD_SHARE / max(shares))
+
+
+def _pointer(layer: Any, event: Any, phase: Any, button: int) -> Pointer:
+    displayed = list(event.dims_displayed)
+    far: Voxel | None = None
+    if len(displayed) == 3:
+        near, end = layer.get_ray_intersections(event.position, event.view_direction, displayed, world=True)
+        voxel = None if near is None else _voxel(near, layer)
+        far, axis = None if end is None else _voxel(end, layer), -1
+    else:
+        voxel = _voxel(layer.world_to_data(event.position), layer)
+        extra = len(event.position) - layer.ndim
+        axis = next(k for k in range(layer.ndim) if k + extra not in displayed)
+    x, y = event.pos
+    return Pointer(phase, button, (float(x), float(y)), voxel, far, axis, frozenset(event.modifiers))
+
+
+def _voxel(point: Any, layer: Any) -> Voxel:
+    z, y, x = np.asarray(point, float)[-3:]
+    return (float(z), float(y), float(x))
+
+
+def _move_camera(layer: Any) -> Iterator[None]:
+    """While Space is pressed."""
+    pan, cursor = layer.mouse_pan, layer.cursor
+    layer.mouse_pan = True
+    yield
+    layer.mouse_pan, layer.cursor = pan, cursor
