@@ -34,8 +34,6 @@ class FakeLayer:
     on_mouse: list[Callable[[Pointer], object]] = field(default_factory=list)
     holds_mouse: bool = False
     brush: float | None = None
-    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    colours: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -76,21 +74,12 @@ class FakeViewer:
     def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> FakeLayer:
         return self._add(FakeLayer("boxes", [], space, look))
 
-    def add_points(self, space: VoxelSpace, look: Look) -> FakeLayer:
-        return self._add(FakeLayer("points", [], space, look))
-
     def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
         layer.on_mouse.append(callback)
 
     def hold_mouse(self, layer: Any, held: bool, brush: float | None = None) -> None:
         if self.has(layer):
             layer.holds_mouse, layer.brush = held, brush
-
-    def show_points(
-        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
-    ) -> None:
-        if self.has(layer):
-            layer.points, layer.colours, layer.brush = points, tuple(colours), diameter
 
     def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
         if self.has(layer):

@@ -15,6 +15,7 @@ from napari_pytc.annotations.source import AnnotatedBox
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.ui.paint import ScribbleArray
 
 SHAPE: Shape = (7, 10, 9)
@@ -184,3 +185,15 @@ def test_strokes_of_a_project_on_disk(tmp_path: Path) -> None:
         array.mark_saved(snapshot)
     assert store.counts() == {2: 40}
     assert ScribbleArray(AnnotationStore.open(tmp_path / "a.zarr"))[16, 130, :].sum() == 2
+
+
+def test_what_others_changed_is_shown_also_where_strokes_are_not_saved_yet(tmp_path: Path) -> None:
+    store = AnnotationStore.create(tmp_path / "strokes.zarr", (4, 70, 70), VoxelSpace())
+    array = ScribbleArray(store)
+    array[1, 5, 5:9] = 2
+    before, after = np.zeros((1, 1, 4), np.uint8), np.full((1, 1, 4), 3, np.uint8)
+    patch = LabelPatch.between(Box((1, 5, 7), (2, 6, 11)), before, after)
+    assert patch is not None
+    array.take_in(patch)
+    np.testing.assert_array_equal(array[1, 5, 5:12], [2, 2, 3, 3, 3, 3, 0])
+    assert not array.is_saved

@@ -35,6 +35,7 @@ class Disk:
         self.begun = threading.Event()
         self.threads: set[int] = set()
         self.times: list[float] = []
+        self.written: list[tuple[Box, np.ndarray]] = []
 
     def write(self, box: Box, labels: np.ndarray) -> None:
         self.begun.set()
@@ -44,6 +45,7 @@ class Disk:
         self.store.write(box, labels)
         self.threads.add(threading.get_ident())
         self.times.append(time.monotonic())
+        self.written.append((box, labels))
 
 
 @pytest.fixture
@@ -86,6 +88,43 @@ def test_a_long_stroke_is_saved_while_it_goes_on(
             break
     assert disk.times, "nothing was saved while the brush moved"
     qtbot.waitUntil(lambda: array.is_saved)
+
+
+def test_what_is_painted_between_press_and_release_is_written_at_once(
+    qtbot: Any, disk: Disk, array: ScribbleArray, saver: StrokeSaver
+) -> None:
+    array[3, 10, 10] = 1  # by something else than the mouse
+    saver.press()
+    for k in range(110):
+        array[3, 60 + k // 2, 40 + k] = 2  # over several chunks, longer than a pause
+        if k % 10 == 0:
+            qtbot.wait(10)
+    qtbot.wait(300)
+    assert [box for box, _ in disk.written] in ([], [Box((3, 10, 10), (4, 11, 11))])
+    saver.release()
+    saver.press()  # the next one follows before the disk is done
+    array[3, 60, 40] = 0
+    saver.release()
+    qtbot.waitUntil(lambda: array.is_saved)
+    assert [box for box, _ in disk.written] == [
+        Box((3, 10, 10), (4, 11, 11)),
+        Box((3, 60, 40), (4, 115, 150)),
+        Box((3, 60, 40), (4, 61, 41)),
+    ]
+    assert disk.written[1][1][0, 0, 0] == 2, "each stroke as it was when it ended"
+    assert disk.store.counts() == {1: 1, 2: 109}
+
+
+def test_a_stroke_that_reaches_far_is_written_in_pieces(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, disk: Disk, array: ScribbleArray, saver: StrokeSaver
+) -> None:
+    monkeypatch.setattr("napari_pytc.ui.paint.MOST_STROKE", 1000)
+    saver.press()
+    array[0, 0, 0] = array[19, 199, 299] = 1
+    saver.release()
+    qtbot.waitUntil(lambda: array.is_saved)
+    assert len(disk.written) == 2
+    assert disk.store.counts() == {1: 2}
 
 
 def test_strokes_painted_while_others_are_saved(

@@ -1,4 +1,4 @@
-"""A project's layers in a viewer: image, strokes, prediction, held-out boxes."""
+"""A project's layers in a viewer: image, strokes, prediction, segments, held-out boxes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from napari_pytc.session.session import Session
 from napari_pytc.ui.arrays import MOST_BYTES, VolumeArray
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.paint import ScribbleArray
-from napari_pytc.ui.port import Look, ViewerPort, box_of_points
+from napari_pytc.ui.port import Look, Pointer, ViewerPort, box_of_points
 from napari_pytc.ui.predictions import PredictionLayers, once
 from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.ui.segment_arrays import SegmentSource
+from napari_pytc.ui.segments import SegmentLayers
 from napari_pytc.ui.strokes import StrokeSaver
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistics
@@ -115,6 +117,11 @@ class ProjectLayers(QObject):
         )
         self.predictions.failed.connect(self.failed)
         self.predictions.added.connect(self._bind_keys)
+        self.segments = SegmentLayers(
+            viewer, self._reader, image.shape, session.space, lambda: self._strokes, self.focus, self
+        )
+        self.segments.failed.connect(self.failed)
+        self.segments.added.connect(self._bind_keys)
         self.restore()
         self._background.run(self._look_at_image, self._set_contrast, lambda error: None)
         self._stops = [
@@ -141,7 +148,9 @@ class ProjectLayers(QObject):
             self._strokes = viewer.add_labels(self._array, space, Look("Strokes", "strokes", colours, opacity=0.8))
             viewer.make_paintable(self._strokes, not self._session.read_only, BRUSH_SIZE)
             viewer.on_label_chosen(self._strokes, self._on_label_chosen)
+            viewer.on_mouse(self._strokes, self._on_mouse)
             self._bind_keys(self._strokes)
+        self.segments.restore()
         self._show_held_out()
         if self._session.read_only:
             viewer.select(self._strokes)
@@ -253,6 +262,21 @@ class ProjectLayers(QObject):
         """Hide or show the predicted classes."""
         self.predictions.toggle()
 
+    # ---- segments
+
+    def show_segments(self, source: SegmentSource | None) -> None:
+        """Show the segments of a document in place of the predicted classes, or none."""
+        if self._is_open:
+            self.predictions.set_visible(source is None)
+            self.segments.show(source)
+
+    def show_trial(self, source: SegmentSource | None) -> None:
+        """Show segments that nothing keeps yet in place of all others, or take them away."""
+        if self._is_open:
+            if source is not None:
+                self.predictions.set_visible(False)
+            self.segments.show_trial(source)
+
     # ---- the end
 
     def close(self) -> None:
@@ -270,6 +294,7 @@ class ProjectLayers(QObject):
             self.failed.emit(
                 VolumeError("The last strokes could not be saved.", "Free space on the disk before painting again.")
             )
+        self.segments.close()
         self.predictions.close()
         self._refresh_timer.stop()
         self._held_out_timer.stop()
@@ -284,6 +309,11 @@ class ProjectLayers(QObject):
     def _on_painted(self) -> None:
         if self._saver is not None:
             self._saver.touch()
+
+    def _on_mouse(self, pointer: Pointer) -> None:
+        """A stroke is what is painted from press to release."""
+        if self._saver is not None and pointer.phase != "move":
+            (self._saver.press if pointer.phase == "press" else self._saver.release)()
 
     def _on_label_chosen(self) -> None:
         found = self._viewer.chosen_label(self._strokes)
@@ -305,7 +335,8 @@ class ProjectLayers(QObject):
         """Switch off what is too large for 3D: see `LazyArray`."""
         n_voxels = Box.of_shape(self._image_source.shape).size
         item_sizes = {self._image: np.dtype(self._image_source.dtype).itemsize}
-        for layer in (self._image, self._strokes, *self.predictions.layers):
+        item_sizes |= dict.fromkeys(self.segments.layers, np.dtype(np.uint32).itemsize)
+        for layer in (self._image, self._strokes, *self.predictions.layers, *self.segments.layers):
             if n_voxels * item_sizes.get(layer, 1) > MOST_BYTES and self._viewer.is_visible(layer):
                 self._viewer.set_visible(layer, False)
                 self._hidden_in_3d.append(layer)

@@ -12,9 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_pytc.geometry import Box, Shape
+from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.ui.arrays import LazyArray, Selection, check_size
 
 CACHE_BYTES = 96 * 2**20
+MOST_STROKE = 64 * 2**20
+"""Voxels of the box around a stroke that is kept whole; one that reaches further is kept in pieces."""
 
 
 class StrokeStore(Protocol):
@@ -88,6 +91,7 @@ class ScribbleArray(LazyArray):
         self._n_bytes = 0
         self._lock = threading.RLock()
         self._on_disk = self._look()
+        self._touched: Box | None = None  # around what was changed since the last `cut`
 
     @property
     def n_bytes(self) -> int:
@@ -119,7 +123,26 @@ class ScribbleArray(LazyArray):
                 block = self._gather(selection.box)
                 block[selection.inside] = labels
                 self._scatter(selection.box, block)
+            self._touched = selection.box if self._touched is None else self._touched.hull(selection.box)
         self._on_change()
+
+    def cut(self) -> list[Snapshot]:
+        """A stroke: what was painted since the last cut, in one copy of the box around it if that is not too large."""
+        with self._lock:
+            box, self._touched = self._touched, None
+            if box is None:
+                return []
+            if box.size > MOST_STROKE:
+                return list(self.snapshots())
+            chunks = [chunk for chunk in self._chunks.values() if not chunk.is_saved and chunk.box.overlaps(box)]
+            return [Snapshot(box, self._gather(box), tuple((chunk, chunk.changes) for chunk in chunks))]
+
+    def take_in(self, patch: LabelPatch) -> None:
+        """Others changed these voxels on the disk, as an undo does: show them, and keep what is not saved."""
+        with self._lock:
+            for chunk in self._chunks.values():
+                patch.apply_to(chunk.data, chunk.box.start)
+            self._on_disk = self._look()
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Copies of what is not saved, one after the other; neighbours in one box, so that writes are few."""

@@ -1,4 +1,4 @@
-"""Napari's mouse, its camera and its dots, as a `ViewerPort` has them."""
+"""Napari's mouse and its camera, as a `ViewerPort` has them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from napari_pytc.geometry import Box
 from napari_pytc.ui.port import Pointer, Voxel
 
-_SMALL_PX = 9.0
-"""Dots of no size of their own."""
 _LEAST_SHARE, _MOST_SHARE, _GOOD_SHARE = 0.06, 0.9, 0.45
 """Of the canvas that a box may take without being zoomed at, and the share that it then gets."""
 
@@ -29,27 +27,16 @@ def listen(layer: Any, callback: Callable[[Pointer], object]) -> None:
         callback(_pointer(layer, event, "release", button))
 
     layer.mouse_drag_callbacks.append(drag)
-    layer.bind_key("Space", _move_camera, overwrite=True)
 
 
 def hold(layer: Any, held: bool, brush: float | None) -> None:
     """Keep the camera still while something is drawn on a layer, and show a brush's circle or a cross."""
+    layer.bind_key("Space", _move_camera, overwrite=True)
     layer.mouse_pan = not held
     layer.cursor = "circle" if brush is not None else "cross" if held else "standard"
     if brush is not None:
         # As napari's own brush: in the units of the canvas, which are the layer's times its scale.
         layer.cursor_size = max(1.0, brush * abs(layer.scale[-1]))
-
-
-def show_dots(layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None) -> None:
-    """Replace a points layer's dots."""
-    layer.canvas_size_limits = (2.0, 10_000.0) if diameter else (_SMALL_PX, _SMALL_PX)
-    layer.current_size = diameter or 1.0
-    layer.data = np.asarray(points, float).reshape(-1, 3)
-    if len(points):
-        layer.face_color = list(colours)
-        layer.size = np.full(len(points), diameter or 1.0)
-    layer.selected_data = set()
 
 
 def fly(viewer: Any, layer: Any, displayed: Sequence[int], seen: Box, voxel: Sequence[float], box: Box | None) -> None:

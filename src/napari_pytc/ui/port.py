@@ -146,14 +146,6 @@ class ViewerPort(Protocol):
         `brush` is the diameter in voxels of the circle that is shown at the pointer.
         """
 
-    def add_points(self, space: VoxelSpace, look: Look) -> Any:
-        """Add an empty points layer, whose coordinates are voxels, and return it."""
-
-    def show_points(
-        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
-    ) -> None:
-        """Show points (n, 3) in colours "#rrggbb"; of a diameter in voxels, or as small dots at any zoom."""
-
     def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
         """Bring a voxel of a layer into the middle, and zoom where the box around it would not be seen well."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -13,23 +14,24 @@ from qtpy.QtCore import QObject, Signal
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.ui.background import readable
-from napari_pytc.ui.paint import ScribbleArray
+from napari_pytc.ui.paint import ScribbleArray, Snapshot
 
 logger = logging.getLogger(__name__)
 
 Write = Callable[[Box, np.ndarray], None]
 
 PAUSE_S = 0.25
-"""A stroke is over when the brush has rested for this long."""
+"""What is painted without the mouse is a stroke of its own when nothing follows for this long."""
 LONGEST_S = 0.8
-"""A stroke that goes on is saved this often."""
+"""What is painted on and on without the mouse is saved this often."""
 LOOK_S = 1.0
 """How often the thread looks whether the interpreter is ending, which would else wait for it for ever."""
 
 
 class StrokeSaver(QObject):
-    """Writes what is painted to the disk, soon after the brush rests; signals arrive in the thread that made it.
+    """Writes what is painted to the disk, stroke by stroke; signals arrive in the thread that made it.
 
+    A stroke is what is painted between `press` and `release` of the mouse: one write, and so one entry in the journal.
     What could not be written stays in memory and is tried again with the next stroke, `flush` or `close`; the error
     is told once.
 
@@ -53,7 +55,8 @@ class StrokeSaver(QObject):
         self._array, self._write = array, write
         self._condition = threading.Condition()
         self._first = self._last = 0.0  # of the changes that are not saved
-        self._is_waiting = self._is_closing = self._has_failed = False
+        self._is_waiting = self._is_closing = self._is_pressed = self._has_failed = False
+        self._strokes: deque[Snapshot] = deque()
         self._flushes: list[tuple[Callable[[], object], Callable[[PytcError], object] | None]] = []
         self._flushed.connect(_call)
         self._thread = threading.Thread(target=self._work, name="napari-pytc-strokes")
@@ -63,6 +66,21 @@ class StrokeSaver(QObject):
     def thread_id(self) -> int | None:
         """The thread that writes."""
         return self._thread.ident
+
+    def press(self) -> None:
+        """A stroke begins: what was painted before is another one."""
+        with self._condition:
+            self._strokes.extend(self._array.cut())
+            self._is_pressed = True
+
+    def release(self) -> None:
+        """The stroke is over: it is saved now."""
+        with self._condition:
+            self._is_pressed = False
+            self._strokes.extend(self._array.cut())
+            if self._strokes:
+                self._is_waiting, self._first = True, 0.0
+                self._condition.notify_all()
 
     def touch(self) -> None:
         """Something was painted; costs nothing."""
@@ -99,6 +117,7 @@ class StrokeSaver(QObject):
                         self._is_closing = True
                 closing, flushes = self._is_closing, self._flushes
                 self._flushes, self._is_waiting = [], False
+                self._strokes.extend(self._array.cut())
             error = self._save(must_tell=any(otherwise is None for _, otherwise in flushes))
             for then, otherwise in flushes:
                 self._flushed.emit(error, then, otherwise)
@@ -108,20 +127,22 @@ class StrokeSaver(QObject):
     def _is_due(self) -> bool:
         if self._is_closing or self._flushes:
             return True
+        if not self._is_waiting or self._is_pressed:
+            return False
         now = time.monotonic()
-        return self._is_waiting and (now - self._last >= PAUSE_S or now - self._first >= LONGEST_S)
+        return now - self._last >= PAUSE_S or now - self._first >= LONGEST_S
 
     def _wait_s(self) -> float:
-        if not self._is_waiting:
+        if not self._is_waiting or self._is_pressed:
             return LOOK_S
         return max(0.0, min(self._last + PAUSE_S, self._first + LONGEST_S) - time.monotonic())
 
     def _save(self, must_tell: bool) -> PytcError | None:
         wrote = False
         try:
-            for snapshot in self._array.snapshots():
-                self._write(snapshot.box, snapshot.labels)
-                self._array.mark_saved(snapshot)
+            while self._strokes:
+                self._write(self._strokes[0].box, self._strokes[0].labels)
+                self._array.mark_saved(self._strokes.popleft())
                 wrote = True
         except (PytcError, OSError) as problem:
             error = readable(problem)

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.ui.choices import OURS, LayerChoice, layer_choice
 from napari_pytc.ui.planes import Plane, cut_box
-from napari_pytc.ui.pointing import fly, hold, listen, show_dots
+from napari_pytc.ui.pointing import fly, hold, listen
 from napari_pytc.ui.port import LayerArray, Look, Pointer, ViewerPort
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ class NapariViewer:
             )
         layer.current_edge_width = line_width
         return layer
-
-    def add_points(self, space: VoxelSpace, look: Look) -> Any:
-        """Add a points layer."""
-        with _selection_kept(self.viewer):
-            return self.viewer.add_points(ndim=3, symbol="disc", border_width=0.0, **_placed(space), **_shown(look))
 
     def remove(self, layer: Any) -> None:
         """Remove a layer."""
@@ -184,13 +179,6 @@ class NapariViewer:
         """Of the layer: napari asks the one that is active."""
         if self.has(layer):
             hold(layer, held, brush)
-
-    def show_points(
-        self, layer: Any, points: np.ndarray, colours: Sequence[str], diameter: float | None = None
-    ) -> None:
-        """Replace all dots."""
-        if self.has(layer):
-            show_dots(layer, points, colours, diameter)
 
     # ---- the view
 
