@@ -98,6 +98,7 @@ class PredictionLayers(QObject):
         self._add_timer = once(self, 0, self._add_missing)
         self._arrived.connect(self._on_arrival)
         self._has_failed = False
+        self._is_visible = True
 
     @property
     def folder(self) -> Path | None:
@@ -152,7 +153,13 @@ class PredictionLayers(QObject):
         """Switch the class layer off or on."""
         if self._layer is not None:
             self._add_missing()
-            self._viewer.set_visible(self._layer, not self._viewer.is_visible(self._layer))
+            self.set_visible(not self._viewer.is_visible(self._layer))
+
+    def set_visible(self, visible: bool) -> None:
+        """Switch the class layer on or off, also one that is still to come."""
+        self._is_visible = visible
+        if self._layer is not None and self._viewer.is_visible(self._layer) != visible:
+            self._viewer.set_visible(self._layer, visible)
 
     def close(self) -> None:
         """Take the layers away and read no more."""
@@ -200,7 +207,8 @@ class PredictionLayers(QObject):
         """Plane and look of each layer, the class layer first."""
         assert self._source is not None
         colours = self._colours(self._source.channels)
-        looks = [Look("Prediction", "prediction", dict(enumerate(colours, start=1)), opacity=0.4)]
+        shown = dict(enumerate(colours, start=1))
+        looks = [Look("Prediction", "prediction", shown, opacity=0.4, visible=self._is_visible)]
         for name, colour in zip(self._source.channels, colours, strict=True):
             looks.append(
                 Look(

@@ -1,0 +1,146 @@
+"""What the Segment panel is set to, and what is known of a prediction before its settings are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_pytc.errors import InvalidInput, PytcError
+
+if TYPE_CHECKING:
+    from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.decoding.evidence import EvidenceKind
+    from napari_pytc.session.records import PredictionRecord
+    from napari_pytc.session.session import Session
+
+MaskMode = Literal["inside", "not_through"]
+PREFERRED = ("agglomeration", "watershed", "mutex_watershed", "components", "multicut")
+"""Which decoder is offered first where the model's recipe names none and it fits."""
+
+
+@dataclass(frozen=True)
+class MaskChoice:
+    """A class of a prediction that restricts where objects are."""
+
+    prediction: str
+    name: str
+    mode: MaskMode = "inside"
+
+
+@dataclass(frozen=True)
+class SegmentChoices:
+    """All that decides a segmentation but its box.
+
+    Parameters
+    ----------
+    prediction : str
+        Id of the prediction.
+    boundary_class : str, optional
+        The class that stands for the boundary; by default one that is called so.
+    """
+
+    prediction: str
+    decoder: DecoderSettings
+    boundary_class: str | None = None
+    mask: MaskChoice | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As `Session.segment_job` takes them."""
+        found: dict[str, Any] = {
+            "decoder": self.decoder,
+            "prediction": self.prediction,
+            "boundary_class": self.boundary_class,
+        }
+        if self.mask is not None:
+            found |= {
+                "mask_prediction": self.mask.prediction,
+                "mask_class": self.mask.name,
+                "mask_mode": self.mask.mode,
+            }
+        return found
+
+    def supervoxels(self) -> tuple[Any, ...]:
+        """What its supervoxels depend on: two that have this in common differ in how supervoxels are grouped alone."""
+        slider = self.decoder.slider
+        rest = self.decoder.model_dump(exclude=set() if slider is None else {slider})
+        return (self.prediction, self.boundary_class, self.mask, repr(rest))
+
+
+@dataclass(frozen=True)
+class PredictionFacts:
+    """What a prediction offers, read off its files.
+
+    Parameters
+    ----------
+    kind : EvidenceKind
+        Boundaries, affinities, distances, classes.
+    decoders : tuple of (str, str)
+        The kinds of decoders, those that fit first, each with why it does not fit; empty where it does.
+    first : DecoderSettings
+        What to begin with: the decoder of the model's recipe, else one that fits.
+    """
+
+    prediction: PredictionRecord
+    kind: EvidenceKind
+    decoders: tuple[tuple[str, str], ...]
+    first: DecoderSettings
+
+
+def read_facts(session: Session, prediction: PredictionRecord) -> PredictionFacts:
+    """Look at a prediction and its model; asks the disk, so not in the window's thread.
+
+    Raises
+    ------
+    PytcError
+        If the prediction cannot be read.
+    """
+    from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.decoding.evidence import EvidenceReader
+
+    kind = EvidenceReader.open(prediction.folder).kind
+    variants = DecoderSettings.variants()
+    why_not = {name: misfit(model(), kind) for name, model in variants.items()}
+    order = [name for name in PREFERRED if name in variants] + [name for name in variants if name not in PREFERRED]
+    decoders = sorted(((name, why_not[name]) for name in order), key=lambda found: bool(found[1]))
+    first = recipe_decoder(session, prediction)
+    if first is None or misfit(first, kind):
+        first = variants[decoders[0][0]]()
+    return PredictionFacts(prediction, kind, tuple(decoders), first)
+
+
+def recipe_decoder(session: Session, prediction: PredictionRecord) -> DecoderSettings | None:
+    """The decoder that the recipe of a prediction's model names, if it names one."""
+    from napari_pytc.decoding.base import DecoderSettings, parse_decoder
+    from napari_pytc.learning.model_folder import read_model_info
+
+    try:
+        content = read_model_info(session.folder / "models" / prediction.model).plan.decoder
+        found = parse_decoder(dict(content)) if content else None
+    except (PytcError, ValueError):  # the model is gone, or its recipe is of another version
+        return None
+    return found if isinstance(found, DecoderSettings) else None
+
+
+def misfit(decoder: DecoderSettings, kind: EvidenceKind) -> str:
+    """Why a decoder cannot decode a prediction of this kind; empty if it can once a class is chosen.
+
+    Where a prediction has classes but none is called like a boundary, the panel asks which class is meant: that is no
+    misfit.
+    """
+    names = ("", *kind.class_names)
+    reason = ""
+    for name in names:
+        for boundary in (None, *kind.class_names):
+            try:
+                decoder.model_copy(update={"object_class": name}).check(_with_boundary(kind, boundary))
+            except InvalidInput as error:
+                reason = reason or error.message
+            else:
+                return ""
+    return reason
+
+
+def _with_boundary(kind: EvidenceKind, name: str | None) -> EvidenceKind:
+    from dataclasses import replace
+
+    return kind if name is None else replace(kind, boundary_class=name)
