@@ -48,3 +48,7 @@ class OutOfMemory(PytcError):
 
 class WorkerDied(PytcError):
     """The worker process ended before its job did."""
+
+
+class InvalidEdit(PytcError):
+    """An edit of segments or strokes that is refused; nothing was changed."""

@@ -1,0 +1,277 @@
+"""The journal's SQLite file; docs/journal.md describes it for others."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_pytc.errors import ProjectError
+from napari_pytc.geometry import Box
+from napari_pytc.proofreading.change_codec import decode_change, encode_change
+from napari_pytc.proofreading.changes import Change
+
+VERSION = 1
+_SCHEMA = """
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        parent INTEGER NOT NULL,             -- the entry before it, 0 for the first
+        kind TEXT NOT NULL,
+        title TEXT NOT NULL,
+        edit TEXT NOT NULL,                  -- JSON
+        box TEXT NOT NULL,                   -- Z0:Z1,Y0:Y1,X0:X1
+        segments TEXT NOT NULL,              -- JSON list
+        target TEXT NOT NULL,                -- segments | annotations
+        segmentation TEXT NOT NULL,          -- which one was current; '' for none
+        n_voxels INTEGER NOT NULL,
+        time REAL NOT NULL,                  -- seconds since the epoch
+        change BLOB NOT NULL,
+        dropped INTEGER NOT NULL DEFAULT 0,  -- 1: undone and then left behind by another edit
+        sealed TEXT NOT NULL DEFAULT ''      -- why it cannot be undone any more
+    );
+    CREATE TABLE log (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        entry INTEGER NOT NULL REFERENCES entries(id),
+        direction INTEGER NOT NULL           -- 1: done, -1: undone
+    );
+    CREATE TABLE checkpoints (entry INTEGER PRIMARY KEY, name TEXT NOT NULL, time REAL NOT NULL, checksum TEXT NOT NULL);
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS = "id, kind, title, edit, box, segments, target, segmentation, n_voxels, time, sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An entry as stored, without its change."""
+
+    id: int
+    kind: str
+    title: str
+    edit: dict[str, Any]
+    box: Box
+    segments: tuple[int, ...]
+    target: str
+    segmentation: str
+    n_voxels: int
+    time: float
+    sealed: str
+
+
+class JournalFile:
+    """One connection to the journal's file, for one thread at a time; a change is on the disk when its block ends.
+
+    A rollback journal instead of a write-ahead log, because projects lie on network folders too; truncated and not
+    deleted, which spares a directory's sync with every edit.
+    """
+
+    def __init__(self, path: Path, writable: bool, timeout_s: float) -> None:
+        self.path, self.writable = path, writable
+        self._connection: sqlite3.Connection | None = None
+        with _told(path):
+            self._connection = self._connect(timeout_s)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._connection is None
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of the block or nothing of it, durably.
+
+        Raises
+        ------
+        ProjectError
+            If the disk is full, the file is in use by another program, or damaged; nothing was changed.
+        """
+        if not self.writable:
+            raise ProjectError(f"The journal {self.path} is open for reading only.", "Open the project for writing.")
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def meta(self, key: str, default: str = "") -> str:
+        """A value by key."""
+        rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else default
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._connected() as connection:
+            return connection.execute(query, values).fetchall()
+
+    def entries(self, where: str = "1", *values: Any) -> list[Row]:
+        """Entries that were not left behind, the oldest first."""
+        found = self.rows(f"SELECT {_COLUMNS} FROM entries WHERE dropped = 0 AND {where} ORDER BY id", *values)
+        return [self._row(row) for row in found]
+
+    def logged(self, after: int, where: str, *values: Any) -> list[tuple[int, int, Row]]:
+        """Rows of the log behind one: their number, direction and entry, in order; entries left behind included."""
+        columns = ", ".join(f"e.{name}" for name in _COLUMNS.split(", "))
+        query = (
+            f"SELECT n, direction, {columns} FROM log JOIN entries e ON e.id = entry WHERE n > ? AND {where} ORDER BY n"
+        )
+        return [(n, direction, self._row(row)) for n, direction, *row in self.rows(query, after, *values)]
+
+    def last_logged(self) -> int:
+        """Number of the last row that was ever in the log."""
+        rows = self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'log'")
+        return int(rows[0][0]) if rows else 0
+
+    def change(self, row: Row) -> Change:
+        """The change of an entry.
+
+        Raises
+        ------
+        ProjectError
+            If it is damaged.
+        """
+        blobs = self.rows("SELECT change FROM entries WHERE id = ?", row.id)
+        target: Any = row.target
+        try:
+            return decode_change(bytes(blobs[0][0]), row.edit, row.title, row.box, row.segments, target)
+        except (ProjectError, IndexError) as error:
+            raise ProjectError(
+                f"Entry {row.id} of the journal ({row.title}) is damaged: it can be neither done nor undone.",
+                f"Everything after it is intact. Restore {self.path.name} from a backup to go back further.",
+            ) from error
+
+    def _row(self, row: Sequence[Any]) -> Row:
+        id, kind, title, edit, box, segments, target, segmentation, n_voxels, time, sealed = row
+        try:
+            return Row(
+                id, kind, title, json.loads(edit), Box.parse(box), tuple(json.loads(segments)), target, segmentation,
+                n_voxels, time, sealed,
+            )  # fmt: skip
+        except (ValueError, TypeError) as error:
+            raise ProjectError(
+                f"Entry {id} of the journal {self.path} is damaged: {error}.", "Restore the file from a backup."
+            ) from error
+
+    def _connect(self, timeout_s: float) -> sqlite3.Connection:
+        modes = ("rwc",) if self.writable else ("rw", "ro")  # "rw" where it can be: it takes a crashed change back
+        for mode in modes:
+            try:
+                connection = sqlite3.connect(
+                    f"{self.path.absolute().as_uri()}?mode={mode}",
+                    uri=True,
+                    timeout=timeout_s,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+            except sqlite3.OperationalError:
+                if mode == modes[-1]:
+                    raise
+                continue
+            try:
+                connection.execute("PRAGMA user_version").fetchone()
+                if self.writable:
+                    connection.execute("PRAGMA journal_mode = TRUNCATE")
+                    connection.execute("PRAGMA synchronous = FULL")
+                else:
+                    connection.execute("PRAGMA query_only = ON")
+            except BaseException as error:
+                connection.close()
+                if not isinstance(error, sqlite3.OperationalError) or mode == modes[-1]:
+                    raise
+                continue
+            return connection
+        raise AssertionError("one of the modes returns or raises")
+
+    def _prepare(self) -> None:
+        version = int(self.rows("PRAGMA user_version")[0][0])
+        if version > VERSION:
+            raise ProjectError(
+                f"The journal {self.path} has format {version}, but this napari-pytc reads up to {VERSION}.",
+                "Update with: pip install --upgrade napari-pytc. Nothing was changed.",
+            )
+        if version < VERSION and self.writable:
+            with self._connected() as connection:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version < VERSION:
+            raise ProjectError(f"There is no journal at {self.path} yet.", "Open the project for writing once.")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        if self._connection is None:
+            raise ProjectError("The journal is closed.", "Open the project again.")
+        with _told(self.path):
+            yield self._connection
+
+
+def insert_entry(connection: sqlite3.Connection, change: Change, parent: int, segmentation: str, time: float) -> int:
+    """Add a change behind its parent; returns the entry's id."""
+    cursor = connection.execute(
+        "INSERT INTO entries (parent, kind, title, edit, box, segments, target, segmentation, n_voxels, time, change) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            parent,
+            str(change.edit.get("kind", "")),
+            change.title,
+            json.dumps(change.edit, separators=(",", ":")),
+            str(change.box),
+            json.dumps(change.segments, separators=(",", ":")),
+            change.target,
+            segmentation,
+            change.n_voxels,
+            time,
+            encode_change(change),
+        ),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: object) -> None:
+    """Set a value by key."""
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, str(value)))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell an error of SQLite in one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise ProjectError(*_explained(path, str(error))) from error
+    except sqlite3.DatabaseError as error:
+        raise ProjectError(
+            f"The journal {path} is damaged: {error}.",
+            "Restore it from a backup, or move it away: segments stay as last saved, their history is lost.",
+        ) from error
+
+
+def _explained(path: Path, reason: str) -> tuple[str, str]:
+    if "locked" in reason or "busy" in reason:
+        return (
+            f"The journal {path} is in use by another program: the change was not made.",
+            "Close the other program, then repeat it.",
+        )
+    if "full" in reason or "disk I/O" in reason:
+        return (
+            f"The disk is full or refuses to write the journal {path}: the change was not made.",
+            "Free space on the disk, then repeat it; everything before is saved.",
+        )
+    if "readonly" in reason or "unable to open" in reason:
+        return f"The journal {path} cannot be written or opened.", "Check the permissions of the project's folder."
+    return f"The journal {path} cannot be used: {reason}.", "Check the disk and the permissions."
