@@ -1,4 +1,4 @@
-"""A workspace for the Predict, Export and Jobs panels: real jobs board, no napari, no worker."""
+"""A workspace for the panels that predict, segment and export: real jobs board, no napari, no worker process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import JobEvent, Started
 from napari_pytc.jobs.job import Sink
-from napari_pytc.session.records import ClassInfo, ModelRecord, PredictionRecord, RunRecord
+from napari_pytc.jobs.runners.inline import InlineRunner
+from napari_pytc.session.records import ClassInfo, ModelRecord, PredictionRecord, RunRecord, SegmentationInfo
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.bridge import JobBoard, JobView
 from tests.support.viewers import FakeViewer
@@ -42,6 +43,14 @@ def run(name: str, state: Any = "finished", message: str = "") -> RunRecord:
     )  # fmt: skip
 
 
+def segmentation(name: str, active: bool = False, problem: str = "", box: Box | None = None) -> SegmentationInfo:
+    return SegmentationInfo(
+        id=name, folder=Path("/segments") / name, created="2026-11-21T09:00:00+00:00", box=box,
+        decoder={"kind": "agglomeration", "threshold": 0.5}, prediction="p1", n_supervoxels=5400, n_segments=1234,
+        seconds=12.0, active=active, problem=problem,
+    )  # fmt: skip
+
+
 class FakeSession:
     """What the panels read of a session."""
 
@@ -55,6 +64,12 @@ class FakeSession:
         self.run_records: list[RunRecord] = []
         self.previews: list[tuple[Any, ...]] = []
         self.preview_problem: PytcError | None = None
+        self.segmentation_records: list[SegmentationInfo] = []
+        self.unfinished: list[Any] = []
+        self.discarded: list[Any] = []
+        self.activated: list[str] = []
+        self.deleted: list[str] = []
+        self.n_previews = 0
 
     def models(self) -> list[ModelRecord]:
         return self.model_records
@@ -64,6 +79,38 @@ class FakeSession:
 
     def runs(self) -> list[RunRecord]:
         return self.run_records
+
+    def segmentations(self) -> list[SegmentationInfo]:
+        return self.segmentation_records
+
+    def unfinished_segmentations(self) -> list[Any]:
+        return self.unfinished
+
+    def segment_job(self, box: Box | None = None, **choices: Any) -> Any:
+        return ("segment", box, choices)
+
+    def preview_job(self, box: Box, prediction: str, **choices: Any) -> Any:
+        from napari_pytc.decoding.jobs import SegmentJob
+
+        self.n_previews += 1
+        folder = next(record.folder for record in self.prediction_records if record.id == prediction)
+        output = self.folder / "segments" / ".preview" / f"{self.n_previews}"
+        return SegmentJob(prediction=folder, box=box, output=output, **choices)
+
+    def run(self, job: Any, runner: Any, sink: Sink) -> Any:
+        return runner.start(job, sink)
+
+    def discard_segmentation(self, job: Any) -> None:
+        self.discarded.append(job)
+
+    def empty_trash(self) -> None:
+        pass
+
+    def activate_segmentation(self, name: str) -> None:
+        self.activated.append(name)
+
+    def delete_segmentation(self, name: str) -> None:
+        self.deleted.append(name)
 
     def preview_export(self, what: str, path: Path, prediction: str, **options: Any) -> Any:
         self.previews.append((what, path, prediction, options))
@@ -88,6 +135,9 @@ class FakeLayers:
         self.drawn: Box | None = None
         self.drawings = 0
         self.predictions = SimpleNamespace(folder=None, layers=[])
+        self.trial: Any = None
+        self.refreshed: list[Box] = []
+        self.segments = SimpleNamespace(refresh=self.refreshed.append)
         self._viewer = viewer
 
     def view_box(self) -> Box:
@@ -99,8 +149,28 @@ class FakeLayers:
     def start_drawing_box(self) -> None:
         self.drawings += 1
 
+    def show_trial(self, source: Any) -> None:
+        self.trial = source
+
     def show_prediction(self, record: PredictionRecord | None) -> None:
         self.predictions.folder = None if record is None else record.folder
+
+
+class FakeSegments(QObject):
+    """The current segmentation; edits are made at once."""
+
+    opened = Signal()
+    document_changed = Signal()
+    edited = Signal(object)
+    history_changed = Signal()
+    busy_changed = Signal()
+    failed = Signal(object)
+    document: Any = None
+    proofreader: Any = None
+    is_busy = False
+
+    def do(self, work: Any, on_result: Any = lambda result: None, on_error: Any = None, receiver: Any = None) -> None:
+        on_result(work(self.proofreader))
 
 
 class FakeWorkspace(QObject):
@@ -112,9 +182,12 @@ class FakeWorkspace(QObject):
     models_changed = Signal()
     predictions_changed = Signal()
     runner_changed = Signal()
+    segmentations_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
+        self.segments = FakeSegments(self)
+        self.worker = SimpleNamespace(runner=InlineRunner(), when_hired=lambda start, refuse: start())
         self.viewer = FakeViewer()
         self.jobs = JobBoard(self)
         self.background = Background(self)
@@ -144,6 +217,13 @@ class FakeWorkspace(QObject):
             sink(event)
         self.jobs.drain()
         return view, sink
+
+    def start_job(self, kind: str, title: str, describe: Any) -> None:
+        assert self.session is not None
+        self.calls.append((kind, title, describe(self.session)))
+
+    def attempt(self, change: Any) -> Any:
+        return change()
 
     def predict(self, *arguments: Any) -> None:
         self.calls.append(("predict", *arguments))

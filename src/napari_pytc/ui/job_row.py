@@ -196,6 +196,9 @@ def outcome(job: JobView) -> list[str]:
         return [f"{size(result['bytes'])} in {result['output']}"]
     if job.kind == "predict" and result.get("mvoxel_per_s"):
         return [speed(1e6 * float(result["mvoxel_per_s"]))]
+    if job.kind == "segment" and "n_segments" in result:
+        speeds = [speed(1e6 * float(result["mvoxel_per_s"]))] if result.get("mvoxel_per_s") else []
+        return [f"{result['n_segments']} segments", *speeds]
     if job.kind == "train" and "model" in result:
         mean = (result.get("scores") or {}).get("mean")
         return [f"model {result['model']}", *([] if mean is None else [f"held-out score {mean:.3f}"])]

@@ -22,13 +22,14 @@ _TABS = {
     "Data": "The volume, its classes, and what is held out of training.",
     "Train": "Teach a model what you painted.",
     "Predict": "Let a model paint the rest.",
+    "Segment": "Tell the objects of a prediction apart.",
     "Export": "Write the result to a file.",
     "Jobs": "What runs, what waits, and what came of it.",
 }
 
 
 class WorkspaceWidget(QWidget):
-    """Data, Train, Predict, Export and Jobs as tabs, with one place for messages above them.
+    """All panels as tabs, in the order of the work, with one place for messages above them.
 
     It is there at once; the panels come one after another as soon as the helper thread has imported them, so that
     opening it does not stop the window. Whoever needs a panel earlier gets it from `panel`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-_PANELS = ("data", "train", "predict", "export", "jobs")
+_PANELS = ("data", "train", "predict", "segment", "export", "jobs")
 _OF_NAPARI = ("scipy.ndimage", "pandas", "skimage.color.colorconv", "skimage.exposure")
 """What napari imports when the first layers are added: seconds on a slow disk, and the window would stand still."""
 
@@ -14,6 +14,7 @@ def load_panels() -> None:
     for name in _PANELS:
         importlib.import_module(f"napari_pytc.ui.panels.{name}")
     importlib.import_module("napari_pytc.ui.layers")
+    importlib.import_module("napari_pytc.decoding")
 
 
 def load_for_layers() -> None:

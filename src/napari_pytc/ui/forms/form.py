@@ -15,6 +15,9 @@ from napari_pytc.ui.forms.fields import editable_fields
 from napari_pytc.ui.forms.rows import Rows
 from napari_pytc.ui.parts import Fold, wrapped
 
+_FEW = 8
+"""So many fields are found without a search."""
+
 
 class SettingsForm(QWidget):
     """All settings of a model, the simple ones first, the rest in a fold that can be searched.
@@ -67,7 +70,8 @@ class SettingsForm(QWidget):
             for widget in (self.search, self._nothing, self._parts[1]):
                 below.addWidget(widget)
             self.more: Fold | None = Fold("More settings", inside)
-            self.more.button.setToolTip("All other settings of this recipe.")
+            self.more.button.setToolTip("All other settings.")
+            self.search.setVisible(len(rest) > _FEW)
             layout.addWidget(self.more)
         else:
             self.more = None

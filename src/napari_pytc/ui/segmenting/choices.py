@@ -99,12 +99,12 @@ def read_facts(session: Session, prediction: PredictionRecord) -> PredictionFact
 
     kind = EvidenceReader.open(prediction.folder).kind
     variants = DecoderSettings.variants()
-    why_not = {name: misfit(model(), kind) for name, model in variants.items()}
+    why_not = {name: misfit(model.model_validate({}), kind) for name, model in variants.items()}
     order = [name for name in PREFERRED if name in variants] + [name for name in variants if name not in PREFERRED]
     decoders = sorted(((name, why_not[name]) for name in order), key=lambda found: bool(found[1]))
     first = recipe_decoder(session, prediction)
     if first is None or misfit(first, kind):
-        first = variants[decoders[0][0]]()
+        first = variants[decoders[0][0]].model_validate({})
     return PredictionFacts(prediction, kind, tuple(decoders), first)
 
 

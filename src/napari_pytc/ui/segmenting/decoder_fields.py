@@ -194,7 +194,7 @@ class DecoderFields(QWidget):
             form.set_value(value)
         if slider is not None:
             if value is not None or kind not in self._sliders:
-                self._sliders[kind] = getattr(value if value is not None else model(), slider)
+                self._sliders[kind] = getattr(value if value is not None else model.model_validate({}), slider)
             self.slider.aim(model, slider, self._sliders[kind])
         for other, shown in self._known.items():
             shown.setVisible(other == kind)

@@ -5,29 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pytc.errors import ProjectError, PytcError
+from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.jobs.events import TERMINAL, Failed, Finished, JobEvent, Progressed, Started
 from napari_pytc.ui.background import readable
 from napari_pytc.ui.segmenting.choices import SegmentChoices
 from napari_pytc.ui.segmenting.latest import Latest
 from napari_pytc.ui.segmenting.source import PreviewSource
+from napari_pytc.ui.segmenting.work import discard
 
 if TYPE_CHECKING:
     import numpy as np
 
     from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.decoding.jobs import SegmentJob
     from napari_pytc.jobs.runners.base import JobHandle
-    from napari_pytc.session.session import Session
     from napari_pytc.ui.workspace import Workspace
 
-MOST_VOXELS = 6_000_000
-"""A preview is cut down to so many around its middle: about two seconds of the slowest decoder."""
+MOST_VOXELS = 1_500_000
+"""A preview is cut down to so many around its middle: a few seconds of the slowest decoder."""
 
 
 def preview_box(view: Box, sections: int, shape: Shape, most: int = MOST_VOXELS) -> Box:
@@ -168,15 +169,14 @@ class SegmentPreview(QObject):
                 self._end(request, None)
                 return
             try:
-                spec = session.preview_job(request.box, **request.choices.arguments())
-                folder = spec.output
-                self._handle = session.run(spec, runner, lambda event: self._tell((request, folder), event))
+                job = session.preview_job(request.box, **request.choices.arguments())
+                self._handle = session.run(job, runner, lambda event: self._tell((request, job), event))
             except (PytcError, OSError) as error:
                 refuse(readable(error))
 
         self._workspace.worker.when_hired(run, refuse)
 
-    def _tell(self, of: tuple[_Request, Path], event: JobEvent) -> None:
+    def _tell(self, of: tuple[_Request, SegmentJob], event: JobEvent) -> None:
         """Called by the runner's threads."""
         if isinstance(event, (Started, Progressed, *TERMINAL)):
             try:
@@ -184,24 +184,24 @@ class SegmentPreview(QObject):
             except RuntimeError:  # the window is gone
                 return
 
-    def _on_event(self, of: tuple[_Request, Path], event: JobEvent) -> None:
-        request, folder = of
+    def _on_event(self, of: tuple[_Request, SegmentJob], event: JobEvent) -> None:
+        request, job = of
         if isinstance(event, Started):
             self._has_begun, self._began = True, time.monotonic()
             self.changed.emit()
         elif isinstance(event, Finished):
-            self._read(request, folder)
+            self._read(request, job)
         elif isinstance(event, TERMINAL):
             error = PytcError(event.message, event.hint) if isinstance(event, Failed) else None
-            self._discard(folder)
+            self._discard(job)
             self._end(request, error)
 
-    def _read(self, request: _Request, folder: Path) -> None:
+    def _read(self, request: _Request, job: SegmentJob) -> None:
         def read() -> PreviewSource:
-            return PreviewSource.read(folder, request.box)
+            return PreviewSource.read(job.output, request.box)
 
         def take(source: PreviewSource) -> None:
-            self._discard(folder)
+            self._discard(job)
             if request is self._running and self._next is None and self._workspace.layers is not None:
                 self._shown, self._source, self.problem = request, source, None
                 self.seconds = time.monotonic() - self._began
@@ -209,15 +209,15 @@ class SegmentPreview(QObject):
             self._end(request, None)
 
         def fail(error: PytcError) -> None:
-            self._discard(folder)
+            self._discard(job)
             self._end(request, error)
 
         self._workspace.background.run(read, take, fail, receiver=self)
 
-    def _discard(self, folder: Path) -> None:
-        session: Session | None = self._workspace.session
+    def _discard(self, job: SegmentJob) -> None:
+        session = self._workspace.session
         if session is not None:
-            self._workspace.background.run(lambda: session.discard_preview(folder))
+            self._workspace.background.run(partial(discard, session, job))
 
     def _end(self, request: _Request, error: PytcError | None) -> None:
         if request is self._running:
@@ -254,8 +254,3 @@ class SegmentPreview(QObject):
 
 def _grouping(source: PreviewSource, decoder: DecoderSettings) -> Callable[[], Any]:
     return lambda: source.partitioned(decoder)
-
-
-def no_preview(reason: str) -> ProjectError:
-    """The error for a preview that cannot be made."""
-    return ProjectError(f"There is no preview: {reason}")

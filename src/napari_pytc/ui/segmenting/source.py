@@ -52,7 +52,9 @@ class PreviewSource:
 
         found = Segmentation.open(folder)
         graph = found.graph
-        held = RegionGraph(*(np.array(part) for part in (graph.edges, graph.scores, graph.contacts, graph.places)))
+        held = RegionGraph(
+            np.array(graph.edges), np.array(graph.scores), np.array(graph.contacts), np.array(graph.places)
+        )
         voxels = found.supervoxels.read(box)
         return cls(found.shape, found.space, box, voxels, np.array(found.segments), np.array(found.sizes), held)
 
