@@ -103,8 +103,8 @@ class Evidence:
         shapes = {array.shape[-3:] for array in self._arrays()}
         if len(shapes) != 1 or n_affinities != len(self.offsets) or n_classes != len(self.class_names):
             raise InvalidInput(
-                f"Evidence is arrays of one shape (z, y, x), an offset for each affinity and a name for each class, got "
-                f"shapes {sorted(shapes)}, {n_affinities} affinities with {len(self.offsets)} offsets and "
+                f"Evidence is arrays of one shape (z, y, x), an offset for each affinity and a name for each class, "
+                f"got shapes {sorted(shapes)}, {n_affinities} affinities with {len(self.offsets)} offsets and "
                 f"{n_classes} classes with {len(self.class_names)} names."
             )
 
