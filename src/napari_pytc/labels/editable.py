@@ -195,7 +195,8 @@ class EditableLabels:
         ranges = [
             range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self._base.chunk_shape, strict=True)
         ]
-        return iter(()) if box.is_empty else itertools.product(*ranges)
+        if not box.is_empty:
+            yield from itertools.product(ranges[0], ranges[1], ranges[2])
 
     def _box(self, index: Index, stop: Index | None = None) -> Box:
         """The voxels of a chunk, or of all chunks from one up to another, cut at the volume's edge."""

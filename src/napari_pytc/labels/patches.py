@@ -13,6 +13,8 @@ from napari_pytc.geometry import Box
 
 _HEAD = struct.Struct("<2sBB6qQ")
 _MAGIC = b"P1"
+_CODE = struct.Struct("<BQ")
+_BITS, _RUNS, _ALL = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,16 +97,11 @@ class LabelPatch:
         labels[common.relative_to(origin).slices][part] = values[inside][part]
 
     def to_bytes(self) -> bytes:
-        """The patch, packed: a bit a voxel of the box, and the labels in runs, all deflated."""
-        content = [np.packbits(self.mask.ravel()).tobytes()]
-        for labels in (self.before, self.after):
-            starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else np.zeros(0, int)
-            lengths = np.diff(np.r_[starts, len(labels)]).astype("<u4")
-            runs = labels[starts].astype(labels.dtype.newbyteorder("<"))
-            content += [struct.pack("<Q", len(starts)), lengths.tobytes(), runs.tobytes()]
+        """The patch, packed and deflated; before it is deflated at most 16 bytes a changed voxel of uint32, and 100."""
+        content = _pack_mask(self.mask) + _pack_labels(self.before) + _pack_labels(self.after)
         code = self.before.dtype.str[1:].encode()
         head = _HEAD.pack(_MAGIC, code[0], int(code[1:]), *self.box.start, *self.box.stop, len(self.before))
-        return head + zlib.compress(b"".join(content), 1)
+        return head + zlib.compress(content, 1)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelPatch:
@@ -121,17 +118,58 @@ class LabelPatch:
                 raise ValueError("it does not begin as one")
             box, dtype = Box((z0, y0, x0), (z1, y1, x1)), np.dtype(f"<{chr(kind)}{size}")
             content = zlib.decompress(data[_HEAD.size :])
-            n_mask = -(-box.size // 8)
-            mask = np.unpackbits(np.frombuffer(content, np.uint8, n_mask), count=box.size).astype(bool)
-            at, found = n_mask, []
-            for _ in range(2):
-                (n_runs,) = struct.unpack_from("<Q", content, at)
-                lengths = np.frombuffer(content, "<u4", n_runs, at + 8)
-                runs = np.frombuffer(content, dtype, n_runs, at + 8 + 4 * n_runs)
-                found.append(np.repeat(runs, lengths).astype(dtype.newbyteorder("=")))
-                at += 8 + n_runs * (4 + size)
-            if len(found[0]) != n:
-                raise ValueError("its labels are not complete")
-            return cls(box, mask.reshape(box.shape), found[0], found[1])
-        except (struct.error, zlib.error, ValueError, TypeError, InvalidInput) as error:
+            mask, at = _unpack_mask(content, 0, box)
+            before, at = _unpack_labels(content, at, dtype, n)
+            after, at = _unpack_labels(content, at, dtype, n)
+            return cls(box, mask, before, after)
+        except (struct.error, zlib.error, ValueError, TypeError, IndexError, InvalidInput) as error:
             raise ProjectError(f"A change in the journal is damaged: {error}.", "Restore it from a backup.") from error
+
+
+def _pack_mask(mask: np.ndarray) -> bytes:
+    """A bit a voxel in C order, or where that is shorter the runs of voxels: a stroke fills little of its box."""
+    flat = mask.ravel()
+    places = np.flatnonzero(flat)
+    firsts = places[np.flatnonzero(np.diff(places, prepend=-2) > 1)]
+    n_bits = -(-flat.size // 8)
+    if 8 * len(firsts) >= n_bits:
+        return _CODE.pack(_BITS, n_bits) + np.packbits(flat).tobytes()
+    lasts = places[np.flatnonzero(np.diff(places, append=flat.size + 1) > 1)]
+    runs = np.concatenate([np.diff(firsts, prepend=0), lasts - firsts + 1]).astype("<u4")
+    return _CODE.pack(_RUNS, len(firsts)) + runs.tobytes()
+
+
+def _unpack_mask(content: bytes, at: int, box: Box) -> tuple[np.ndarray, int]:
+    code, n = _CODE.unpack_from(content, at)
+    at += _CODE.size
+    if code == _BITS:
+        bits = np.frombuffer(content, np.uint8, n, at)
+        return np.unpackbits(bits, count=box.size).astype(bool).reshape(box.shape), at + n
+    runs = np.frombuffer(content, "<u4", 2 * n, at).astype(np.int64)
+    starts, lengths = np.cumsum(runs[:n]), runs[n:]
+    mask = np.zeros(box.size, bool)
+    mask[np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())] = True
+    return mask.reshape(box.shape), at + 8 * n
+
+
+def _pack_labels(labels: np.ndarray) -> bytes:
+    """Runs of equal labels, or all labels where that is shorter."""
+    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else np.zeros(0, int)
+    little = labels.astype(labels.dtype.newbyteorder("<"))
+    if len(starts) * (4 + labels.itemsize) >= labels.nbytes:
+        return _CODE.pack(_ALL, len(labels)) + little.tobytes()
+    lengths = np.diff(np.r_[starts, len(labels)]).astype("<u4")
+    return _CODE.pack(_RUNS, len(starts)) + lengths.tobytes() + little[starts].tobytes()
+
+
+def _unpack_labels(content: bytes, at: int, dtype: np.dtype, n_labels: int) -> tuple[np.ndarray, int]:
+    code, n = _CODE.unpack_from(content, at)
+    at += _CODE.size
+    if code == _ALL:
+        found, end = np.frombuffer(content, dtype, n, at), at + n * dtype.itemsize
+    else:
+        lengths = np.frombuffer(content, "<u4", n, at)
+        if int(lengths.sum(dtype=np.int64)) != n_labels:
+            raise ValueError("its labels are not complete")
+        found, end = np.repeat(np.frombuffer(content, dtype, n, at + 4 * n), lengths), at + n * (4 + dtype.itemsize)
+    return found.astype(dtype.newbyteorder("=")), end

@@ -71,11 +71,11 @@ class SegmentIndex:
         ids, rows = boxes_of_labels(patch)
         if len(ids):
             former = self._boxes.get(ids)
-            is_new = (former[:, 3:] <= former[:, :3]).any(axis=1)
+            is_new = np.any(former[:, 3:] <= former[:, :3], axis=1, keepdims=True)
             hull = np.concatenate(
                 [np.minimum(former[:, :3], rows[:, :3]), np.maximum(former[:, 3:], rows[:, 3:])], axis=1
             )
-            self._boxes.set(ids, np.where(is_new[:, None], rows, hull).astype(self._boxes.base.dtype))
+            self._boxes.set(ids, np.where(is_new, rows, hull).astype(self._boxes.base.dtype))
 
     def overrides(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Supervoxels that patches touched, their sizes and boxes: what to save."""
@@ -104,4 +104,5 @@ def boxes_of_labels(patch: LabelPatch) -> tuple[np.ndarray, np.ndarray]:
         places = where[order] + patch.box.start[axis]
         rows[:, axis] = np.minimum.reduceat(places, first)
         rows[:, axis + 3] = np.maximum.reduceat(places, first) + 1
-    return ids[ids != 0].astype(np.uint32), rows[ids != 0]
+    shown = np.flatnonzero(ids)
+    return ids[shown].astype(np.uint32), rows[shown]

@@ -105,14 +105,14 @@ class ChangeBuilder:
         InvalidEdit
             If this segment or one of theirs is locked.
         """
-        supervoxels = np.unique(np.asarray(supervoxels, np.uint32))
-        before = self.owners(supervoxels)
+        ids = np.unique(np.asarray(supervoxels, np.uint32))
+        before = self.owners(ids)
         moving = before != segment
         if moving.any():
-            supervoxels, before = supervoxels[moving], before[moving]
+            ids, before = ids[moving], before[moving]
             self._touch([*np.unique(before).tolist(), segment])
-            self._moved.update(dict.fromkeys(supervoxels.tolist(), segment))
-            self._moves.append(Move(supervoxels, before, np.full(len(before), segment, np.uint32)))
+            self._moved.update(dict.fromkeys(ids.tolist(), segment))
+            self._moves.append(Move(ids, before, np.full(len(before), segment, np.uint32)))
 
     def note(self, segment: int, state: SegmentState) -> None:
         """Note a segment's state.

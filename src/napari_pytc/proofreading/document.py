@@ -179,6 +179,11 @@ class LabelDocument:
         with self._lock:
             return self._index.sizes(supervoxels)
 
+    def boxes(self, supervoxels: np.ndarray) -> np.ndarray:
+        """Boxes of supervoxels, int32, shape (n, 6): start z, y, x, stop z, y, x; never smaller than needed."""
+        with self._lock:
+            return self._index.boxes(supervoxels)
+
     def box(self, segment: int) -> Box:
         """A box around a segment: never smaller than it, larger where it lost voxels."""
         return self.box_of(self.members(segment))

@@ -313,7 +313,8 @@ class Journal:
                 connection.execute("UPDATE entries SET dropped = 1 WHERE dropped = 0 AND id > ?", (self._position,))
                 connection.execute("DELETE FROM checkpoints WHERE entry > ?", (self._position,))
                 connection.execute(
-                    "UPDATE entries SET sealed = ? WHERE dropped = 0 AND sealed = '' AND target = ? AND kind != 'switch'",
+                    "UPDATE entries SET sealed = ? "
+                    "WHERE dropped = 0 AND sealed = '' AND target = ? AND kind != 'switch'",
                     (reason, target),
                 )
                 if target == "annotations":
@@ -481,6 +482,7 @@ class Journal:
                     "AND target = 'segments')",
                     (document.log_index, document.id),
                 )
+            connection.execute("DELETE FROM log WHERE entry IN (SELECT id FROM entries WHERE kind = 'switch')")
             connection.execute("DELETE FROM entries WHERE dropped = 1 AND id NOT IN (SELECT entry FROM log)")
 
 
