@@ -53,7 +53,7 @@ class Augmenter:
         image : ndarray
             Normalised intensities (1, z, y, x), float32.
         labels : ndarray
-            Classes (z, y, x), uint8; 0 is not annotated.
+            Classes (z, y, x), uint8, or small numbers of objects, int32; 0 is not annotated.
         rng : Generator
             Source of all randomness; left in a new state.
 
@@ -64,7 +64,7 @@ class Augmenter:
         """
         plan = self.plan
         seen = torch.from_numpy(np.array(image, np.float32))
-        target = torch.from_numpy(np.array(labels, np.uint8))
+        target = torch.from_numpy(np.array(labels))
         with torch.no_grad():
             if plan.flips:
                 seen, target = self._turn(seen, target, rng)

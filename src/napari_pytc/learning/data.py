@@ -14,19 +14,12 @@ from napari_pytc.annotations.source import AnnotationSource
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 from napari_pytc.learning.normalisation import Normalisation
+from napari_pytc.learning.objects import ObjectLabels
+from napari_pytc.learning.places import AnnotatedChunk, disjoint
 from napari_pytc.volumes.source import VolumeSource
 
 if TYPE_CHECKING:
     from napari_pytc.learning.jobs import TrainJob
-
-
-@dataclass(frozen=True)
-class AnnotatedChunk:
-    """How many voxels of each class a chunk holds outside the held-out boxes, and when it last changed."""
-
-    box: Box
-    counts: tuple[int, ...]
-    changed: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +38,8 @@ class TrainingData:
         Boxes whose voxels no training patch shows; annotations inside serve the scores.
     space : VoxelSpace
         Voxel size.
+    objects : ObjectLabels, optional
+        Single objects, for a plan that learns instances.
     """
 
     source: VolumeSource
@@ -52,16 +47,21 @@ class TrainingData:
     classes: tuple[str, ...]
     held_out: tuple[Box, ...]
     space: VoxelSpace
+    objects: ObjectLabels | None = None
 
     @classmethod
     def open(cls, job: TrainJob) -> TrainingData:
         """Open what a job names."""
         from napari_pytc.annotations.store import AnnotationStore
+        from napari_pytc.labels.store import LabelStore
         from napari_pytc.volumes.opening import open_spec
 
         source = open_spec(job.image)
         annotations = AnnotationStore.open(job.annotations, writable=False)
-        return cls(source, annotations, job.classes, job.held_out, VoxelSpace(job.voxel_size_nm))
+        objects = None
+        if job.plan.target.kind == "instances" and job.objects is not None and job.objects.exists():
+            objects = ObjectLabels(LabelStore.open(job.objects, writable=False), job.held_out)
+        return cls(source, annotations, job.classes, job.held_out, VoxelSpace(job.voxel_size_nm), objects)
 
     @cached_property
     def chunks(self) -> list[AnnotatedChunk]:
@@ -89,12 +89,16 @@ class TrainingData:
         found = []
         whole = Box.of_shape(self.source.shape)
         written = [entry.box for entry in self.annotations.boxes()]
-        for held in _disjoint(self.held_out):
+        for held in disjoint(self.held_out):
             for tile in TileGrid(held.intersect(whole), tile_shape):
                 touched = any(tile.write.overlaps(box) for box in written)
                 if touched and self.annotations.read(tile.write).any():
                     found.append(tile.write)
         return found
+
+    def places(self, box: Box) -> np.ndarray:
+        """What a voxel is drawn for: its class, 0 where it is not."""
+        return self.labels(box)
 
     def check(self) -> list[str]:
         """Refuse what cannot be learnt from; return what the user should know all the same.
@@ -191,31 +195,6 @@ class TrainingImage:
         if len(self._blocks) > self._n_blocks:
             self._blocks.popitem(last=False)
         return block
-
-
-def _disjoint(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes that hold the same voxels, each once."""
-    found: list[Box] = []
-    for box in boxes:
-        rest = [box]
-        for earlier in found:
-            rest = [part for piece in rest for part in _without(piece, earlier)]
-        found += rest
-    return found
-
-
-def _without(box: Box, hole: Box) -> list[Box]:
-    """What is left of a box, as slabs before and after the hole along each axis."""
-    common = box.intersect(hole)
-    if common.is_empty:
-        return [box]
-    parts, start, stop = [], list(box.start), list(box.stop)
-    for axis in range(3):
-        before, after = list(stop), list(start)
-        before[axis], after[axis] = common.start[axis], common.stop[axis]
-        parts += [Box(tuple(start), tuple(before)), Box(tuple(after), tuple(stop))]  # type: ignore[arg-type]
-        start[axis], stop[axis] = common.start[axis], common.stop[axis]
-    return [part for part in parts if not part.is_empty]
 
 
 def pad_to(data: np.ndarray, inside: Box, box: Box, mode: str) -> np.ndarray:

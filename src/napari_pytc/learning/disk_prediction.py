@@ -21,6 +21,8 @@ from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.prediction import PredictionReport, TiledPredictor
 from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from napari_pytc.volumes.channels import KEY as CHANNELS
+from napari_pytc.volumes.channels import roles_to_json
 from napari_pytc.volumes.opening import open_spec
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
@@ -84,10 +86,12 @@ def make_predictor(
 ) -> TiledPredictor:
     """A predictor on the device and with the precision that the plan or the machine decide."""
     device, arithmetic = model.place(job.plan.device, job.plan.precision)
-    inferer = Inferer(model.network, model.limits, device, arithmetic, flips=job.plan.flips, warn=ctx.warn)
+    inferer = Inferer(
+        model.network, model.limits, device, arithmetic, flips=job.plan.flips, warn=ctx.warn, roles=model.roles
+    )
     if tile_shape is None:
         voxel_bytes = bytes_per_voxel(model.network, model.limits, len(model.info.classes))
-        tile_shape = fit_tile(volume, model.limits, voxel_bytes, free_memory_bytes(device))
+        tile_shape = fit_tile(volume, inferer.limits, voxel_bytes, free_memory_bytes(device))
     return TiledPredictor(inferer, model.normalisation, tile_shape)
 
 
@@ -137,5 +141,5 @@ def _create(job: PredictJob, source: VolumeSource, model: TrainedModel, note: di
         space,
         channels=model.info.classes,
         chunk_shape=(z, y, x),
-        attributes={_NOTE: note},
+        attributes={_NOTE: {**note, CHANNELS: roles_to_json(model.roles)}},
     )

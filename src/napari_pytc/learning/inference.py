@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -11,15 +11,17 @@ from torch import nn
 
 from napari_pytc.errors import ModelError, OutOfMemory
 from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.learning.answers import Answers, FlipMean
 from napari_pytc.learning.arithmetic import Arithmetic, autocast_for
 from napari_pytc.learning.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.networks import NetworkLimits
+from napari_pytc.volumes.channels import ChannelRole
 
 _LEAST_VOXELS = 32**3
 
 
 class Inferer:
-    """Class probabilities of a block of normalised intensities.
+    """Probabilities of a block of normalised intensities.
 
     When memory runs out the block is computed in halves, quarters and so on, then on the CPU; results stay the same,
     because the pieces overlap by the network's halo. What was learnt is kept for the blocks to come.
@@ -28,8 +30,14 @@ class Inferer:
     ----------
     network : Module
         In eval mode: (b, 1, z, y, x) to logits (b, k, z, y, x).
+    limits : NetworkLimits
+        Those of the network.
+    flips : bool
+        Average over mirrored copies.
     warn : callable
         Told each step down.
+    roles : sequence of ChannelRole
+        What the channels mean, where they are no classes.
     """
 
     def __init__(
@@ -41,9 +49,11 @@ class Inferer:
         *,
         flips: bool = False,
         warn: Callable[[str], None] = lambda _: None,
+        roles: Sequence[ChannelRole] = (),
     ) -> None:
+        self._answers = Answers(roles)
         self.network = network
-        self.limits = limits
+        self.limits = self._answers.with_reach(limits) if flips else limits
         self.device = device
         self.arithmetic = arithmetic
         self._flips = flips
@@ -129,19 +139,30 @@ class Inferer:
         return (piece[0], piece[1], piece[2])
 
     def _forward(self, image: np.ndarray, inner: Box) -> torch.Tensor:
+        shown = Box.of_shape(image.shape)
         missing = [-n % a for n, a in zip(image.shape, self.limits.alignment, strict=True)]
         if any(missing):
             image = np.pad(image, [(0, n) for n in missing], "symmetric")
         block = self.arithmetic.place(torch.from_numpy(image)[None, None].to(self.device))
         with torch.inference_mode(), autocast_for(self.device, self.arithmetic):
+            if self._flips and self._answers.is_directed:
+                return self._directed_mean(block, inner, shown)
             total: torch.Tensor | None = None
             n = 0
             for axes in self._mirrored(block):
                 kept = self._logits(block.flip(axes), _mirror(inner, block, axes)).flip(axes)
-                probabilities = kept[0].float().softmax(0)
+                probabilities = self._answers.probabilities(kept[0])
                 total, n = (probabilities if total is None else total.add_(probabilities)), n + 1
         assert total is not None
         return (total / n if n > 1 else total).cpu()
+
+    def _directed_mean(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
+        """The mean over flips where a mirrored channel is about another voxel."""
+        mean, whole = FlipMean(self._answers, inner, shown), Box.of_shape(block.shape[2:])
+        for axes in self._mirrored(block):
+            logits = self._logits(block.flip(axes), whole).flip(axes)
+            mean.add(self._answers.probabilities(logits[0]), [axis - 2 for axis in axes])
+        return mean.mean.cpu()
 
     def _logits(self, block: torch.Tensor, inner: Box) -> torch.Tensor:
         if self._takes_inner:

@@ -19,6 +19,7 @@ from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.weights import load_exactly, load_weights
+from napari_pytc.volumes.channels import ChannelRole
 from napari_pytc.volumes.source import VolumeSource
 
 _SIMILAR = 1.5
@@ -52,6 +53,11 @@ class TrainedModel:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         limits = info.limits or measure_limits(network)
         return cls(info, network, limits, read_normalisation(folder), digest)
+
+    @property
+    def roles(self) -> tuple[ChannelRole, ...]:
+        """What the channels of a prediction mean."""
+        return self.info.plan.target.roles(self.info.classes, VoxelSpace(self.info.voxel_size_nm))
 
     def place(self, device: Device, precision: Precision) -> tuple[torch.device, Arithmetic]:
         """Move the network to a device and find the arithmetic that suits it there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.losses import SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.losses import ChannelLoss, SparseDiceCrossEntropy, deeply_supervised
 from napari_pytc.learning.sampling import Batch
+from napari_pytc.volumes.channels import ChannelRole
 
 _WARM_UP_STEPS = 20
 _LAST_RATE = 0.02
@@ -41,30 +42,43 @@ class SegmentationModule(pl.LightningModule):
         The learning rate follows it, and so is the same after a resume.
     channels_last : bool
         Memory format of the images.
+    roles : sequence of ChannelRole
+        What the channels mean, where they are no classes.
     """
 
-    def __init__(self, network: nn.Module, plan: TrainPlan, progress: HowFar, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: TrainPlan,
+        progress: HowFar,
+        channels_last: bool = False,
+        roles: Sequence[ChannelRole] = (),
+    ) -> None:
         super().__init__()
         self.network = network
         self.average = AveragedModel(network, multi_avg_fn=_moving_average(plan.ema_decay), use_buffers=True)
         self._plan = plan
         self._progress = progress
         self._channels_last = channels_last
-        self._loss = SparseDiceCrossEntropy(plan.dice_weight, plan.guess_weight)
+        self._loss: nn.Module = SparseDiceCrossEntropy(plan.dice_weight, plan.guess_weight)
+        if plan.target.kind == "instances":
+            self._loss = ChannelLoss(roles, plan.dice_weight, plan.class_balance)
         self._from_voxels = plan.network.learns_from == "voxels"
         self.optimiser_state: dict[str, Any] | None = None
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of a batch."""
         if self._from_voxels:
-            return self._loss(self.network.classify(batch.image), batch.labels)  # type: ignore[operator]
+            of_voxels: Tensor = self._loss(self.network.classify(batch.image), batch.labels)  # type: ignore[operator]
+            return of_voxels
         image = batch.image
         if self._channels_last:
             image = image.contiguous(memory_format=torch.channels_last_3d)
         outputs = self.network(image)
         if outputs.ndim == 6:
             return deeply_supervised(self._loss, outputs, batch.labels)
-        return self._loss(outputs, batch.labels)
+        loss: Tensor = self._loss(outputs, batch.labels)
+        return loss
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set the learning rate: a warm-up, then a cosine decay over the progress."""

@@ -16,12 +16,12 @@ from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.arithmetic import Arithmetic
 from napari_pytc.learning.checkpoints import TrainingState, save_training_state
 from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.data import TrainingData
 from napari_pytc.learning.inference import Inferer
+from napari_pytc.learning.lessons import Lesson
 from napari_pytc.learning.module import SegmentationModule
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.scoring import HeldOutScorer
+from napari_pytc.learning.scoring import Scorer
 
 _SCORED_VOXELS, _FINALLY_SCORED_VOXELS = 400_000, 3_000_000
 
@@ -42,7 +42,7 @@ class TrainingProgress(pl.Callback):
     def __init__(
         self,
         plan: TrainPlan,
-        data: TrainingData,
+        lesson: Lesson,
         normalisation: Normalisation,
         limits: NetworkLimits,
         run_folder: Path,
@@ -53,8 +53,9 @@ class TrainingProgress(pl.Callback):
         self._plan, self._ctx, self._limits = plan, ctx, limits
         self._run_folder, self._fingerprint = run_folder, fingerprint
         self._had_run_folder = run_folder.is_dir()
-        self._scorer = HeldOutScorer(data, normalisation, _SCORED_VOXELS)
-        self._final_scorer = HeldOutScorer(data, normalisation, _FINALLY_SCORED_VOXELS)
+        self._roles = lesson.roles
+        self._scorer = lesson.scorer(normalisation, _SCORED_VOXELS)
+        self._final_scorer = lesson.scorer(normalisation, _FINALLY_SCORED_VOXELS)
         if not self._scorer.n_boxes:
             ctx.warn("No annotated voxel is held out, so the model gets no score and the last weights are kept.")
         self._started = started
@@ -177,9 +178,9 @@ class TrainingProgress(pl.Callback):
             scores["history"] = self.history
         return {name: tensor.detach().cpu().contiguous() for name, tensor in average.state_dict().items()}, scores
 
-    def _score(self, scorer: HeldOutScorer, module: SegmentationModule) -> dict[str, Any]:
+    def _score(self, scorer: Scorer, module: SegmentationModule) -> dict[str, Any]:
         network = module.average.module.eval()
-        inferer = Inferer(network, self._limits, module.device, self.arithmetic, warn=self._ctx.warn)
+        inferer = Inferer(network, self._limits, module.device, self.arithmetic, warn=self._ctx.warn, roles=self._roles)
         try:
             return scorer.score(inferer, self._ctx.check)
         finally:

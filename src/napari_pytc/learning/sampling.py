@@ -12,7 +12,8 @@ from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.augmentation import Augmenter
 from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.data import AnnotatedChunk, TrainingData, TrainingImage, pad_to
+from napari_pytc.learning.data import TrainingData, TrainingImage, pad_to
+from napari_pytc.learning.places import AnnotatedChunk
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 
 _TRIES = 1000
@@ -26,7 +27,8 @@ class Batch(NamedTuple):
     image : Tensor
         (b, 1, z, y, x) normalised intensities, or (n, f) features of single voxels.
     labels : Tensor
-        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class.
+        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class; or
+        (b, c, z, y, x) uint8, what each of c channels should answer (`instance_targets`).
     """
 
     image: torch.Tensor
@@ -40,6 +42,17 @@ class BatchSource(Protocol):
         """The batch of a step."""
 
 
+class Places(Protocol):
+    """Voxels that may be drawn, by kind."""
+
+    @property
+    def chunks(self) -> list[AnnotatedChunk]:
+        """Where they are, and how many of each kind."""
+
+    def places(self, box: Box) -> np.ndarray:
+        """The kind of each voxel of a box, from 1; 0 = not to be drawn."""
+
+
 class AnnotationSampler:
     """Draws annotated voxels: classes evenly by `class_balance`, recent chunks more often by `recent`.
 
@@ -49,7 +62,7 @@ class AnnotationSampler:
 
     _floor = 0.05
 
-    def __init__(self, data: TrainingData, class_balance: float, recent: float) -> None:
+    def __init__(self, data: Places, class_balance: float, recent: float) -> None:
         self._data = data
         self._chunks = data.chunks
         counts = np.array([chunk.counts for chunk in self._chunks], float)
@@ -66,7 +79,7 @@ class AnnotationSampler:
         return (1 - recent) + recent * np.maximum(0.5**age, self._floor)
 
     def _read(self, index: int) -> np.ndarray:
-        return self._data.labels(self._chunks[index].box)
+        return self._data.places(self._chunks[index].box)
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int, int]:
         """An annotated voxel (z, y, x).

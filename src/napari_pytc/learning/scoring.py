@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,19 @@ from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.metrics.overlap import ClassCounts
 
-_TILE: Shape = (64, 256, 256)
+SCORED_TILE: Shape = (64, 256, 256)
+"""Held-out boxes are scored in tiles of this shape."""
+
+
+class Scorer(Protocol):
+    """Scores a network on the held-out boxes."""
+
+    @property
+    def n_boxes(self) -> int:
+        """Number of boxes that are predicted for a score; 0 where nothing can be scored."""
+
+    def score(self, inferer: Inferer, check: Callable[[], None] = ...) -> dict[str, Any]:
+        """``dice`` and ``iou`` by name, and the ``mean`` that decides which weights are the best."""
 
 
 class HeldOutScorer:
@@ -29,18 +41,13 @@ class HeldOutScorer:
     def __init__(self, data: TrainingData, normalisation: Normalisation, most_voxels: int) -> None:
         self._data = data
         self._normalisation = normalisation
-        self._boxes = _chosen([self._shrunk(box) for box in data.scored_tiles(_TILE)], most_voxels)
+        tiles = data.scored_tiles(SCORED_TILE)
+        self._boxes = chosen_boxes([hull_of_labels(data.annotations.read(tile), tile) for tile in tiles], most_voxels)
 
     @property
     def n_boxes(self) -> int:
         """Number of boxes that are predicted for a score; 0 where nothing can be scored."""
         return len(self._boxes)
-
-    def _shrunk(self, box: Box) -> Box:
-        """The hull of the annotations inside."""
-        places = np.argwhere(self._data.annotations.read(box))
-        low, high = places.min(axis=0), places.max(axis=0) + 1
-        return Box(tuple(low), tuple(high)).shift(box.start)
 
     def score(self, inferer: Inferer, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Scores by class name.
@@ -81,7 +88,14 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _chosen(boxes: Sequence[Box], most_voxels: int) -> list[Box]:
+def hull_of_labels(labels: np.ndarray, box: Box) -> Box:
+    """The hull of what is labelled in a box."""
+    places = np.argwhere(labels)
+    low, high = places.min(axis=0), places.max(axis=0) + 1
+    return Box(tuple(low), tuple(high)).shift(box.start)
+
+
+def chosen_boxes(boxes: Sequence[Box], most_voxels: int) -> list[Box]:
     """Boxes spread over all, up to a number of voxels; at least one."""
     order = np.random.default_rng(0).permutation(len(boxes))
     chosen: list[Box] = []

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import nn
 
@@ -27,6 +26,7 @@ from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device, limit_threads, one_thread
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
+from napari_pytc.learning.lessons import Lesson, make_lesson
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, read_model_info, weights_path, write_model_folder
 from napari_pytc.learning.module import SegmentationModule
@@ -36,7 +36,7 @@ from napari_pytc.learning.pipeline import work_ahead
 from napari_pytc.learning.progress import TrainingProgress
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.sampling import Batch, BatchSource, PatchBatches, VoxelBatches
+from napari_pytc.learning.sampling import Batch, BatchSource, VoxelBatches
 from napari_pytc.learning.voxel_features import annotated_features
 from napari_pytc.learning.weights import load_matching, load_weights, save_weights
 from napari_pytc.volumes.statistics import sample_statistics
@@ -100,11 +100,13 @@ def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: Jo
     """
     started = time.monotonic()
     limit_threads()
-    for sentence in data.check():
+    plan.check()
+    lesson = make_lesson(plan, data)
+    for sentence in lesson.check():
         ctx.warn(sentence)
     statistics = sample_statistics(data.source, exclude=data.held_out)
     if statistics.minimum == statistics.maximum:  # a volume that is mostly padding: tissue is where the strokes are
-        painted = [chunk.box for chunk in data.chunks]
+        painted = [chunk.box for chunk in lesson.chunks]
         statistics = sample_statistics(data.source, exclude=data.held_out, blocks=painted)
     if statistics.n_nonfinite:
         ctx.warn("The image holds voxels that are not finite numbers; they count as the mean intensity.")
@@ -114,7 +116,7 @@ def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: Jo
     # Thousands of tiny operations: threads that wait for one another would cost more than they save.
     threads = one_thread() if plan.network.learns_from == "voxels" else nullcontext()
     with threads:
-        run = _Run(plan, data, folders, normalisation, ctx, started)
+        run = _Run(plan, data, lesson, folders, normalisation, ctx, started)
         run_with_ladder(run.rungs(), run.fit, ctx)
     return run.finish()
 
@@ -126,15 +128,17 @@ class _Run:
         self,
         plan: TrainPlan,
         data: TrainingData,
+        lesson: Lesson,
         folders: TrainingFolders,
         normalisation: Normalisation,
         ctx: JobContext,
         started: float,
     ) -> None:
+        self._lesson, self._titles = lesson, tuple(role.title for role in lesson.roles)
         self._plan, self._data, self._folders, self._ctx = plan, data, folders, ctx
         self._normalisation = normalisation
         torch.manual_seed(plan.seed)
-        self._network = plan.network.build(len(data.classes), data.space)
+        self._network = plan.network.build(len(lesson.roles), data.space)
         self.limits = measure_limits(self._network)
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
         is_normalised, fits = (False, False) if self._parent is None else self._start_from(self._parent, folders)
@@ -142,7 +146,7 @@ class _Run:
         self._image = TrainingImage(data.source, normalisation, data.held_out)
         fingerprint = _fingerprint(plan, data, self._parent)
         self._progress = TrainingProgress(
-            plan, data, normalisation, self.limits, folders.run, fingerprint, ctx, started
+            plan, lesson, normalisation, self.limits, folders.run, fingerprint, ctx, started
         )
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
         self._guesses: PseudoLabels | None = None
@@ -160,7 +164,7 @@ class _Run:
             if not is_normalised:
                 self._network.fit_normalisation(features[0])  # type: ignore[operator]
             self._features = features if from_voxels else None
-        self._module = SegmentationModule(self._network, plan, self._progress)
+        self._module = SegmentationModule(self._network, plan, self._progress, roles=lesson.roles)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
@@ -172,9 +176,9 @@ class _Run:
         report = load_matching(self._network, load_weights(weights_path(folders.parent)))
         if report.reinitialised:
             self._ctx.warn(f"Not all of the parent fits: {report}")
-        if len(parent.classes) == len(self._data.classes) and parent.classes != self._data.classes:
+        if len(parent.classes) == len(self._titles) and parent.classes != self._titles:
             self._ctx.warn(
-                f"The parent's classes are {', '.join(parent.classes)}, these are {', '.join(self._data.classes)}: "
+                f"The parent's classes are {', '.join(parent.classes)}, these are {', '.join(self._titles)}: "
                 "what it knew of one is taken for the other of the same number."
             )
         return "feature_mean" in report.loaded, not report.reinitialised
@@ -194,7 +198,9 @@ class _Run:
     def fit(self, rung: Rung) -> None:
         """Train as far as the plan says, with the batch, patch and device of a rung."""
         self._arithmetic = self._choose_arithmetic(rung)
-        self._module = SegmentationModule(self._network, self._plan, self._progress, self._arithmetic.channels_last)
+        self._module = SegmentationModule(
+            self._network, self._plan, self._progress, self._arithmetic.channels_last, self._lesson.roles
+        )
         self._arithmetic.place_network(self._network)
         state = self._progress.latest or self._saved
         if state is not None:
@@ -228,18 +234,17 @@ class _Run:
         weights, scores = self._progress.final(self._module)
         self._progress.check_folder()
         folder = self._folders.model
-        counts = np.sum([chunk.counts for chunk in self._data.chunks], axis=0)
         info = ModelInfo(
             id=folder.name,
             name=folder.name,
             recipe=self._plan.recipe,
-            classes=self._data.classes,
+            classes=self._titles,
             parent=None if self._parent is None else self._parent.id,
             voxel_size_nm=self._data.space.voxel_size_nm,
             limits=self.limits,
             seconds=round(self._progress.seconds, 2),
             steps=self._progress.step,
-            n_annotated={name: int(n) for name, n in zip(self._data.classes, counts, strict=True)},
+            n_annotated=self._lesson.n_annotated,
             precision=str(self._arithmetic),
             plan=self._plan,
             scores=scores,
@@ -255,7 +260,7 @@ class _Run:
             return Arithmetic()
         return choose_precision(
             torch.device(rung.device),
-            lambda: plan.network.build(len(self._data.classes), self._data.space),
+            lambda: plan.network.build(len(self._titles), self._data.space),
             (rung.batch_size, 1, *rung.shape),
             training=True,
             wanted=plan.precision,
@@ -265,7 +270,7 @@ class _Run:
     def _batches(self, rung: Rung) -> BatchSource:
         if self._features is not None:
             return VoxelBatches(*self._features, len(self._data.classes), self._plan, rung.batch_size)
-        return PatchBatches(self._data, self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
+        return self._lesson.batches(self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
 
     def _teach(self) -> tuple[PseudoLabels, TrainedModel]:
         """Train the instant model on the same strokes; its guesses, and itself."""
@@ -333,8 +338,11 @@ class _Loader:
 
 
 def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) -> str:
+    settings = json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every", "decoder"}))
+    if plan.target.kind == "classes":  # as it was before there were other targets
+        del settings["target"]
     work = {
-        "plan": json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every"})),
+        "plan": settings,
         "classes": data.classes,
         "held_out": [str(box) for box in data.held_out],
         "shape": data.source.shape,

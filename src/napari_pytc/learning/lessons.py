@@ -1,0 +1,126 @@
+"""What a plan teaches: the channels, where they are learnt from, the batches and the scores."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from napari_pytc.errors import ModelError
+from napari_pytc.geometry import Shape
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.data import TrainingData, TrainingImage
+from napari_pytc.learning.instance_scoring import InstanceScorer
+from napari_pytc.learning.normalisation import Normalisation
+from napari_pytc.learning.object_batches import ObjectBatches
+from napari_pytc.learning.objects import ObjectLabels
+from napari_pytc.learning.places import AnnotatedChunk
+from napari_pytc.learning.pseudo_labels import PseudoLabels
+from napari_pytc.learning.sampling import BatchSource, PatchBatches
+from napari_pytc.learning.scoring import HeldOutScorer, Scorer
+from napari_pytc.volumes.channels import ChannelRole
+
+
+class Lesson(Protocol):
+    """What one target asks of a training."""
+
+    roles: tuple[ChannelRole, ...]
+
+    def check(self) -> list[str]:
+        """Refuse what cannot be learnt from; what the user should know all the same."""
+
+    @property
+    def chunks(self) -> list[AnnotatedChunk]:
+        """Where there is something to learn."""
+
+    @property
+    def n_annotated(self) -> dict[str, int]:
+        """Voxels to learn from, by what they are called."""
+
+    def batches(
+        self, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape, guesses: PseudoLabels | None
+    ) -> BatchSource:
+        """The batches of patches."""
+
+    def scorer(self, normalisation: Normalisation, most_voxels: int) -> Scorer:
+        """What scores a network on the held-out boxes."""
+
+
+class ClassLesson:
+    """Classes, from strokes."""
+
+    def __init__(self, data: TrainingData, roles: tuple[ChannelRole, ...]) -> None:
+        self._data = data
+        self.roles = roles
+
+    def check(self) -> list[str]:
+        """See `Lesson`."""
+        return self._data.check()
+
+    @property
+    def chunks(self) -> list[AnnotatedChunk]:
+        """See `Lesson`."""
+        return self._data.chunks
+
+    @property
+    def n_annotated(self) -> dict[str, int]:
+        """Voxels of each class."""
+        return {name: sum(chunk.counts[k] for chunk in self.chunks) for k, name in enumerate(self._data.classes)}
+
+    def batches(
+        self, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape, guesses: PseudoLabels | None
+    ) -> PatchBatches:
+        """See `Lesson`."""
+        return PatchBatches(self._data, image, plan, batch_size, shape, guesses)
+
+    def scorer(self, normalisation: Normalisation, most_voxels: int) -> HeldOutScorer:
+        """See `Lesson`."""
+        return HeldOutScorer(self._data, normalisation, most_voxels)
+
+
+class ObjectLesson:
+    """Instances, from labels of single objects."""
+
+    def __init__(self, data: TrainingData, roles: tuple[ChannelRole, ...]) -> None:
+        self._data = data
+        self.roles = roles
+
+    @property
+    def _objects(self) -> ObjectLabels:
+        if self._data.objects is None:
+            raise ModelError(
+                "This recipe learns instances, but no objects are annotated.",
+                "Give labels of single objects: napari-pytc annotate PROJECT LABELS --instances.",
+            )
+        return self._data.objects
+
+    def check(self) -> list[str]:
+        """See `Lesson`."""
+        return self._objects.check(self._data.source.shape)
+
+    @property
+    def chunks(self) -> list[AnnotatedChunk]:
+        """See `Lesson`."""
+        return self._objects.chunks
+
+    @property
+    def n_annotated(self) -> dict[str, int]:
+        """Labelled voxels."""
+        return {"objects": sum(sum(chunk.counts) for chunk in self.chunks)}
+
+    def batches(
+        self, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape, guesses: PseudoLabels | None
+    ) -> ObjectBatches:
+        """See `Lesson`; there are no guesses of objects."""
+        return ObjectBatches(self._objects, image, self.roles, self._data.space, plan, batch_size, shape)
+
+    def scorer(self, normalisation: Normalisation, most_voxels: int) -> InstanceScorer:
+        """See `Lesson`."""
+        data = self._data
+        return InstanceScorer(
+            self._objects, data.source, data.held_out, self.roles, data.space, normalisation, most_voxels
+        )
+
+
+def make_lesson(plan: TrainPlan, data: TrainingData) -> Lesson:
+    """What a plan teaches with these data."""
+    roles = plan.target.roles(data.classes, data.space)
+    return ClassLesson(data, roles) if plan.target.kind == "classes" else ObjectLesson(data, roles)
