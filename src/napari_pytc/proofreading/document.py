@@ -47,6 +47,8 @@ class LabelDocument:
         The project's strokes, to read.
     writable : bool
         Whether it can be flushed; without, changes stay in memory.
+    folder : Path, optional
+        Where edits are flushed to, the segmentation's own folder by default.
 
     Raises
     ------
@@ -61,12 +63,16 @@ class LabelDocument:
         annotations: AnnotationStore | None = None,
         writable: bool = True,
         cache_bytes: int = CACHE_BYTES,
+        folder: Path | None = None,
     ) -> None:
         self.segmentation = segmentation
+        self.folder = segmentation.folder if folder is None else folder
         self.writable = writable
         self._boundary, self._annotations = boundary, annotations
         self._lock = threading.RLock()
-        self._labels = EditableLabels(segmentation.supervoxels, _edits_store(segmentation, writable), cache_bytes)
+        self._labels = EditableLabels(
+            segmentation.supervoxels, _edits_store(segmentation, self.folder, writable), cache_bytes
+        )
         self._table = MergeTable(segmentation.segments)
         self._index = SegmentIndex(segmentation.sizes, segmentation.boxes)
         self._notes: dict[int, SegmentState] = {}
@@ -78,7 +84,7 @@ class LabelDocument:
         self._next_id = max(len(segmentation.segments), int(segmentation.segments.max(initial=0)) + 1)
         self.log_index = 0
         self.revision = 0
-        state = SavedState.load(segmentation.folder)
+        state = SavedState.load(self.folder)
         if state is not None:
             self._restore(state)
 
@@ -322,7 +328,7 @@ class LabelDocument:
                 locked=np.array([state.locked for state in states], bool),
                 deleted=np.array([state.deleted for state in states], bool),
                 classes=np.array([state.class_id for state in states], np.uint8),
-            ).save(self.segmentation.folder)
+            ).save(self.folder)
             self.log_index = log_index
 
     def _restore(self, state: SavedState) -> None:
@@ -357,8 +363,8 @@ class LabelDocument:
         return int(np.bincount(classes[members], weights=self._index.sizes(members)).argmax())
 
 
-def _edits_store(segmentation: Segmentation, writable: bool) -> LabelStore | None:
-    path: Path = segmentation.folder / EDITS
+def _edits_store(segmentation: Segmentation, folder: Path, writable: bool) -> LabelStore | None:
+    path = folder / EDITS
     if not path.exists():
         if not writable:
             return None

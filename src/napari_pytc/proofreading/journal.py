@@ -338,6 +338,16 @@ class Journal:
                 document.flush(self._n_logged)
             self._forget()
 
+    def reload(self) -> None:
+        """Open the current segmentation anew when it is asked for next: its files were replaced."""
+        with self._lock:
+            self._document = None
+
+    @property
+    def n_logged(self) -> int:
+        """How many steps were ever made; grows with every edit, undo and redo."""
+        return self._n_logged
+
     def stored_checksum(self, segmentation: str) -> str:
         """The checksum that the journal has of a segmentation's present state; empty where it was never edited."""
         with self._lock:
