@@ -287,10 +287,12 @@ def machine(device: torch.device) -> str:
 
 
 def _processor() -> str:
+    """Name of the processor, and those of its instructions that decide what bf16 costs: a virtual one may hide them."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        lines = []
+    parts = [line.partition(":") for line in reversed(lines)]
+    told = {key.strip(): value.strip() for key, _, value in parts}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return " ".join([name, *(flag for flag in told.get("flags", "").split() if "bf16" in flag)])

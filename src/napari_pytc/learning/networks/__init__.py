@@ -4,6 +4,7 @@ from napari_pytc.learning.networks.base import AnyNetwork, NetworkLimits, Networ
 from napari_pytc.learning.networks.dynunet import DynUNetNetwork
 from napari_pytc.learning.networks.filter_unet import FilterUNetNetwork
 from napari_pytc.learning.networks.filters import FilterBankNetwork
+from napari_pytc.learning.networks.lean_unet import LeanUNetNetwork
 from napari_pytc.learning.networks.unet import UNetNetwork
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "DynUNetNetwork",
     "FilterBankNetwork",
     "FilterUNetNetwork",
+    "LeanUNetNetwork",
     "NetworkLimits",
     "NetworkSettings",
     "UNetNetwork",
