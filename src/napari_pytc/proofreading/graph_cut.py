@@ -9,8 +9,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
 
 _UNCUTTABLE = 2**30
-_LARGEST_CAPACITY = 10**6
-_STEEPNESS = 6.0
+_LARGEST_CAPACITY = 10**5
+_STEEPNESS = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +27,12 @@ class Pieces:
         Probability that both are one object.
     contacts : ndarray of int, shape (m,)
         Faces between them.
-    sizes : ndarray of int, shape (n,)
-        Voxels of each.
     """
 
     n: int
     edges: np.ndarray
     scores: np.ndarray
     contacts: np.ndarray
-    sizes: np.ndarray
 
     def capacities(self) -> np.ndarray:
         """What it costs to cut each edge: its faces, each the less the more it looks like a boundary; int32.

@@ -1,0 +1,141 @@
+"""One segment becomes several: by seeds of different colours, or along a line drawn through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from napari_pytc.errors import InvalidEdit
+from napari_pytc.proofreading.builder import ChangeBuilder
+from napari_pytc.proofreading.changes import Change, SegmentState
+from napari_pytc.proofreading.drawn_line import sides_of_line
+from napari_pytc.proofreading.edits.base import EditModel, Point, check_segment, listed
+from napari_pytc.proofreading.seeds import Seeds, segment_under, supervoxels_at
+from napari_pytc.proofreading.segment_cut import SegmentCut, cut_supervoxels, cut_voxels
+
+if TYPE_CHECKING:
+    from napari_pytc.proofreading.document import LabelDocument
+
+
+class Split(EditModel):
+    """A segment is cut between seeds of two or more colours.
+
+    Along borders of supervoxels where each has seeds of one colour at most, else through voxels. The side with the most
+    voxels keeps the id.
+    """
+
+    kind: Literal["split"] = "split"
+    seeds: dict[int, tuple[Point, ...]] = Field(description="Voxels (z, y, x) of points or strokes, by colour from 1.")
+
+    def plan(self, document: LabelDocument) -> Change:
+        """Cut, and make sure that no two colours share a segment afterwards."""
+        seeds = Seeds.of(self.seeds, document.shape)
+        segment, seeds, supervoxels = segment_under(document, seeds)
+        check_segment(document, segment)
+        return plan_cut(document, self, segment, seeds, supervoxels)
+
+
+class SplitLine(EditModel):
+    """A segment is cut along a line that is drawn through it in a slice.
+
+    What lies close to the line on its two sides are the seeds of a split.
+    """
+
+    kind: Literal["split_line"] = "split_line"
+    segment: int = Field(description="Segment by id.", ge=1)
+    line: tuple[Point, ...] = Field(description="Voxels (z, y, x) of a line, one after the other, all in one slice.")
+    axis: int = Field(0, description="The axis across the slice: 0 for z, 1 for y, 2 for x.", ge=0, le=2)
+
+    def plan(self, document: LabelDocument) -> Change:
+        """Cut between the two sides of the line."""
+        check_segment(document, self.segment)
+        seeds = sides_of_line(document, self.segment, self.line, self.axis)
+        return plan_cut(document, self, self.segment, seeds, supervoxels_at(document, seeds.voxels))
+
+
+def plan_cut(
+    document: LabelDocument, edit: EditModel, segment: int, seeds: Seeds, supervoxels: np.ndarray
+) -> Change:
+    """The change that cuts a segment between seeds that lie in it.
+
+    Parameters
+    ----------
+    supervoxels : ndarray of uint32
+        The supervoxel of each seed.
+
+    Raises
+    ------
+    InvalidEdit
+        If the segment is locked, or seeds would stay joined.
+    """
+    if _is_shared(seeds, supervoxels):
+        cut = cut_voxels(document, segment, seeds, supervoxels)
+    else:
+        cut = cut_supervoxels(document, segment, seeds, supervoxels)
+    segments = _segments_of_colours(document, cut, seeds)
+    others = len(segments) - 1
+    builder = ChangeBuilder(document, edit.to_json(), f"Split {segment} into {others + 1}")
+    kept = max(segments, key=lambda colour: segments[colour])
+    targets = {0: segment, kept: segment}
+    for colour in seeds.used:
+        if colour != kept:
+            targets[colour] = builder.new_segment()
+            builder.move(cut.supervoxels[cut.colours == colour], targets[colour])
+    _relabel(builder, cut, targets)
+    state = document.state(segment)
+    if state.class_id:
+        for colour in seeds.used:
+            if colour != kept:
+                builder.note(targets[colour], SegmentState(class_id=state.class_id))
+    _check_apart(builder, seeds, supervoxels, cut)
+    return builder.build()
+
+
+def _is_shared(seeds: Seeds, supervoxels: np.ndarray) -> bool:
+    """Whether seeds of two colours lie in one supervoxel."""
+    pairs = np.unique(np.column_stack([supervoxels, seeds.colours]), axis=0)
+    return len(np.unique(pairs[:, 0])) < len(pairs)
+
+
+def _segments_of_colours(document: LabelDocument, cut: SegmentCut, seeds: Seeds) -> dict[int, int]:
+    """How many voxels go with each colour."""
+    sizes = document.sizes(cut.supervoxels)
+    counts = np.bincount(cut.colours, sizes, minlength=int(seeds.colours.max()) + 1)
+    if cut.parts is not None:
+        here = cut.parts.colours > 0
+        left = cut.colours[np.searchsorted(cut.supervoxels, cut.parts.labels[here])]
+        counts += np.bincount(cut.parts.colours[here], minlength=len(counts))
+        counts -= np.bincount(left, minlength=len(counts))
+    return {colour: int(counts[colour]) for colour in seeds.used}
+
+
+def _relabel(builder: ChangeBuilder, cut: SegmentCut, targets: dict[int, int]) -> None:
+    """Give what was cut off a supervoxel an id of its own, one for each colour."""
+    if cut.parts is None:
+        return
+    labels, colours = cut.parts.labels.copy(), cut.parts.colours
+    here = colours > 0
+    pairs, inverse = np.unique(np.column_stack([labels[here], colours[here]]), axis=0, return_inverse=True)
+    fresh = np.array([builder.new_supervoxel() for _ in pairs], np.uint32)
+    for colour in np.unique(pairs[:, 1]).tolist():
+        builder.move(fresh[pairs[:, 1] == colour], targets[colour])
+    labels[here] = fresh[inverse.reshape(-1)]
+    builder.set_voxels(cut.parts.box, labels)
+
+
+def _check_apart(builder: ChangeBuilder, seeds: Seeds, supervoxels: np.ndarray, cut: SegmentCut) -> None:
+    """Look at what the change comes to: every colour in one segment, and no two in the same."""
+    after = supervoxels.copy()
+    if cut.parts is not None:
+        box = cut.parts.box
+        inside = ((seeds.voxels >= box.start) & (seeds.voxels < box.stop)).all(axis=1)
+        after[inside] = builder.supervoxels(box)[tuple((seeds.voxels[inside] - box.start).T)]
+    pairs = np.unique(np.column_stack([builder.owners(after), seeds.colours]), axis=0)
+    if len(pairs) > len(seeds.used) or len(np.unique(pairs[:, 0])) < len(pairs):
+        joined = sorted({int(colour) for segment, colour in pairs if (pairs[:, 0] == segment).sum() > 1})
+        raise InvalidEdit(
+            f"Seeds of colours {listed(joined or seeds.used)} could not be told apart.",
+            "Place them further from one another, or paint the border.",
+        )
