@@ -112,11 +112,13 @@ class FakeSession:
     def delete_segmentation(self, name: str) -> None:
         self.deleted.append(name)
 
-    def preview_export(self, what: str, path: Path, prediction: str, **options: Any) -> Any:
+    def preview_export(self, what: str, path: Path, prediction: str | None, **options: Any) -> Any:
         self.previews.append((what, path, prediction, options))
         if self.preview_problem is not None:
             raise self.preview_problem
         box = options["box"]
+        if what == "table":
+            return SimpleNamespace(shape=(61, 14), dtype="text", n_bytes=5490, voxel_size_nm=None, format="CSV")
         shape = SHAPE if box is None else box.shape
         shape = (2, *shape) if what == "probabilities" else shape
         n_bytes = 1

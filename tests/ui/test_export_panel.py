@@ -17,11 +17,11 @@ from napari_pytc.exporting.base import ExportOptions
 from napari_pytc.exporting.hdf5 import Hdf5Exporter
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Failed, Finished
-from napari_pytc.ui.export_outlook import FORMATS, format_of, with_suffix
+from napari_pytc.ui.export_outlook import FORMATS, TABLE, format_of, with_suffix
 from napari_pytc.ui.panels.export import ExportPanel
 from tests.support.arrays import FakeArray
 from tests.support.contexts import RecordingContext
-from tests.ui.panel_fakes import FakeSession, FakeWorkspace, prediction
+from tests.ui.panel_fakes import FakeSession, FakeWorkspace, prediction, segmentation
 
 J = "j1"
 
@@ -128,7 +128,7 @@ def test_suffixes(path: str, name: str, expected: str) -> None:
     assert with_suffix(path, next(found for found in FORMATS if found.name == name)) == expected
 
 
-@pytest.mark.parametrize("found", FORMATS, ids=lambda found: found.name)
+@pytest.mark.parametrize("found", [*FORMATS, TABLE], ids=lambda found: found.name)
 def test_each_format_knows_its_names_and_only_compressions_that_its_exporter_takes(found: object) -> None:
     assert format_of(f"X{found.suffix.upper()}") is found  # type: ignore[attr-defined]
     for _, value in found.compressions:  # type: ignore[attr-defined]
@@ -221,6 +221,72 @@ def test_only_the_newest_answer_counts(
     qtbot.waitUntil(lambda: panel._outlook is not None, timeout=5000)
     assert ".zarr" in panel.outlook.text()
     assert session.previews[-1][1].name == "newer.zarr"
+
+
+def choose_what(panel: ExportPanel, value: str) -> None:
+    panel.what.setCurrentIndex(panel.what.findData(value))
+    panel.what.activated.emit(panel.what.currentIndex())
+
+
+def test_segments_are_what_is_meant_once_there_are_some(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    assert panel.what.currentText() == "Classes"
+    box = Box.at((1, 2, 3), (2, 5, 6))
+    session.segmentation_records = [
+        segmentation("s0"), segmentation("s1", active=True, box=box), segmentation("s2", problem="damaged"),
+    ]  # fmt: skip
+    workspace.segmentations_changed.emit()
+    qtbot.waitUntil(lambda: panel.what.currentText() == "Segments")
+    combo = panel.source.segmentation
+    assert combo.isVisible()
+    assert not panel.prediction.isVisible()
+    assert [combo.itemData(k).id for k in range(combo.count())] == ["s1", "s0"]
+    assert panel.path.text().endswith("s1.ome.tif")
+    assert panel.region.itemText(0) == "What was segmented"
+    looked(panel, qtbot)
+    panel.export_button.click()
+    kind, what, path, of, options = workspace.calls.pop()
+    assert (kind, what, path, of) == ("export", "segments", tmp_path / "s1.ome.tif", None)
+    assert (options["segmentation"], options["box"]) == ("s1", box)
+    # The one that becomes current is what is meant then, unless another was chosen.
+    session.segmentation_records = [segmentation("s0", active=True), segmentation("s1")]
+    workspace.segmentations_changed.emit()
+    qtbot.waitUntil(lambda: combo.currentData().id == "s0")
+    combo.setCurrentIndex(1)
+    choose_what(panel, "classes")
+    workspace.segmentations_changed.emit()
+    qtbot.wait(50)
+    assert (combo.currentData().id, panel.what.currentText()) == ("s1", "Classes")
+
+
+def test_a_table_is_csv(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session.segmentation_records = [segmentation("s1", active=True)]
+    workspace.segmentations_changed.emit()
+    qtbot.waitUntil(lambda: panel.what.currentText() == "Segments")
+    choose_what(panel, "table")
+    assert [panel.format.itemText(k) for k in range(panel.format.count())] == ["CSV"]
+    assert panel.path.text() == str(tmp_path / "s1.csv")
+    assert not panel.compression.isVisible()
+    looked(panel, qtbot)
+    assert panel.outlook.text().startswith("CSV, 61 rows, about 5.5 kB")
+    panel.export_button.click()
+    assert workspace.calls.pop()[1] == "table"
+    choose_what(panel, "segments")
+    assert panel.path.text() == str(tmp_path / "s1.ome.tif")
+    _, sink = workspace.start("export", "Export s1.csv")
+    sink(Finished(job=J, result={"output": str(tmp_path / "s1.csv"), "bytes": 5000, "rows": 61}))
+    workspace.jobs.drain()
+    assert panel.exported.isVisible()
+    assert not panel.exported.layer_button.isVisible()
+
+
+def test_segments_without_a_segmentation(panel: ExportPanel, session: FakeSession) -> None:
+    choose_what(panel, "segments")
+    assert "there is no segmentation yet" in panel.export_button.toolTip()
+    assert panel.request is None
 
 
 def test_a_finished_export_can_be_looked_at(

@@ -14,7 +14,7 @@ from napari_pytc.ui.parts import size
 if TYPE_CHECKING:
     from napari_pytc.session.session import Session
 
-What = Literal["classes", "probabilities"]
+What = Literal["classes", "probabilities", "segments", "table"]
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,23 @@ FORMATS = (
     ),
     Format("OME-Zarr", ".zarr", (), (("zstd (automatic)", "auto"),), "A folder of chunks, for volumes of any size."),
 )  # fmt: skip
+TABLE = Format("CSV", ".csv", (), (("none", "none"),), "A table that every spreadsheet reads.")
+
+
+def formats_for(what: What) -> tuple[Format, ...]:
+    """The kinds of file that it can be written to."""
+    return (TABLE,) if what == "table" else FORMATS
 
 
 def format_of(name: str) -> Format | None:
     """The format that a file's name asks for; None where it has no suffix of ours."""
-    return next((found for found in FORMATS if found.fits(name)), None)
+    return next((found for found in (*FORMATS, TABLE) if found.fits(name)), None)
 
 
 def with_suffix(path: str, wanted: Format) -> str:
     """A path with the suffix of a format in place of the one it has."""
     name = path
-    for suffix in sorted((s for f in FORMATS for s in (f.suffix, *f.other_suffixes)), key=len, reverse=True):
+    for suffix in sorted((s for f in (*FORMATS, TABLE) for s in (f.suffix, *f.other_suffixes)), key=len, reverse=True):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]
             break
@@ -67,12 +73,23 @@ def with_suffix(path: str, wanted: Format) -> str:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What the panel is set to."""
+    """What the panel is set to.
+
+    Parameters
+    ----------
+    prediction : str, optional
+        Its id; None where a segmentation is meant, whose id is then in `segmentation`.
+    """
 
     what: What
     path: Path
-    prediction: str
+    prediction: str | None
+    segmentation: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """All that is not always given, as `Session.export_job` takes it."""
+        return self.options if self.segmentation is None else {"segmentation": self.segmentation, **self.options}
 
 
 @dataclass(frozen=True)
@@ -99,13 +116,16 @@ def look_ahead(session: Session, request: ExportRequest) -> Outlook:
     path = request.path
     exists = path.exists()
     try:
-        preview = session.preview_export(request.what, path, request.prediction, **request.options)
+        preview = session.preview_export(request.what, path, request.prediction, **request.arguments())
     except PytcError as error:
         return Outlook("", exists, _lower(error.message))
-    lines = [
-        f"{preview.format}, {' × '.join(str(n) for n in preview.shape)} of {preview.dtype}",
-        f"{size(preview.n_bytes)} before compression",
-    ]
+    if request.what == "table":
+        lines = [f"{preview.format}, {preview.shape[0]} rows, about {size(preview.n_bytes)}"]
+    else:
+        lines = [
+            f"{preview.format}, {' × '.join(str(n) for n in preview.shape)} of {preview.dtype}",
+            f"{size(preview.n_bytes)} before compression",
+        ]
     if preview.voxel_size_nm is None:
         lines.append("voxel size not known")
     else:

@@ -62,6 +62,7 @@ class Exported(QFrame):
         """Tell what a finished export wrote."""
         self._job = job
         self.label.setText(f"✓ {size(job.result['bytes'])} in {job.result['output']}")
+        self.layer_button.setVisible("shape" in job.result)  # a table is none
         self.show()
 
     def forget(self) -> None:
@@ -93,7 +94,9 @@ class Exported(QFrame):
             for channel, source in zip(channels, sources, strict=True):
                 array = FileArray(source)
                 if channel is None:
-                    workspace.viewer.add_labels(array, source.space, Look(path.name, "export", opacity=0.5))
+                    by_id = getattr(spec, "what", "") == "segments"
+                    look = Look(path.name, "export", opacity=0.5, by_id=by_id)
+                    workspace.viewer.add_labels(array, source.space, look)
                 else:
                     look = Look(
                         f"{path.name} [{channel}]", "export", visible=channel == 0, contrast_limits=(0.0, 255.0)

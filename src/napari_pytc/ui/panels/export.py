@@ -1,4 +1,4 @@
-"""The Export panel: write a prediction to a file that other programs read."""
+"""The Export panel: write a prediction or segments to a file that other programs read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -20,20 +20,30 @@ from qtpy.QtWidgets import (
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
-from napari_pytc.session.records import PredictionRecord
+from napari_pytc.session.records import PredictionRecord, SegmentationInfo
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs
 from napari_pytc.ui.drawn_box import DrawnBoxField, box_depth, deepened
-from napari_pytc.ui.export_outlook import FORMATS, ExportRequest, Format, Outlook, format_of, look_ahead, with_suffix
+from napari_pytc.ui.export_outlook import (
+    FORMATS,
+    TABLE,
+    ExportRequest,
+    Format,
+    Outlook,
+    format_of,
+    formats_for,
+    look_ahead,
+    with_suffix,
+)
+from napari_pytc.ui.export_source import ExportSource
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, allow, row, section, voxels, wrapped
-from napari_pytc.ui.prediction_list import when, where
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
-_LOOKING = "looking at the prediction and the disk."
+_LOOKING = "looking at what is exported and the disk."
 _WAIT_MS = 200
 """After the last key that was typed."""
 
@@ -81,6 +91,8 @@ class ExportPanel(QWidget):
         order_tabs(self)
         workspace.session_changed.connect(self._on_session)
         workspace.predictions_changed.connect(self.refresh)
+        workspace.segmentations_changed.connect(self._read_segmentations)
+        workspace.segments.document_changed.connect(self._read_segmentations)
         jobs = workspace.jobs
         jobs.added.connect(self._on_added)
         jobs.changed.connect(self._on_changed)
@@ -102,29 +114,16 @@ class ExportPanel(QWidget):
         }
         if self._format.name == "HDF5":
             options["dataset"] = self.dataset.text().strip()
-        return ExportRequest(self.what.currentData(), Path(path).expanduser().absolute(), record.id, options)
+        prediction = None if self.source.is_of_segments else record.id
+        segmentation = record.id if self.source.is_of_segments else None
+        return ExportRequest(self.source.kind, Path(path).expanduser().absolute(), prediction, segmentation, options)
 
     def refresh(self) -> None:
-        """Show predictions and sizes as they are now."""
+        """Show predictions, segmentations and sizes as they are now."""
         session = self._workspace.session
-        predictions = [] if session is None else session.predictions()
-        chosen = self._record
-        self.prediction.blockSignals(True)
-        self.prediction.clear()
-        for record in reversed(predictions):
-            self.prediction.addItem(f"{record.model}, {where(record.box)}", record)
-            about = f"{record.id}\n{when(record.created)}, {record.state}"
-            self.prediction.setItemData(self.prediction.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
-            if chosen is not None and record.id == chosen.id:
-                self.prediction.setCurrentIndex(self.prediction.count() - 1)
-        self.prediction.blockSignals(False)
-        self.empty.setVisible(not predictions)
-        self.form.setVisible(bool(predictions))
-        if session is None:
-            self.empty.say("No project is open. Open one in the Data panel.", "Data")
-        else:
-            self.empty.say("There is no prediction to export yet. Make one in the Predict panel.", "Predict")
-        self._on_prediction()
+        self.source.put_predictions([] if session is None else session.predictions())
+        self._show_emptiness()
+        self._read_segmentations()
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """A box may have been drawn meanwhile, or a file made or deleted."""
@@ -134,17 +133,9 @@ class ExportPanel(QWidget):
     # ---- what follows is ours
 
     def _build_fields(self, form: QVBoxLayout) -> None:
-        self.prediction = elastic(Combo())
-        self.prediction.setToolTip("Which prediction to write.")
-        self.prediction.currentIndexChanged.connect(self._on_prediction)
-        self.what = elastic(Combo())
-        self.what.setObjectName("exportWhat")
-        self.what.addItem("Classes", "classes")
-        self.what.addItem("Probabilities", "probabilities")
-        self.what.setToolTip(
-            "Classes: the most probable class of each voxel, 1, 2, …; 0 = not predicted.\n"
-            "Probabilities: one channel a class, from 0 to 255 for 0 to 1."
-        )
+        self.source = ExportSource()
+        self.what, self.prediction = self.source.what, self.source.prediction
+        self.source.changed.connect(self._on_source)
         self.region = elastic(Combo())
         self.region.setObjectName("exportRegion")
         self.region.setToolTip("Which voxels to write.")
@@ -153,9 +144,7 @@ class ExportPanel(QWidget):
         box_depth(self._workspace).changed.connect(self._ask_again)
         self.format = elastic(Combo())
         self.format.setObjectName("exportFormat")
-        for number, found in enumerate(FORMATS):
-            self.format.addItem(found.name, found)
-            self.format.setItemData(number, found.tip, Qt.ItemDataRole.ToolTipRole)
+        self._offer_formats(FORMATS)
         self.dataset = QLineEdit("main")
         self.dataset.setToolTip("Name of the dataset in the HDF5 file, as main or volumes/labels.")
         self.compression = elastic(Combo())
@@ -172,8 +161,6 @@ class ExportPanel(QWidget):
         fields.setContentsMargins(0, 0, 0, 0)
         fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
         fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        fields.addRow("Prediction", self.prediction)
-        fields.addRow("What", self.what)
         fields.addRow("Region", self.region)
         fields.addRow("Box", self.box)
         fields.addRow("Format", self.format)
@@ -181,19 +168,20 @@ class ExportPanel(QWidget):
         fields.addRow("Compression", self.compression)
         fields.addRow("File", self.path)
         self._fields = fields
+        form.addWidget(self.source)
         form.addLayout(fields)
         form.addLayout(row(self.overwrite, 1, browse))
         self.format.currentIndexChanged.connect(self._on_format)
         self.path.textEdited.connect(self._on_path)
-        for combo in (self.what, self.region, self.compression):
+        for combo in (self.region, self.compression):
             combo.currentIndexChanged.connect(self._ask_again)
         self.dataset.textChanged.connect(self._ask_again)
         self.overwrite.toggled.connect(self._ask_again)
         self._fill_format()
 
     @property
-    def _record(self) -> PredictionRecord | None:
-        return self.prediction.currentData()
+    def _record(self) -> PredictionRecord | SegmentationInfo | None:
+        return self.source.record
 
     @property
     def _format(self) -> Format:
@@ -205,9 +193,9 @@ class ExportPanel(QWidget):
 
     @property
     def _box(self) -> Box | None:
-        record, layers = self._record, self._workspace.layers
+        layers = self._workspace.layers
         if self._region == "predicted":
-            return None if record is None else record.box
+            return self.source.box
         drawn = layers.drawn_box() if self._region == "drawn" and layers is not None else None
         session = self._workspace.session
         if drawn is None or session is None:
@@ -217,19 +205,48 @@ class ExportPanel(QWidget):
     def _on_session(self) -> None:
         self._named_by_user = False
         self.exported.forget()
+        self.source.forget()
         self.refresh()
 
-    def _on_prediction(self) -> None:
+    def _show_emptiness(self) -> None:
+        session = self._workspace.session
+        is_empty = not self.prediction.count() and not self.source.segmentation.count()
+        self.empty.setVisible(is_empty)
+        self.form.setVisible(not is_empty)
+        if session is None:
+            self.empty.say("No project is open. Open one in the Data panel.", "Data")
+        else:
+            self.empty.say("There is no prediction to export yet. Make one in the Predict panel.", "Predict")
+
+    def _read_segmentations(self) -> None:
+        """Off the window's thread: their records are on the disk."""
+        session = self._workspace.session
+
+        def put(found: list[SegmentationInfo]) -> None:
+            if session is self._workspace.session:
+                self.source.put_segmentations(found)
+                self._show_emptiness()
+
+        if session is not None:
+            self._workspace.background.run(session.segmentations, put, self._workspace.failed.emit, receiver=self)
+
+    def _on_source(self) -> None:
         record, chosen = self._record, self._region
+        formats = formats_for(self.source.kind)
+        if self._format not in formats:
+            self._offer_formats(formats)
+            self._on_format()
         self.region.blockSignals(True)
         self.region.clear()
-        if record is not None and record.box is not None:
-            self.region.addItem("What was predicted", "predicted")
+        if self.source.box is not None:
+            self.region.addItem(
+                "What was segmented" if self.source.is_of_segments else "What was predicted", "predicted"
+            )
         self.region.addItem("Whole volume", "all")
         self.region.addItem("Drawn box", "drawn")
         self.region.setCurrentIndex(max(0, self.region.findData(chosen if chosen == "drawn" else None)))
         self.region.blockSignals(False)
-        self.unfinished.setVisible(record is not None and record.state != "finished")
+        self.unfinished.setVisible(isinstance(record, PredictionRecord) and record.state != "finished")
         session = self._workspace.session
         if session is not None and record is not None and not self._named_by_user:
             self.path.setText(str(session.folder.parent / f"{record.id}{self._format.suffix}"))
@@ -240,8 +257,16 @@ class ExportPanel(QWidget):
         self.path.setText(with_suffix(self.path.text(), self._format))
         self._ask_again()
 
+    def _offer_formats(self, formats: tuple[Format, ...]) -> None:
+        with QSignalBlocker(self.format):
+            self.format.clear()
+            for number, found in enumerate(formats):
+                self.format.addItem(found.name, found)
+                self.format.setItemData(number, found.tip, Qt.ItemDataRole.ToolTipRole)
+
     def _fill_format(self) -> None:
         self._fields.setRowVisible(self.dataset, self._format.name == "HDF5")
+        self._fields.setRowVisible(self.compression, self._format is not TABLE)
         self.format.setToolTip(self._format.tip)
         self.compression.blockSignals(True)
         self.compression.clear()
@@ -252,22 +277,22 @@ class ExportPanel(QWidget):
     def _on_path(self, text: str) -> None:
         self._named_by_user = True
         found = format_of(text)
-        if found is not None and found is not self._format:
-            self.format.blockSignals(True)
-            self.format.setCurrentIndex(FORMATS.index(found))
-            self.format.blockSignals(False)
+        if found is not None and found is not self._format and (at := self.format.findText(found.name)) >= 0:
+            with QSignalBlocker(self.format):
+                self.format.setCurrentIndex(at)
             self._fill_format()
         self.overwrite.setChecked(False)
         self._ask_again()
 
     def _browse(self) -> None:
-        kinds = ";;".join(f"{found.name} (*{found.suffix})" for found in FORMATS)
+        formats = formats_for(self.source.kind)
+        kinds = ";;".join(f"{found.name} (*{found.suffix})" for found in formats)
         chosen = f"{self._format.name} (*{self._format.suffix})"
         path, kind = QFileDialog.getSaveFileName(self, "Export to", self.path.text(), kinds, chosen)
         if not path:
             return
         if format_of(path) is None:
-            path += next(found.suffix for found in FORMATS if kind.startswith(f"{found.name} ("))
+            path += next(found.suffix for found in formats if kind.startswith(f"{found.name} ("))
             asked = False  # the dialog asked about another name
         else:
             asked = True
@@ -311,7 +336,7 @@ class ExportPanel(QWidget):
 
     def _reason(self) -> str:
         if self._record is None:
-            return "there is no prediction."
+            return "there is no segmentation yet." if self.source.is_of_segments else "there is no prediction."
         if not self.path.text().strip():
             return "no file is named."
         if self._region == "drawn" and self._box is None:
@@ -326,7 +351,7 @@ class ExportPanel(QWidget):
         request = self.request
         if request is not None:
             self.exported.forget()
-            self._workspace.export(request.what, request.path, request.prediction, **request.options)
+            self._workspace.export(request.what, request.path, request.prediction, **request.arguments())
 
     def _on_added(self, job: JobView) -> None:
         if job.kind == "export":
