@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_pytc.ui.commands import COMMANDS, Command, execute
+from napari_pytc.ui.proofreading.acts import acts_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -18,6 +19,7 @@ def bind_keys(viewer: napari.viewer.Viewer, workspace: Workspace) -> None:
     for command in COMMANDS:
         if command.keys:
             viewer.bind_key(command.keys, _action(command, workspace), overwrite=True)
+    acts_of(workspace)  # binds its keys on the layers of segments as they come
 
 
 def _action(command: Command, workspace: Workspace) -> Callable[[Any], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import PytcError, VolumeError
 from napari_pytc.geometry import Box
+from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.session.session import Session
 from napari_pytc.ui.arrays import MOST_BYTES, VolumeArray
@@ -30,6 +31,7 @@ BRUSH_SIZE = 5
 """Diameter in voxels."""
 CLASS_KEYS, ERASER_KEY = "123456789", "0"
 """On our layers, where they take the place of napari's keys for tools."""
+UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
 VIEW_IN_3D = (64, 512, 512)
 """In 3D display everything is in view; this much around its middle counts."""
 _REFRESH_MS = 60
@@ -62,6 +64,10 @@ class ProjectLayers(QObject):
     """A `PytcError`."""
     class_chosen = Signal(int)
     """The class in the brush, 0 for the eraser."""
+
+    undo_asked = Signal()
+    """The keys for undo were pressed on one of the layers; napari's own undo knows nothing of the journal."""
+    redo_asked = Signal()
 
     _image_arrived = Signal()
     _changed_on_disk = Signal()
@@ -191,6 +197,12 @@ class ProjectLayers(QObject):
         self._viewer.make_paintable(self._strokes, allowed and not self._session.read_only)
         if allowed:
             self.choose_class(min(self._chosen, len(self._session.classes)))
+
+    def show_strokes(self, patches: Sequence[LabelPatch]) -> None:
+        """Strokes that an undo or a redo changed on the disk."""
+        for patch in patches:
+            self._array.take_in(patch)
+        self._on_changed_on_disk()
 
     def flush(self, then: Callable[[], object], otherwise: Callable[[PytcError], object] | None = None) -> None:
         """Call `then` once every stroke is on the disk, at once if none is on its way; `otherwise` if that fails."""
@@ -326,6 +338,7 @@ class ProjectLayers(QObject):
     def _bind_keys(self, layer: Any) -> None:
         keys = {key: lambda number=int(key): self.choose_class(number) for key in (ERASER_KEY, *CLASS_KEYS)}
         self._viewer.bind_keys(layer, keys)
+        self._viewer.bind_keys(layer, {UNDO_KEY: self.undo_asked.emit, REDO_KEY: self.redo_asked.emit})
 
     def _on_layers_changed(self) -> None:
         if self._is_open and not self._viewer.has(self._strokes):

@@ -23,6 +23,7 @@ _TABS = {
     "Train": "Teach a model what you painted.",
     "Predict": "Let a model paint the rest.",
     "Segment": "Tell the objects of a prediction apart.",
+    "Proofread": "Mend what the segmentation got wrong.",
     "Export": "Write the result to a file.",
     "Jobs": "What runs, what waits, and what came of it.",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-_PANELS = ("data", "train", "predict", "segment", "export", "jobs")
+_PANELS = ("data", "train", "predict", "segment", "proofread", "export", "jobs")
 _OF_NAPARI = ("scipy.ndimage", "pandas", "skimage.color.colorconv", "skimage.exposure")
 """What napari imports when the first layers are added: seconds on a slow disk, and the window would stand still."""
 

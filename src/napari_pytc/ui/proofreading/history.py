@@ -1,0 +1,242 @@
+"""The journal as a list: what was done and where, which of it is taken back, and the way to any state."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QLineEdit, QPushButton, QTreeView, QVBoxLayout, QWidget
+
+from napari_pytc.geometry import Box
+from napari_pytc.ui.parts import allow, faint, row, wrapped
+from napari_pytc.ui.proofreading.past import Past
+from napari_pytc.ui.proofreading.tools import action, key_text
+
+if TYPE_CHECKING:
+    from napari_pytc.proofreading.journal import Entry
+
+_START = "As it began"
+_ROWS = 9
+_MARK = "⚑"
+
+
+class HistoryModel(QAbstractTableModel):
+    """Entries of the journal, the newest first, and below them the state in which all began."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._entries: list[Entry] = []
+        self._position = 0
+        self._view = parent
+
+    def put(self, entries: list[Entry], position: int) -> None:
+        """Show these."""
+        self.beginResetModel()
+        self._entries, self._position = list(reversed(entries)), position
+        self.endResetModel()
+
+    def entry(self, line: int) -> Entry | None:
+        """The entry of a line; None for the beginning."""
+        return self._entries[line] if 0 <= line < len(self._entries) else None
+
+    def line_of(self, entry: int) -> int:
+        """The line of an entry, the last line for 0."""
+        return next((k for k, found in enumerate(self._entries) if found.id == entry), len(self._entries))
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        """One line more than there are entries."""
+        return 0 if parent.isValid() or not self._entries else len(self._entries) + 1
+
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        """What and where."""
+        return 2
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Titles of the columns."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return ("What", "Where (z, y, x)")[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """A cell."""
+        entry = self.entry(index.row())
+        is_here = (0 if entry is None else entry.id) == self._position
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _what(entry, is_here) if index.column() == 0 else _where(entry)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _about(entry, is_here)
+        if role == Qt.ItemDataRole.FontRole and self._view is not None:
+            font = self._view.font()
+            font.setBold(is_here)
+            font.setItalic(entry is not None and entry.is_undone)
+            return font
+        if role == Qt.ItemDataRole.ForegroundRole and self._view is not None and entry is not None and entry.is_undone:
+            return faint(self._view.palette())
+        return None
+
+
+class HistoryList(QWidget):
+    """The list, buttons to step, and a line to name the present state.
+
+    Parameters
+    ----------
+    past : Past
+        What is listed.
+    """
+
+    visited = Signal(object)
+    """An `Entry` that was clicked: its place is to be seen."""
+
+    def __init__(self, past: Past, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._past, self._locked = past, ""
+        self.model = HistoryModel(self)
+        self.view = QTreeView()
+        self.view.setObjectName("historyList")
+        self.view.setModel(self.model)
+        self.view.setRootIsDecorated(False)
+        self.view.setUniformRowHeights(True)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setToolTip(
+            "All edits and strokes, the newest first; the state you are in is bold, what was taken back is grey.\n"
+            "A click flies to the place, a double-click goes to that state."
+        )
+        header = self.view.header()
+        assert header is not None
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+        header.resizeSection(1, 104)
+        self.none = wrapped("Nothing yet. Edits and strokes will be listed here, and can be undone.", dim=True)
+        self.undo = QPushButton("Undo")
+        self.undo.setObjectName("undoButton")
+        self.redo = QPushButton("Redo")
+        self.redo.setObjectName("redoButton")
+        self.jump = QPushButton("Go to state")
+        self.jump.setObjectName("jumpButton")
+        self.name = QLineEdit()
+        self.name.setObjectName("checkpointName")
+        self.name.setMinimumWidth(60)
+        self.name.setPlaceholderText("Name of this state")
+        self.name.setToolTip("A name to find the present state by, for example: before the big merge.")
+        self.mark = QPushButton("Set checkpoint")
+        self.mark.setObjectName("checkpointButton")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row(self.undo, self.redo, self.jump))
+        layout.addWidget(self.none)
+        layout.addWidget(self.view)
+        layout.addLayout(row(self.name, self.mark))
+        self.undo.clicked.connect(past.undo)
+        self.redo.clicked.connect(past.redo)
+        self.jump.clicked.connect(self._jump)
+        self.name.textChanged.connect(lambda text: self.allow(self._locked))
+        self.name.returnPressed.connect(self._mark)
+        self.mark.clicked.connect(self._mark)
+        self.view.clicked.connect(self._visit)
+        self.view.doubleClicked.connect(lambda index: self._jump())
+        selection = self.view.selectionModel()
+        assert selection is not None
+        selection.currentRowChanged.connect(lambda now, before: self.allow(self._locked))
+        past.changed.connect(self._put)
+        self._put()
+
+    def allow(self, locked: str) -> None:
+        """Say why nothing can be undone; empty if it can."""
+        self._locked = locked
+        nothing = "there is nothing to take back."
+        key = key_text(action("undo").key)
+        allow(self.undo, locked or ("" if self._past.can_undo else nothing), f"Take the last one back ({key}).")
+        key = key_text(action("redo").key)
+        nothing = "nothing was taken back."
+        allow(self.redo, locked or ("" if self._past.can_redo else nothing), f"Make it again ({key}).")
+        chosen = self._chosen
+        allow(
+            self.jump,
+            locked or ("no line is selected." if chosen is None else self._why_not(chosen)),
+            "Take back or make again until the selected line is the last one that is done.",
+        )
+        named = "" if self.name.text().strip() else "it needs a name."
+        empty = "" if self._past.entries else "nothing was done yet."
+        allow(self.mark, locked or empty or named, "Give the present state a name; it is shown in the list.")
+
+    @property
+    def _chosen(self) -> int | None:
+        """The entry of the selected line, 0 for the beginning."""
+        index = self.view.currentIndex()
+        if not index.isValid():
+            return None
+        entry = self.model.entry(index.row())
+        return 0 if entry is None else entry.id
+
+    def _why_not(self, chosen: int) -> str:
+        if chosen == self._past.position:
+            return "it is the present state."
+        sealed = [e for e in self._past.entries if chosen < e.id <= self._past.position and e.sealed]
+        return sealed[-1].sealed if sealed else ""
+
+    def _put(self) -> None:
+        self.model.put(self._past.entries, self._past.position)
+        some = bool(self._past.entries)
+        self.none.setVisible(not some)
+        self.view.setVisible(some)
+        n_lines = min(max(len(self._past.entries) + 1, 3), _ROWS)
+        self.view.setFixedHeight((n_lines + 1) * (self.view.fontMetrics().height() + 5) + 8)
+        if some:
+            self.view.scrollTo(self.model.index(self.model.line_of(self._past.position), 0))
+        self.allow(self._locked)
+
+    def _visit(self, index: QModelIndex) -> None:
+        entry = self.model.entry(index.row())
+        if entry is not None:
+            self.visited.emit(entry)
+
+    def _jump(self) -> None:
+        chosen = self._chosen
+        if chosen is not None and self.jump.isEnabled():
+            self._past.jump(chosen)
+
+    def _mark(self) -> None:
+        if self.mark.isEnabled():
+            name = self.name.text().strip()
+            self.name.clear()
+            self._past.checkpoint(name)
+
+
+def _what(entry: Entry | None, is_here: bool) -> str:
+    title = _START if entry is None else entry.title
+    mark = f"{_MARK} {entry.checkpoint} · " if entry is not None and entry.checkpoint else ""
+    return f"{'▸ ' if is_here else ''}{mark}{title}"
+
+
+def _where(entry: Entry | None) -> str:
+    return "" if entry is None or entry.box.is_empty else ", ".join(str(int(c)) for c in _middle(entry.box))
+
+
+def _middle(box: Box) -> tuple[int, int, int]:
+    z, y, x = ((a + b) // 2 for a, b in zip(box.start, box.stop, strict=True))
+    return (z, y, x)
+
+
+def _about(entry: Entry | None, is_here: bool) -> str:
+    lines = [_START if entry is None else entry.title]
+    if entry is not None:
+        lines.append(time.strftime("%d %b %Y %H:%M:%S", time.localtime(entry.time)))
+        if not entry.box.is_empty:
+            lines.append(f"Voxels {entry.box}")
+        if entry.n_voxels:
+            lines.append(f"{entry.n_voxels:,} voxels rewritten")
+        if entry.checkpoint:
+            lines.append(f"Checkpoint: {entry.checkpoint}")
+        if entry.is_undone:
+            lines.append("Taken back")
+        if entry.sealed:
+            lines.append(f"Cannot be undone any more: {entry.sealed}")
+    if is_here:
+        lines.append("The present state")
+    return "\n".join(lines)
