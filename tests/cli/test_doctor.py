@@ -15,6 +15,7 @@ TORCH = {
     "cpu_capability": "AVX2",
     "threads": 2,
 }
+OBJECTS = {"bioimage-cpp": "0.9", "connected-components-3d": "3.2", "fastremap": "1.1", "sqlite": "3.45"}
 WINDOW = {"binding": "PyQt6", "qt": "6.9", "platform": "xcb", "opengl": "4.5", "renderer": "llvmpipe"}
 
 
@@ -22,6 +23,7 @@ WINDOW = {"binding": "PyQt6", "qt": "6.9", "platform": "xcb", "opengl": "4.5", "
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine on which all is well; a test breaks one thing."""
     monkeypatch.setattr(probes, "probe_torch", lambda: probes.Probe(TORCH))
+    monkeypatch.setattr(probes, "probe_objects", lambda: probes.Probe(OBJECTS))
     monkeypatch.setattr(probes, "probe_window", lambda: probes.Probe(WINDOW))
     monkeypatch.setattr(probes, "memory", lambda: {"total_bytes": 16_000_000_000, "available_bytes": 9_000_000_000})
     monkeypatch.setattr(probes, "disk", lambda folder: {"folder": "x", "free_bytes": 9e10, "writable": True})
@@ -55,6 +57,17 @@ def test_a_torch_that_crashes_is_told(cli: Command, machine: pytest.MonkeyPatch)
     assert ended.code == 1
     assert "killed by signal 4" in ended.out
     assert "pip install" in ended.out
+
+
+def test_libraries_that_make_objects_are_loaded(cli: Command, machine: pytest.MonkeyPatch):
+    (found,) = [f for f in cli("doctor", "--json").document["findings"] if f["name"] == "Objects"]
+    assert found["state"] == "ok"
+    assert "bioimage-cpp 0.9" in found["value"]
+    machine.setattr(probes, "probe_objects", lambda: probes.Probe({}, "it was killed by signal 4"))
+    ended = cli("doctor", "--json")
+    assert ended.code == 0
+    (found,) = [f for f in ended.document["findings"] if f["name"] == "Objects"]
+    assert (found["state"], "--force-reinstall bioimage-cpp" in found["mend"]) == ("note", True)
 
 
 def test_no_window_is_no_reason_to_stop(cli: Command, machine: pytest.MonkeyPatch):

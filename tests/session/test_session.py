@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.session.session import Session
 from tests.support.faults import file_size_limit
@@ -62,7 +62,7 @@ def test_a_full_disk_loses_no_earlier_stroke(session: Session):
     box = Box((0, 0, 0), (12, 48, 40))
     stroke = np.random.default_rng(0).integers(1, 3, box.shape).astype(np.uint8)
     session.paint(box, 1)
-    with file_size_limit(500), pytest.raises(VolumeError, match="disk is full") as caught:
+    with file_size_limit(500), pytest.raises(ProjectError, match="disk is full") as caught:
         session.paint(box, stroke)
     assert "Free space" in caught.value.hint
     assert session.annotated_voxels() == {"membrane": box.size, "inside": 0}

@@ -12,6 +12,7 @@ import numpy as np
 from napari_pytc.annotations.source import AnnotatedBox
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.labels.store import LabelStore, StoredChunk
 
 MOST_CLASSES = 255
@@ -126,6 +127,20 @@ class AnnotationStore:
         mask : ndarray of bool, optional
             Which voxels to change; by default those whose label is not 0.
         """
+        new, mask = self._painting(box, labels, mask)
+        if mask.any():
+            with self._changing:
+                self._labels.write(box, np.where(mask, new, self._labels.read(box)))
+
+    def painted(self, box: Box, labels: np.ndarray | int, mask: np.ndarray | None = None) -> LabelPatch | None:
+        """What `paint` would change, None where nothing differs; parameters and errors as there."""
+        new, mask = self._painting(box, labels, mask)
+        if not np.can_cast(new.dtype, np.uint8):
+            raise InvalidInput(f"Labels of {box} must be uint8, got {new.dtype}.")
+        before = self._labels.read(box)
+        return LabelPatch.between(box, before, np.where(mask, new, before)) if mask.any() else None
+
+    def _painting(self, box: Box, labels: np.ndarray | int, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         new = np.asarray(labels)
         if new.ndim == 0:
             if not 0 <= int(new) <= MOST_CLASSES:
@@ -136,9 +151,7 @@ class AnnotationStore:
             raise InvalidInput(
                 f"Labels and mask of {box} must have shape {box.shape}, got {new.shape} and {mask.shape}."
             )
-        if mask.any():
-            with self._changing:
-                self._labels.write(box, np.where(mask, new, self._labels.read(box)))
+        return new, mask
 
     def counts(self) -> dict[int, int]:
         """Annotated voxels by class, without the unlabelled; reads only chunks that changed since the last call."""

@@ -53,14 +53,15 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> Answer:
     output = output_of(context)
     if not output.as_json:
         output.notes.print("Looking at this machine ...", style="dim")
-    torch, window = probes.probe_torch(), probes.probe_window()
-    found = list(findings(torch, window))
+    torch, objects, window = probes.probe_torch(), probes.probe_objects(), probes.probe_window()
+    found = list(findings(torch, objects, window))
     fit = all(finding.state != "missing" for finding in found)
     document: dict[str, Any] = {
         "ok": fit,
         "findings": [asdict(finding) for finding in found],
         "python": platform.python_version(),
         "torch": torch.found,
+        "objects": objects.found,
         "window": window.found,
         "cpu": probes.processor(),
         "memory": probes.memory(),
@@ -69,11 +70,12 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> Answer:
     return Answer(document, Group(*_for_people(found, fit)), exit_code=0 if fit else 1)
 
 
-def findings(torch: probes.Probe, window: probes.Probe) -> Iterator[Finding]:
+def findings(torch: probes.Probe, objects: probes.Probe, window: probes.Probe) -> Iterator[Finding]:
     """Everything looked at, in the order in which it matters."""
     yield _python()
     yield from _packages()
     yield from _torch(torch)
+    yield _objects(objects)
     yield _processor(torch)
     yield from _room()
     yield from _window(window)
@@ -120,6 +122,15 @@ def _torch(probe: probes.Probe) -> Iterator[Finding]:
         yield Finding("GPU", f"there is an NVIDIA driver, but {why} and sees no GPU", "note", hint)
     else:
         yield Finding("GPU", "none; the CPU is used (recipes instant and fast are made for it)")
+
+
+def _objects(probe: probes.Probe) -> Finding:
+    """Without these there are no objects; classes can be trained, predicted and exported all the same."""
+    if not probe.found:
+        names = "bioimage-cpp connected-components-3d fastremap"
+        command = f"{sys.executable} -m pip install --force-reinstall {names}"
+        return Finding("Objects", f"segment and proofread cannot run: {probe.problem}", "note", command)
+    return Finding("Objects", ", ".join(f"{name} {version}" for name, version in probe.found.items()))
 
 
 def _processor(probe: probes.Probe) -> Finding:

@@ -23,11 +23,14 @@ def export(
     context: typer.Context,
     project: ProjectFolder,
     out: Annotated[
-        Path, typer.Argument(metavar="OUT.{tif,ome.tif,h5,zarr}", help="File to write; its suffix says the format.")
+        Path, typer.Argument(metavar="OUT.{tif,ome.tif,h5,zarr,csv}", help="File to write; its suffix says the format.")
     ],
     what: Annotated[
-        Literal["classes", "probabilities"],
-        typer.Option(help="The most probable class of every voxel, or every class's probability (0 to 255)."),
+        Literal["classes", "probabilities", "segments", "table"],
+        typer.Option(
+            help="The most probable class of every voxel; every channel's probability (0 to 255); the current "
+            "segments with all edits; or a table of them (CSV)."
+        ),
     ] = "classes",
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Export this model's prediction; by default the newest.")
@@ -35,27 +38,38 @@ def export(
     prediction: Annotated[
         str | None, typer.Option(metavar="ID|FOLDER", help="Export this prediction; by default the newest.")
     ] = None,
+    segmentation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Export this segmentation; by default the current one.")
+    ] = None,
     box: BoxText = None,
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Dataset in an HDF5 file.")] = "main",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
     as_json: AsJson = False,
 ) -> Answer:
-    """Write the newest prediction as TIFF, OME-TIFF, HDF5 or OME-Zarr."""
+    """Write the newest prediction or the current segments as TIFF, OME-TIFF, HDF5 or OME-Zarr, or a table as CSV."""
     from napari_pytc.cli.running import run_in_session
-    from napari_pytc.cli.sessions import open_session, prediction_of
+    from napari_pytc.cli.sessions import open_session, prediction_choice
 
-    if model is not None and prediction is not None:
-        raise InvalidInput("Give --model or --prediction, not both.")
+    of_segments = what in ("segments", "table")
+    if of_segments and (model is not None or prediction is not None):
+        raise InvalidInput(f"--what {what} takes --segmentation, not --model or --prediction.")
+    if segmentation is not None and not of_segments:
+        raise InvalidInput(f"--segmentation goes with --what segments or table, not {what}.")
     region = read_box(box)
     with closing(open_session(project)) as session:
-        chosen = prediction if model is None else prediction_of(session, model)
-        job = session.export_job(what, out, prediction=chosen, box=region, dataset=dataset, overwrite=overwrite)
+        job = session.export_job(
+            what,
+            out,
+            prediction=prediction_choice(session, model, prediction),
+            segmentation=segmentation,
+            box=region,
+            dataset=dataset,
+            overwrite=overwrite,
+        )
         kept = "Nothing was written; run the command again to export."
         result = run_in_session(output_of(context), session, job, f"export {what}", kept)
-    text = (
-        f"Wrote {result['output']}: {shape_text(result['shape'])} {result['dtype']}, "
-        f"{voxel_text(result['voxel_size_nm'])}, {bytes_text(result['bytes'])}."
-    )
+    content = f"{result['rows']} rows" if what == "table" else f"{shape_text(result['shape'])} {result['dtype']}"
+    text = f"Wrote {result['output']}: {content}, {voxel_text(result['voxel_size_nm'])}, {bytes_text(result['bytes'])}."
     return Answer({"project": str(project), "what": what, **result}, text)
 
 

@@ -77,6 +77,9 @@ def _project(folder: Path) -> Answer:
             "held_out": [str(box) for box in session.held_out],
             "models": [model_document(record) for record in session.models()],
             "predictions": [record.model_dump(mode="json") for record in session.predictions()],
+            "objects": session.n_object_chunks > 0,
+            "segmentations": [info.model_dump(mode="json") for info in session.segmentations()],
+            "edits": _edits(session),
         }
     return Answer(document, Group(*_project_for_people(document)))
 
@@ -88,6 +91,12 @@ def _image_problem(session: Session) -> str:
     except PytcError as error:
         return str(error)
     return ""
+
+
+def _edits(session: Session) -> dict[str, int]:
+    """How many edits the journal holds, and how many of them are done."""
+    entries = session.proofreader().entries()
+    return {"total": len(entries), "done": sum(not entry.is_undone for entry in entries)}
 
 
 def _project_for_people(document: dict[str, Any]) -> Iterator[Any]:
@@ -104,6 +113,28 @@ def _project_for_people(document: dict[str, Any]) -> Iterator[Any]:
     if document["predictions"]:
         rows = [(p["id"], p["model"], str(p["box"] or "all"), p["state"]) for p in document["predictions"]]
         yield table("Predictions", ("id", "model", "box", "state"), rows)
+    if document["objects"]:
+        yield "Single objects are annotated: train on them with --recipe neurites or organelles."
+    if document["segmentations"]:
+        yield _segmentations_table(document["segmentations"])
+    if document["edits"]["total"]:
+        yield f"Edits: {document['edits']['done']} done of {document['edits']['total']} (napari-pytc history)"
+
+
+def _segmentations_table(segmentations: list[dict[str, Any]]) -> Any:
+    rows = [
+        (
+            "*" if s["active"] else "",
+            s["id"],
+            s["problem"] or s["decoder"].get("kind", "-"),
+            s["prediction"],
+            str(s["box"] or "all"),
+            s["n_segments"],
+            s["n_supervoxels"],
+        )
+        for s in segmentations
+    ]
+    return table("Segmentations", ("", "id", "decoder", "prediction", "box", "segments", "supervoxels"), rows)
 
 
 def _model(folder: Path) -> Answer:
@@ -117,8 +148,10 @@ def _model(folder: Path) -> Answer:
         ("date", model.created),
         ("recipe", model.recipe),
         ("network", model.plan.network.kind),
+        ("learns", model.plan.target.kind),
+        ("decoder", model.plan.decoder.get("kind")),
         ("parent", model.parent),
-        ("classes", ", ".join(model.classes)),
+        ("channels", ", ".join(model.classes)),
         ("trained for", f"{model.steps} steps, {model.seconds:.0f} s"),
         ("voxel size (z, y, x)", voxel_text(model.voxel_size_nm)),
     ]

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_pytc import __version__
-from napari_pytc.cli import demo, doctor, export, info, learn, project
+from napari_pytc.cli import demo, doctor, export, info, learn, project, proofread, segment
 from napari_pytc.cli.boundary import guarded, install_excepthook
 from napari_pytc.cli.output import Output
 
@@ -68,9 +68,10 @@ def start(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Segment volumetric microscopy: paint a little, train, predict, export.
+    """Segment volumetric microscopy: paint a little, train, predict, make objects, proofread, export.
 
-    A project is a folder NAME.pytc that holds strokes, models and predictions; the image stays where it is.
+    A project is a folder NAME.pytc that holds strokes, models, predictions, segments and every edit of them; the image
+    stays where it is.
     """
     output: Output = context.obj
     if version:
@@ -81,7 +82,7 @@ def start(
         raise typer.Exit
 
 
-for _commands in (project, learn, export, info, doctor, demo):
+for _commands in (project, learn, segment, proofread, export, info, doctor, demo):
     _commands.register(app)
 
 

@@ -33,6 +33,16 @@ print(json.dumps({
 }))
 """
 
+_OBJECTS = """
+import json, sqlite3
+from importlib.metadata import version
+import bioimage_cpp, cc3d, fastremap, numpy
+labels = cc3d.connected_components(numpy.ones((2, 2, 2), bool))
+assert labels.max() == fastremap.unique(labels).max() == 1
+names = ("bioimage-cpp", "connected-components-3d", "fastremap")
+print(json.dumps({name: version(name) for name in names} | {"sqlite": sqlite3.sqlite_version}))
+"""
+
 _WINDOW = """
 import json
 from qtpy import API_NAME, QT_VERSION
@@ -65,6 +75,11 @@ class Probe:
 def probe_torch() -> Probe:
     """Version, devices and CPU capability of torch."""
     return _probe(_TORCH)
+
+
+def probe_objects() -> Probe:
+    """Versions of the libraries that make objects of predictions, each loaded, and of SQLite for the journal."""
+    return _probe(_OBJECTS)
 
 
 def probe_window() -> Probe:

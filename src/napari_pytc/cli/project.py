@@ -18,6 +18,7 @@ from napari_pytc.cli.options import (
 )
 from napari_pytc.cli.output import Answer, shape_text, table, voxel_text
 from napari_pytc.cli.sessions import model_document, models_table, open_session
+from napari_pytc.errors import InvalidInput
 
 
 def register(app: typer.Typer) -> None:
@@ -66,18 +67,37 @@ def annotate(
     context: typer.Context,
     project: ProjectFolder,
     labels: Annotated[
-        str, typer.Argument(metavar="LABELS[:DATASET]", help="Volume of labels: 0 = not annotated, k = k-th class.")
+        str,
+        typer.Argument(
+            metavar="LABELS[:DATASET]", help="Volume of labels: 0 = not annotated, k = k-th class, or an object's id."
+        ),
     ],
     offset: Annotated[
         str, typer.Option(metavar="Z,Y,X", help="Voxel of the image where the labels' first voxel lies.")
     ] = "0,0,0",
+    instances: Annotated[
+        bool, typer.Option("--instances", help="The labels are ids of objects to learn, not numbers of classes.")
+    ] = False,
+    dense: Annotated[
+        bool, typer.Option("--dense", help="With --instances: 0 means that no object is there, not that nobody looked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Answer:
-    """Add strokes or dense labels from a file to what is annotated."""
+    """Add strokes or dense labels from a file to what is annotated, of classes or of single objects."""
+    if dense and not instances:
+        raise InvalidInput("--dense goes with --instances.", "Give classes a background class of their own instead.")
     where = read_triple(offset, "An offset")
     from napari_pytc.volumes.opening import open_volume
 
     source = open_volume(labels)
+    if instances:
+        with closing(open_session(project)) as session, output_of(context).counting("annotate") as report:
+            added = session.annotate_objects(source, where, dense, report=report)
+        text = (
+            f"Added {added['objects']} objects: {added['voxels']} voxels, and {added['background']} of background."
+            f"\nNext: napari-pytc train {project} --recipe neurites"
+        )
+        return Answer({"project": str(project), **added}, text)
     with closing(open_session(project)) as session, output_of(context).counting("annotate") as report:
         counts = session.annotate(source, where, report=report)
     total = sum(counts.values())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from napari_pytc.cli.output import table
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import InvalidInput, ProjectError
 
 if TYPE_CHECKING:
     from napari_pytc.session.records import ModelRecord
@@ -47,6 +47,13 @@ def prediction_of(session: Session, model: str) -> Path:
         f"The project {session.folder} has no prediction of model {wanted!r}.",
         f"Make one: napari-pytc predict {session.folder} --model {wanted}.",
     )
+
+
+def prediction_choice(session: Session, model: str | None, prediction: str | None) -> str | Path | None:
+    """What --model and --prediction name, of which one may be given; None for the newest prediction."""
+    if model is not None and prediction is not None:
+        raise InvalidInput("Give --model or --prediction, not both.")
+    return prediction if model is None else prediction_of(session, model)
 
 
 def scores_text(scores: Mapping[str, Any]) -> str:

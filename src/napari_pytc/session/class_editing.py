@@ -86,7 +86,6 @@ class ClassEditing(SessionCore):
 
     class_added = Signal(ClassInfo)
     classes_changed = Signal()
-    annotated = Signal(Box)
 
     def add_class(self, spec: str | ClassSpec) -> ClassInfo:
         """Add a class behind the others."""
@@ -162,6 +161,7 @@ class ClassEditing(SessionCore):
             with self._annotations.changing():
                 plan.catch_up()
                 store = plan.place()
+                self._proofreader.seal_strokes(f"the class {plan.removed.name!r} was removed since")
                 self._save(classes=plan.classes_after, annotations=plan.target.name)
                 self._annotations.become(store)
         except BaseException:

@@ -12,9 +12,11 @@ from psygnal import Signal
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidInput, ProjectError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.proofreading.changes import Change
 from napari_pytc.session.image import find_image, image_stamp, open_image
 from napari_pytc.session.opening import OpenedProject
 from napari_pytc.session.project import Project, ProjectFolder
+from napari_pytc.session.proofreading import Proofreader
 from napari_pytc.session.records import ClassInfo
 from napari_pytc.volumes.source import VolumeSource
 
@@ -23,6 +25,7 @@ class SessionCore:
     """The open project itself, of which `Session` is made by subject."""
 
     image_relinked = Signal()
+    annotated = Signal(Box)
 
     def __init__(self, opened: OpenedProject) -> None:
         self._folder = ProjectFolder(opened.folder)
@@ -32,10 +35,14 @@ class SessionCore:
         self._image = opened.image
         self._image_stamp = None if opened.image is None else image_stamp(opened.project.image)
         self._is_closed = False
+        opened.documents.image = lambda: self.image
+        self._proofreader = Proofreader(opened.documents, opened.journal, self._check_changeable, self._check_label)
+        self._proofreader.changed.connect(self._on_edited)
 
     def close(self) -> None:
         """Give the project back; may be called twice. Jobs that still run are no longer recorded."""
         self._is_closed = True
+        self._proofreader.close()
         self._annotations.wait()  # for a stroke on its way to the disk: afterwards another process may write
         self._database.close()
         if self._lock is not None:
@@ -101,6 +108,10 @@ class SessionCore:
             self._image = self._open_image()
         return self._image
 
+    def proofreader(self) -> Proofreader:
+        """The journal and the current segmentation; any thread. Their files are opened when they are first used."""
+        return self._proofreader
+
     def check_image(self) -> VolumeSource:
         """The image, after another look at the disk for whether it is still the same; errors as in `image`.
 
@@ -151,6 +162,16 @@ class SessionCore:
             raise InvalidInput(
                 f"A box must lie within the volume {volume} and hold a voxel, got {box}.",
                 "Boxes are half-open and counted in voxels: Z0:Z1,Y0:Y1,X0:X1.",
+            )
+
+    def _on_edited(self, change: Change) -> None:
+        if change.target == "annotations":
+            self.annotated.emit(change.box)
+
+    def _check_label(self, highest: int) -> None:
+        if highest > len(self.classes):
+            raise InvalidInput(
+                f"A stroke has label {highest}, but there are {len(self.classes)} classes.", "Add the class first."
             )
 
     def _save(self, **changes: Any) -> None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,14 +16,16 @@ from napari_pytc.jobs.events import Finished, JobEvent
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.session import library
+from napari_pytc.session import library, segment_jobs
 from napari_pytc.session.database import Database
 from napari_pytc.session.project import ProjectFolder, disk_errors
 from napari_pytc.session.recording import RunRecorder
 from napari_pytc.session.records import PredictionRecord
 
 if TYPE_CHECKING:
-    from napari_pytc.exporting.jobs import ExportJob
+    from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.decoding.jobs import SegmentJob
+    from napari_pytc.exporting.jobs import ExportJob, What
     from napari_pytc.jobs.runners.base import JobHandle, JobRunner
     from napari_pytc.learning.jobs import PredictJob, TrainJob
     from napari_pytc.session.session import Session
@@ -57,6 +59,7 @@ class SessionJobs:
             annotations=session.annotations.folder,
             classes=tuple(c.name for c in session.classes),
             held_out=session.held_out,
+            objects=self._folder.objects if self._folder.objects.is_dir() else None,
             plan=plan,
             model_folder=folder.models,
             run_folder=folder.runs,
@@ -92,6 +95,7 @@ class SessionJobs:
                     "image": session.project.image,
                     "image_digest": self._image_digest(),
                     "annotations": session.annotations.folder,
+                    "objects": folder.objects if folder.objects.is_dir() else None,
                     "model_folder": folder.models / name,
                     "run_folder": folder.runs / name,
                     "parent": parent,
@@ -102,7 +106,7 @@ class SessionJobs:
 
     def uses(self, folder: Path) -> bool:
         """Whether a job that waits or runs needs a model, a prediction or checkpoints."""
-        names = ("model", "parent", "output", "prediction", "run_folder")
+        names = ("model", "parent", "output", "prediction", "mask_prediction", "segmentation", "run_folder")
         return any(getattr(job, name, None) == folder for job in self._busy.values() for name in names)
 
     def predict_job(
@@ -136,19 +140,54 @@ class SessionJobs:
         focus = tuple((a + b) / 2 for a, b in zip(box.start, box.stop, strict=True))
         return whole.model_copy(update={"box": box.intersect(volume), "within": True, "focus": focus})
 
+    def segment_job(
+        self,
+        decoder: DecoderSettings | dict[str, Any] | str | None,
+        prediction: str | Path | PredictionRecord | None,
+        settings: dict[str, Any],
+        mask_prediction: str | Path | PredictionRecord | None,
+        box: Box | None,
+        options: dict[str, Any],
+        is_preview: bool,
+    ) -> SegmentJob:
+        """See `Session.segment_job` and `Session.preview_job`."""
+        session, folders = self._session, self._session.segmentation_folders
+        folder = self.prediction_folder(prediction)
+        record = next((record for record in self.predictions() if record.folder == folder), None)
+        plan = {} if record is None else segment_jobs.plan_decoder(self._folder.models / record.model)
+        draft = segment_jobs.describe_segmentation(
+            folder,
+            folders.new_preview() if is_preview else folders.place("draft"),
+            decoder,
+            settings,
+            plan,
+            mask_prediction=None if mask_prediction is None else self.prediction_folder(mask_prediction),
+            box=None if box == Box.of_shape(session.annotations.shape) else box,
+            voxel_size_nm=session.space.voxel_size_nm,
+            **options,
+        )
+        if is_preview:
+            return draft
+        place = folders.place_for(draft, self.prediction_stamp(folder), self._clock(), self._busy)
+        return draft.model_copy(update={"output": place})
+
     def export_job(
         self,
-        what: Literal["classes", "probabilities"],
+        what: What,
         path: str | Path,
         prediction: str | Path | PredictionRecord | None,
+        segmentation: str | None,
         options: dict[str, Any],
     ) -> ExportJob:
         """See `Session.export_job`."""
         from napari_pytc.exporting.jobs import ExportJob
 
-        folder = self._prediction_folder(prediction)
+        if what in ("segments", "table"):
+            source = {"segmentation": self._session.segmentation_folder(segmentation)}
+        else:
+            source = {"prediction": self.prediction_folder(prediction)}
         try:
-            return ExportJob(prediction=folder, what=what, output=Path(path).absolute(), **options)
+            return ExportJob(what=what, output=Path(path).absolute(), **source, **options)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -158,7 +197,10 @@ class SessionJobs:
         """See `Session.run`."""
         # Not by class: the jobs' modules are imported only by those who make one.
         content: Any = job
-        if job.kind == "export" and self._session.read_only:
+        if job.kind == "export" and content.segmentation is not None:
+            self._session.flush_edits()
+        is_preview = job.kind == "segment" and self._folder.previews in content.output.parents
+        if is_preview or (job.kind == "export" and self._session.read_only):
             return runner.start(job, sink or _ignore)
         subject, prediction = "", None
         if job.kind == "train":
@@ -171,6 +213,10 @@ class SessionJobs:
             model = read_model_info(content.model).id
             box = None if content.within else content.box
             prediction = self._prediction_record(model, box, content.plan.flips, content.output)
+        elif job.kind == "segment":
+            subject = content.output.name
+            self._check_free(subject, "This segmentation runs already.")
+            self._session.segmentation_folders.begin(content, self.prediction_stamp(content.prediction))
         elif job.kind == "export":
             subject = str(content.output)
         self._busy[subject] = job
@@ -190,6 +236,17 @@ class SessionJobs:
             self._busy.pop(subject, None)
             raise
 
+    @property
+    def busy(self) -> set[str]:
+        """What jobs that wait or run make: ids of models, predictions and segmentations, and names of files."""
+        return set(self._busy)
+
+    def prediction_stamp(self, folder: Path) -> str:
+        """What differs when a prediction of the project was gone on with."""
+        state = next((record.state for record in self.predictions() if record.folder == folder), "")
+        ends = [run.ended for run in self._database.runs() if run.subject == folder.stem and run.kind == "predict"]
+        return f"{state} {max((end for end in ends if end is not None), default=0.0)}"
+
     def predictions(self) -> list[PredictionRecord]:
         """Those whose folder is there, the oldest first."""
         return [record for record, _ in self._database.predictions(self._folder.predictions) if record.folder.is_dir()]
@@ -204,6 +261,8 @@ class SessionJobs:
             for model in self._session.models():
                 if model.id == subject:
                     self._session.model_added.emit(model)
+        if job.kind == "segment" and isinstance(event, Finished):
+            self._session.take_segmentation(subject)
         if prediction is not None:
             for record in self.predictions():
                 if record.id == prediction.id:
@@ -215,7 +274,8 @@ class SessionJobs:
             library.note_work(job.run_folder, self._work(job), job)
 
     def _work(self, job: TrainJob) -> str:
-        return library.work_of(job, self._image_digest(), self._session.annotations.revision)
+        revisions = (self._session.annotations.revision, self._session.objects_revision)
+        return library.work_of(job, self._image_digest(), *revisions)
 
     def _image_digest(self) -> str:
         return self._session.project.image_fingerprint.digest
@@ -248,7 +308,14 @@ class SessionJobs:
             id=output.stem, model=model, folder=output, box=box, flips=flips, created=created, state="running"
         )
 
-    def _prediction_folder(self, prediction: str | Path | PredictionRecord | None) -> Path:
+    def prediction_folder(self, prediction: str | Path | PredictionRecord | None) -> Path:
+        """The folder of a prediction named by its id, the beginning of one, or a path; by default the newest finished.
+
+        Raises
+        ------
+        ProjectError
+            If there is none, or several.
+        """
         if isinstance(prediction, PredictionRecord):
             return prediction.folder
         records = self.predictions()

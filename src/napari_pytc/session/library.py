@@ -116,13 +116,13 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "custom"
 
 
-def work_of(job: TrainJob, image: str, annotations_revision: int) -> str:
+def work_of(job: TrainJob, image: str, annotations_revision: int, objects_revision: int = 0) -> str:
     """A digest of all that decides a training's outcome: data, plan and parent, not where it is kept or computed."""
-    where = {"image", "image_digest", "annotations", "model_folder", "run_folder", "resume"}
+    where = {"image", "image_digest", "annotations", "objects", "model_folder", "run_folder", "resume"}
     content = job.model_dump(mode="json", exclude=where)
     for name in ("device", "precision", "checkpoint_every"):
         content["plan"].pop(name)
-    text = json.dumps([content, image, annotations_revision], sort_keys=True)
+    text = json.dumps([content, image, annotations_revision, objects_revision], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidInput, PytcError
 from napari_pytc.session.database import Database
+from napari_pytc.session.documents import ProjectDocuments
 from napari_pytc.session.image import copy_array, open_image, open_measured_image
 from napari_pytc.session.project import Project, ProjectFolder, project_built_aside
 from napari_pytc.session.records import ClassSpec, number_classes
 from napari_pytc.volumes.fingerprint import fingerprint
 from napari_pytc.volumes.source import VolumeSource
+
+if TYPE_CHECKING:
+    from napari_pytc.proofreading.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,13 @@ class OpenedProject:
     problem: PytcError | None
     annotations: AnnotationStore
     database: Database
+    documents: ProjectDocuments
+    journal: Journal | None = None
 
     def release(self) -> None:
         """Let go of the project; may be called twice."""
+        if self.journal is not None:
+            self.journal.close()
         self.database.close()
         if self.lock is not None:
             self.lock.release()
@@ -127,24 +136,42 @@ def read_project(folder: str | Path, read_only: bool = False, with_image: bool =
     project = place.load()
     lock, reason = (None, "it was opened for reading only") if read_only else place.acquire_lock()
     database: Database | None = None
+    journal: Journal | None = None
     try:
         if lock is not None:
             project = place.load()  # once more, now that nobody else writes
-            place.empty_trash()
+            place.sweep()
         database = Database(place.database, writable=lock is not None)
         annotations = AnnotationStore.open(place.annotations(project), writable=lock is not None)
         if lock is not None:
             database.interrupt_runs()
+        documents = ProjectDocuments(place, annotations, writable=lock is not None)
+        if lock is not None:
+            journal = _journal_of(documents)
         image, problem = _image_of(project, place.path) if with_image else (None, None)
         if with_image:
             annotations.counts()
     except BaseException:
+        if journal is not None:
+            journal.close()
         if database is not None:
             database.close()
         if lock is not None:
             lock.release()
         raise
-    return OpenedProject(place.path, project, lock, reason, image, problem, annotations, database)
+    opened = (place.path, project, lock, reason, image, problem, annotations, database, documents, journal)
+    return OpenedProject(*opened)
+
+
+def _journal_of(documents: ProjectDocuments) -> Journal | None:
+    """The journal where there is one: it may hold a stroke that a kill kept from the strokes."""
+    if not documents.journal.exists():
+        return None
+    from napari_pytc.proofreading.journal import Journal
+
+    with suppress(PytcError):  # damaged: told where it is used, the project opens all the same
+        return Journal(documents.journal, documents)
+    return None
 
 
 def _image_of(project: Project, folder: Path) -> tuple[VolumeSource | None, PytcError | None]:

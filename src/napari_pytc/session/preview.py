@@ -6,14 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_pytc.errors import VolumeError
-from napari_pytc.geometry import Box
-from napari_pytc.volumes.zarr_output import open_ome_zarr
-
 if TYPE_CHECKING:
     from napari_pytc.exporting.jobs import ExportJob
 
 _FORMATS = {"TiffExporter": "TIFF", "Hdf5Exporter": "HDF5", "ZarrExporter": "OME-Zarr 0.5"}
+_ROW_BYTES = 90
+"""About how long a row of a table is."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class ExportPreview:
     Parameters
     ----------
     shape : tuple of int
-        (z, y, x), or (c, z, y, x) of probabilities.
+        (z, y, x), or (c, z, y, x) of probabilities, or rows and columns of a table.
     n_bytes : int
         Size without compression.
     voxel_size_nm : tuple of float, optional
@@ -40,22 +38,26 @@ class ExportPreview:
 
 
 def preview(job: ExportJob) -> ExportPreview:
-    """What a job will write; reads the prediction's description alone.
+    """What a job will write; reads no voxel.
 
     Raises
     ------
     PytcError
-        Where the job would fail at once: no such format, no prediction, a box outside of it.
+        Where the job would fail at once: no such format, no prediction or segmentation, a box outside of it.
     """
     from napari_pytc.exporting.base import exporter_for
-    from napari_pytc.exporting.views import Crop, MostProbable
+    from napari_pytc.exporting.table import COLUMNS, check_table_name
+    from napari_pytc.labels.segments_view import SegmentsView
 
+    if job.what == "table":
+        check_table_name(job.output)
+        segments = job.array()
+        assert isinstance(segments, SegmentsView)
+        n_rows = len(segments.segment_ids())
+        size = segments.space.voxel_size_nm if segments.space.known else None
+        return ExportPreview((n_rows, len(COLUMNS)), "text", n_rows * _ROW_BYTES, size, "CSV")
     exporter = exporter_for(job.output)
-    prediction = open_ome_zarr(job.prediction)
-    if not prediction.channels:
-        raise VolumeError(f"{job.prediction} has no channels, so it is no prediction.", "Choose another one.")
-    part = Crop(prediction, job.box if job.box is not None else Box.of_shape(prediction.shape))
-    array = MostProbable(part) if job.what == "classes" else part
+    array = job.array()
     shape = (len(array.channels), *array.shape) if array.channels else array.shape
     return ExportPreview(
         shape=shape,

@@ -60,9 +60,12 @@ class ProjectFolder:
             project.sqlite    runs, their metrics, predictions (`Database`)
             image.zarr        the image, where it came from a layer and not from a file
             annotations.zarr  strokes (`AnnotationStore`); annotations-2.zarr after a class was removed
+            objects.zarr      objects to learn from, where there are some (`add_objects`)
             predictions/      one OME-Zarr a prediction
+            segments/<id>/    segmentations with their edits; .preview holds those that were a look
             models/<id>/      trained models
-            runs/<id>/        checkpoints of trainings that are not finished
+            runs/<id>/        checkpoints of trainings, and jobs of segmentations, that are not finished
+            journal.sqlite    every edit of segments and strokes (`Journal`); made with the first
             trash/            what was deleted and is still on the disk
             project.lock      held by the process that may write
     """
@@ -76,6 +79,10 @@ class ProjectFolder:
         self.models = path / "models"
         self.runs = path / "runs"
         self.trash = path / "trash"
+        self.segments = path / "segments"
+        self.previews = self.segments / ".preview"
+        self.objects = path / "objects.zarr"
+        self.journal = path / "journal.sqlite"
 
     def annotations(self, project: Project | None = None) -> Path:
         """Where the strokes of a project lie; without one, those of a new project."""
@@ -135,6 +142,11 @@ class ProjectFolder:
     def empty_trash(self) -> None:
         """Delete what was discarded, and what a process that was killed left half made; from any thread."""
         shutil.rmtree(self.trash, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete what is of no use when a project is opened anew: the trash, and previews of segmentations."""
+        self.empty_trash()
+        shutil.rmtree(self.previews, ignore_errors=True)
 
     def _placed(self, project: Project) -> Project:
         """The image that is in the project's folder is found there, wherever the folder was moved to."""

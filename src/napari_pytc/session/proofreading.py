@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import InvalidEdit, ProjectError, PytcError
 from napari_pytc.proofreading.changes import Change
+from napari_pytc.session.documents import ProjectDocuments
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
     from napari_pytc.proofreading.edits import Edit
     from napari_pytc.proofreading.journal import Entry, Journal
     from napari_pytc.proofreading.queue import ReviewQueue
+    from napari_pytc.proofreading.replay import Replay
+
+Report = Callable[[int, int], None]
 
 
 class Proofreader:
@@ -24,56 +27,76 @@ class Proofreader:
 
     Get it with `Session.proofreader`. All methods may be called from any thread; edits wait for one another. Signals
     are emitted by the thread that made the change, after it: connect to them with ``thread="main"``.
+
+    The journal's file is made by the first edit. Where a project has none, or is open for reading only, what is asked
+    for is answered and what would change something is refused.
     """
 
     changed = Signal(Change)
-    """After an edit, undo, redo or jump: what was done, in the direction in which it was done. Strokes that the window
-    writes are not told here: whoever paints knows."""
+    """After an edit, undo, redo or jump: what was done, in the direction in which it was done. Strokes that somebody
+    paints are not told here: whoever paints knows."""
     history_changed = Signal()
     """The list of `entries` or the position in it is another one."""
     switched = Signal(object)
-    """Another segmentation is current: its id, or None."""
+    """Another segmentation is current, or the current one was partitioned anew: its id, or None."""
 
-    def __init__(self, documents: ProjectDocuments, check_changeable: Callable[[], None], read_only: bool) -> None:
-        self._documents, self._check, self._read_only = documents, check_changeable, read_only
-        self._editing = threading.RLock()
-        self._journal: Journal | None = None
-        self._queue: tuple[str, ReviewQueue] | None = None
+    def __init__(
+        self,
+        documents: ProjectDocuments,
+        journal: Journal | None,
+        check_changeable: Callable[[], None],
+        check_strokes: Callable[[int], None],
+    ) -> None:
+        self._documents, self._journal = documents, journal
+        self._check_changeable, self._check_strokes = check_changeable, check_strokes
+        self._queue: tuple[LabelDocument, ReviewQueue] | None = None
         self._is_closed = False
-
-    @property
-    def segmentation(self) -> str | None:
-        """Id of the current segmentation; None before the first."""
-        return self.journal.segmentation
-
-    @property
-    def document(self) -> LabelDocument | None:
-        """The current segmentation with all edits; None where there is none."""
-        with self._editing:
-            return self.journal.document
-
-    @property
-    def journal(self) -> Journal:
-        """The journal; it refuses changes where the session is read-only."""
-        from napari_pytc.proofreading.journal import Journal
-
-        with self._editing:
-            if self._is_closed:
-                raise ProjectError("The project is closed.", "Open it again.")
-            if self._journal is None:
-                self._journal = Journal(self._documents.journal, self._documents, writable=not self._read_only)
-            return self._journal
 
     @property
     def can_edit(self) -> bool:
         """Whether the project may be changed."""
-        return not self._read_only
+        return self._documents.writable and not self._is_closed
 
-    @contextmanager
-    def editing(self) -> Iterator[None]:
-        """Keep other threads from editing in the block; taken before `AnnotationStore.changing`, never after."""
-        with self._editing:
-            yield
+    @property
+    def journal(self) -> Journal | None:
+        """The journal; None before the first edit."""
+        known = self._journal
+        if known is not None:  # without waiting for an edit that is on its way
+            return known
+        with self.editing():
+            if self._is_closed:
+                raise ProjectError("The project is closed.", "Open it again.")
+            if self._journal is None and self._documents.journal.exists():
+                self._journal = self._open_journal()
+            return self._journal
+
+    @property
+    def segmentation(self) -> str | None:
+        """Id of the current segmentation; None where there is none."""
+        journal = self.journal
+        return None if journal is None else journal.segmentation
+
+    @property
+    def document(self) -> LabelDocument | None:
+        """The current segmentation with all its edits; None where there is none.
+
+        Raises
+        ------
+        PytcError
+            If it is gone or damaged.
+        """
+        journal = self.journal
+        return None if journal is None else journal.document
+
+    @property
+    def position(self) -> int:
+        """Id of the last entry that is done; 0 at the beginning."""
+        journal = self.journal
+        return 0 if journal is None else journal.position
+
+    def editing(self) -> AbstractContextManager[None]:
+        """Keep other threads from editing in the block: it is the lock of the strokes, so that there is only one."""
+        return self._documents.annotations.changing()
 
     def preview(self, edit: Edit | dict[str, Any]) -> Change:
         """What an edit would change; nothing is changed.
@@ -83,50 +106,253 @@ class Proofreader:
         InvalidEdit
             Where the edit is refused: why, in one sentence.
         """
-        return _parsed(edit).plan(self._document())
+        journal = self.journal
+        if journal is None:
+            raise InvalidEdit("There is no segmentation to edit yet.", "Make one under Segment, or activate one.")
+        return journal.plan(_parsed(edit))
 
     def apply(self, edit: Edit | dict[str, Any]) -> Change:
         """Make an edit, durably: it is in the journal when this returns; errors as in `preview`."""
-        with self._changing():
-            change = self.journal.apply(_parsed(edit))
+        with self._changing() as journal:
+            change = journal.plan(_parsed(edit))
+            if change.target == "annotations":
+                self._check_strokes(max(int(patch.after.max(initial=0)) for patch in change.patches))
+            change = journal.apply_change(change)
         self._tell([change])
         return change
 
+    def rehearse(
+        self, edits: Sequence[Edit | dict[str, Any]], report: Report | None = None
+    ) -> tuple[list[Change], InvalidEdit | None]:
+        """What edits would change one after another, up to the first that is refused, and why; nothing is changed.
+
+        Works where the project is open for reading only.
+        """
+        made: list[Change] = []
+        refusal: InvalidEdit | None = None
+        with self.editing():
+            document = self.document
+            try:
+                for number, edit in enumerate(edits, start=1):
+                    made.append(self.preview(edit))
+                    if made[-1].target == "segments" and document is not None:
+                        document.apply(made[-1])
+                    if report is not None:
+                        report(number, len(edits))
+            except InvalidEdit as error:
+                refusal = error
+            finally:
+                for change in reversed(made):
+                    if change.target == "segments" and document is not None:
+                        document.apply(change.inverse())
+        return made, refusal
+
     def record(self, change: Change) -> None:
         """Make a change of strokes that is worked out already; whoever paints knows, so that `changed` is silent."""
-        with self._changing():
-            self.journal.apply_change(change)
+        with self._changing() as journal:
+            journal.apply_change(change)
         self.history_changed.emit()
 
     def undo(self) -> Change | None:
-        """Take the last entry back; what was done, or None where there is nothing to take back."""
-        return self._step("undo")
+        """Take the last entry back; what was done, or None where there is nothing to take back.
+
+        Raises
+        ------
+        InvalidEdit
+            If the entry cannot be undone any more: why.
+        """
+        done = self._walk(lambda journal: [journal.undo()])
+        return done[0] if done else None
 
     def redo(self) -> Change | None:
         """Make the entry again that was taken back last; None where there is none."""
-        return self._step("redo")
+        done = self._walk(lambda journal: [journal.redo()])
+        return done[0] if done else None
 
     def jump(self, entry: int) -> list[Change]:
-        """Undo or redo until this entry is the last one that is done; 0 is the beginning. What was done, in order."""
+        """Undo or redo until this entry is the last one that is done; 0 is the beginning.
+
+        Returns
+        -------
+        list of Change
+            What was done, in order; where there is more than one, without their voxels.
+
+        Raises
+        ------
+        InvalidEdit
+            If there is no such entry, or one on the way cannot be undone any more.
+        """
+        return self._walk(lambda journal: journal.jump(entry))
 
     def entries(self) -> list[Entry]:
         """The journal, the oldest entry first, those taken back included."""
-        return self.journal.entries()
+        journal = self.journal
+        return [] if journal is None else journal.entries()
 
     def checkpoint(self, name: str) -> None:
         """Give the present place in the journal a name."""
-        with self._changing():
-            self.journal.checkpoint(name)
+        with self._changing() as journal:
+            journal.checkpoint(name)
         self.history_changed.emit()
 
     def queue(self) -> ReviewQueue:
-        """What to look at next in the current segmentation; the decisions are kept in the journal's file."""
+        """What to look at next in the current segmentation; its decisions are kept beside the journal.
+
+        Raises
+        ------
+        InvalidEdit
+            If there is no segmentation.
+        """
+        from napari_pytc.proofreading.queue import ReviewQueue
+
+        with self.editing():
+            document = self.document
+            if document is None:
+                raise InvalidEdit("There is no segmentation to review yet.", "Make one under Segment, or activate one.")
+            if self._queue is None or self._queue[0] is not document:
+                self._queue = (document, ReviewQueue(document))
+            return self._queue[1]
 
     def switch(self, segmentation: str | None) -> None:
-        """Make another segmentation current, as an entry of the journal."""
+        """Make another segmentation current, or none, as an entry of the journal; nothing to do where it is already."""
+        from napari_pytc.proofreading.edits import Switch
+
+        with self._changing() as journal:
+            former = journal.segmentation
+            if former == segmentation:
+                return
+            change = journal.apply(Switch(before=former, after=segmentation))
+        self._tell([change], former, segmentation)
+
+    def has_edits(self, segmentation: str) -> bool:
+        """Whether the journal holds an edit of a segmentation, also one that is taken back."""
+        return any(e.segmentation == segmentation and _is_of_segments(e) for e in self.entries())
+
+    def reopen(self, between: Callable[[], None]) -> None:
+        """Let go of journal and document, call `between`, which may change their files, and open them again."""
+        with self._changing():
+            self._close_journal()
+            between()
+            segmentation = self.segmentation
+        self.history_changed.emit()
+        self.switched.emit(segmentation)
+
+    def seal_strokes(self, reason: str) -> None:
+        """Let undo stop before all strokes so far: what they refer to is about to go."""
+        with self.editing():
+            journal = self.journal
+            if journal is not None:
+                journal.seal("annotations", reason)
 
     def flush(self) -> None:
-        """Write all edits into the segmentation's folder, for other processes; the journal had them before."""
+        """Write all edits into the segmentation's folder, for other processes; the journal had them before.
+
+        Raises
+        ------
+        ProjectError
+            Where the project is open for reading only, and another program has edits that it has not written yet.
+        """
+        with self.editing():
+            journal = self.journal
+            document = None if journal is None else journal.document  # opened, so that what a kill left is written too
+            if journal is None or document is None:
+                return
+            if self._documents.writable:
+                journal.flush()
+            elif not _is_flushed(document):
+                raise ProjectError(
+                    "Another program has the project open, with edits that it has not written back yet.",
+                    "Close the project there, or wait for a moment when nobody edits, then do this again.",
+                )
+
+    def replay(self, segmentation: str, mend: bool = False, report: Report | None = None) -> Replay:
+        """Make a segmentation again from its decoding and the journal.
+
+        Parameters
+        ----------
+        mend : bool
+            Put what was made in the place of what is stored, where it agrees with the journal.
+
+        Raises
+        ------
+        PytcError
+            If the segmentation is gone, or an entry of the journal is damaged.
+        """
+        from napari_pytc.labels.segmentation import Segmentation
+        from napari_pytc.proofreading.document import LabelDocument
+        from napari_pytc.proofreading.replay import Replay, replay
+
+        with self.editing():
+            if mend:
+                self._check_changeable()
+            found = Segmentation.open(self._documents.place(segmentation))
+            journal = self.journal
+            if journal is None:
+                checksum = LabelDocument(found, writable=False).checksum()
+                return Replay(segmentation, 0, checksum, "")
+            total = sum(e.segmentation == segmentation and _is_of_segments(e) for e in journal.entries())
+            return replay(journal, found, mend, report and (lambda done: report(done, total)))
 
     def close(self) -> None:
         """Flush and let go of the files; may be called twice."""
+        with self.editing():
+            self._is_closed = True
+            with suppress(PytcError):  # a full disk: no edit is lost, the journal has them all
+                self._close_journal()
+
+    @contextmanager
+    def _changing(self) -> Iterator[Journal]:
+        with self.editing():
+            self._check_changeable()
+            if self._journal is None:
+                self._journal = self._open_journal()
+            yield self._journal
+
+    def _open_journal(self) -> Journal:
+        from napari_pytc.proofreading.journal import Journal
+
+        return Journal(self._documents.journal, self._documents, self._documents.writable)
+
+    def _close_journal(self) -> None:
+        journal, self._journal, self._queue = self._journal, None, None
+        if journal is not None:
+            journal.close()
+
+    def _walk(self, step: Callable[[Journal], Sequence[Change | None]]) -> list[Change]:
+        with self._changing() as journal:
+            former = journal.segmentation
+            changes = [change for change in step(journal) if change is not None]
+            segmentation = journal.segmentation
+        self._tell(changes, former, segmentation)
+        return changes
+
+    def _tell(self, changes: Sequence[Change], former: str | None = None, now: str | None = None) -> None:
+        if former != now:
+            self.switched.emit(now)
+        for change in changes:
+            self.changed.emit(change)
+        if changes:
+            self.history_changed.emit()
+
+
+def _parsed(edit: Edit | dict[str, Any]) -> Edit:
+    from napari_pytc.proofreading.edits import parse_edit
+
+    found: Edit = parse_edit(edit) if isinstance(edit, dict) else edit
+    if found.kind == "switch":
+        raise InvalidEdit("Segmentations are not switched by an edit.", "Activate the one that is wanted.")
+    return found
+
+
+def _is_of_segments(entry: Entry) -> bool:
+    return entry.target == "segments" and entry.kind != "switch"
+
+
+def _is_flushed(document: LabelDocument) -> bool:
+    """Whether the folder holds what the journal has."""
+    from napari_pytc.labels.saved_state import SavedState
+
+    saved = SavedState.load(document.segmentation.folder)
+    if saved is None:
+        return document.log_index == 0 and document.revision == 0
+    return tuple(int(value) for value in saved.digests) == document.digests

@@ -78,13 +78,13 @@ class SegmentationInfo(_Record):
 
     id: str
     folder: Path
-    created: str
-    box: Box | None
-    decoder: dict[str, Any]
-    prediction: str
-    n_supervoxels: int
-    n_segments: int
-    seconds: float
+    created: str = ""
+    box: Box | None = None
+    decoder: dict[str, Any] = {}
+    prediction: str = ""
+    n_supervoxels: int = 0
+    n_segments: int = 0
+    seconds: float = 0.0
     active: bool = False
     problem: str = ""
 

@@ -9,72 +9,126 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report
+from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.labels.segmentation import read_record
+from napari_pytc.labels.store import LabelStore
 from napari_pytc.session.core import SessionCore
-from napari_pytc.session.records import PredictionRecord, SegmentationInfo
+from napari_pytc.session.objects import add_objects
+from napari_pytc.session.opening import OpenedProject
+from napari_pytc.session.records import SegmentationInfo
+from napari_pytc.session.segment_jobs import SegmentationFolders
 
 if TYPE_CHECKING:
-    from napari_pytc.annotations.importing import LabelReader, Report
-    from napari_pytc.decoding.base import AnyDecoder
     from napari_pytc.decoding.jobs import SegmentJob
-    from napari_pytc.session.proofreading import Proofreader
 
 
 class Segmenting(SessionCore):
-    """The part of a session that makes segmentations and chooses among them."""
+    """The part of a session that keeps segmentations and objects to learn from."""
 
     segmentations_changed = Signal()
     """One came, went or became current; emitted by the thread that did it: connect with ``thread="main"``."""
     objects_changed = Signal(Box)
     """Objects to learn from were added."""
 
-    def proofreader(self) -> Proofreader:
-        """The current segmentation and the journal; opened when first asked for, one a session, any thread."""
-
-    def segment_job(
-        self,
-        decoder: AnyDecoder | str | None = None,
-        prediction: str | Path | PredictionRecord | None = None,
-        boundary_class: str | None = None,
-        mask_class: str | None = None,
-        mask_prediction: str | Path | PredictionRecord | None = None,
-        box: Box | None = None,
-        workers: int = 1,
-        settings: dict[str, Any] | None = None,
-    ) -> SegmentJob:
-        """Describe a segmentation of a prediction, by default the newest one that is finished.
-
-        The same work that was cut short is gone on with. When the job finishes its result becomes current.
-
-        Parameters
-        ----------
-        decoder : AnyDecoder or str, optional
-            Settings, or the name of a kind with `settings`; by default what the prediction's model names, else what
-            fits the prediction.
-        boundary_class : str, optional
-            Class of the prediction that stands for boundaries, where it has neither affinities nor a boundary.
-        mask_class : str, optional
-            Class inside of which there are objects at all; of `mask_prediction`, by default the same prediction.
-        """
-
-    def preview_job(self, box: Box, **choices: Any) -> SegmentJob:
-        """Describe a segmentation of a small box into ``segments/.preview``; parameters as in `segment_job`.
-
-        `run` starts it without recording it, and nothing becomes current. Each has a folder of its own (the job's
-        `output`); it is swept away when the project is opened next, or by `discard_preview`.
-        """
-
-    def discard_preview(self, folder: Path) -> None:
-        """Delete a preview; any thread."""
+    def __init__(self, opened: OpenedProject) -> None:
+        super().__init__(opened)
+        self.segmentation_folders = SegmentationFolders(self._folder)
+        self._proofreader.switched.connect(self._on_switched)
 
     def segmentations(self) -> list[SegmentationInfo]:
-        """The project's complete segmentations, the oldest first; any thread."""
+        """The project's complete segmentations, the oldest first; any thread. Damaged ones have a `problem`."""
+        current = self._proofreader.segmentation
+        found = []
+        for place in self._folder.segments.iterdir() if self._folder.segments.is_dir() else ():
+            if place.name.startswith(".") or not (place / "segmentation.json").is_file():
+                continue
+            found.append(_info(place, place.name == current))
+        return sorted(found, key=lambda info: (info.created, info.id))
+
+    def segmentation_folder(self, id: str | None = None) -> Path:
+        """The folder of a segmentation named by its id or the beginning of one; by default the current one.
+
+        Raises
+        ------
+        ProjectError
+            If there is none, or several.
+        """
+        known = self.segmentations()
+        if id is None:
+            chosen = [info.folder for info in known if info.active]
+            if not chosen:
+                raise ProjectError(
+                    "The project has no segmentation yet." if not known else "No segmentation is current.",
+                    "Make one: napari-pytc segment PROJECT." if not known else "Activate one in the panel Segment.",
+                )
+            return chosen[0]
+        found = [info.folder for info in known if info.id == id]
+        found = found or [info.folder for info in known if info.id.startswith(id)]
+        if len(found) == 1:
+            return found[0]
+        listed = ", ".join(info.id for info in known) or "none"
+        raise ProjectError(
+            f"{'Several segmentations begin with' if found else 'The project has no segmentation'} {id!r}; there are: "
+            f"{listed}.",
+            "Give the id of one of them.",
+        )
 
     def activate_segmentation(self, id: str) -> None:
         """Make a segmentation current, as an entry of the journal; edits of the former stay and come back by undo."""
+        self._check_changeable()
+        place = self.segmentation_folder(id)
+        read_record(place)
+        self._proofreader.switch(place.name)
 
     def delete_segmentation(self, id: str) -> None:
-        """Delete a segmentation with its edits. `empty_trash` gives the disk its room back."""
+        """Delete a segmentation with its edits; where it is the current one, none is afterwards.
+
+        `empty_trash` gives the disk its room back.
+        """
+        self.check_writable()
+        place = self.segmentation_folder(id)
+        self._check_unused(place, "segmentation")
+        if self._proofreader.segmentation == place.name:
+            self._proofreader.switch(None)
+        self.segmentation_folders.discard(place.name)
+        self.segmentations_changed.emit()
+
+    def discard_segmentation(self, job: SegmentJob) -> None:
+        """Give up an unfinished segmentation, or delete a preview. `empty_trash` gives the disk its room back."""
+        self._check_changeable()
+        self._check_unused(job.output, "segmentation")
+        if self._folder.previews in job.output.parents:
+            self._folder.discard(job.output)
+        else:
+            self.segmentation_folders.discard(job.output.name)
+
+    def take_segmentation(self, id: str) -> None:
+        """Make a segmentation that was just finished the current one; any thread."""
+        self.segmentation_folders.end(id)
+        if not self._is_closed:
+            self._proofreader.switch(id)
+
+    def flush_edits(self) -> None:
+        """Write all edits where other processes find them; any thread. Nothing to do where there are none."""
+        self._proofreader.flush()
+
+    @property
+    def objects_revision(self) -> int:
+        """Grows with every change of the objects to learn from; 0 without any."""
+        try:
+            return LabelStore.open(self._folder.objects, writable=False).revision
+        except PytcError:
+            return 0
+
+    @property
+    def n_object_chunks(self) -> int:
+        """How many chunks hold objects to learn from; reads no voxel."""
+        try:
+            return len(LabelStore.open(self._folder.objects, writable=False).chunks())
+        except PytcError:
+            return 0
 
     def annotate_objects(
         self,
@@ -88,10 +142,51 @@ class Segmenting(SessionCore):
         Parameters
         ----------
         labels : ndarray or VolumeSource
-            Integers: 0 = not annotated, or with `dense` 0 = no object is here.
+            Integers: 0 = not annotated, or with `dense` 0 = no object is here. An id that was used before names the
+            same object as then.
+        offset : sequence of int
+            Voxel (z, y, x) of the image at which they begin.
+        report : callable, optional
+            Called with the number of steps done and their total.
 
         Returns
         -------
         dict
-            ``{"objects": number of ids, "voxels": ..., "background": ...}`` of what was added.
+            How many ``objects``, ``voxels`` of them and voxels of ``background`` were added.
+
+        Raises
+        ------
+        InvalidInput
+            If the labels are no ids of objects or reach beyond the image.
         """
+        self.check_writable()
+        reader = ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
+        shape, space = self._annotations.shape, self._annotations.space
+        added = add_objects(self._folder.objects, shape, space, reader, offset, dense, report)
+        self.objects_changed.emit(Box.at(offset, reader.shape))
+        return added
+
+    def _check_unused(self, folder: Path, what: str) -> None:
+        """Raise while a job needs a folder."""
+        raise NotImplementedError
+
+    def _on_switched(self, segmentation: str | None) -> None:
+        self.segmentations_changed.emit()
+
+
+def _info(place: Path, active: bool) -> SegmentationInfo:
+    known: dict[str, Any] = {"id": place.name, "folder": place, "active": active}
+    try:
+        record = read_record(place)
+    except PytcError as error:
+        return SegmentationInfo(**known, problem=str(error))
+    return SegmentationInfo(
+        **known,
+        created=record.created.isoformat(timespec="seconds"),
+        box=record.box,
+        decoder=record.decoder,
+        prediction=record.prediction,
+        n_supervoxels=record.n_supervoxels,
+        n_segments=record.n_segments,
+        seconds=record.seconds,
+    )

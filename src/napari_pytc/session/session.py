@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -27,24 +27,28 @@ from napari_pytc.session.records import (
     ModelRecord,
     PredictionRecord,
     RunRecord,
+    SegmentationInfo,
     number_classes,
 )
+from napari_pytc.session.segmentations import Segmenting
 from napari_pytc.session.strokes import StrokeEditing
 
 if TYPE_CHECKING:
-    from napari_pytc.exporting.jobs import ExportJob
+    from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.decoding.jobs import SegmentJob
+    from napari_pytc.exporting.jobs import ExportJob, What
     from napari_pytc.jobs.runners.base import JobHandle, JobRunner
     from napari_pytc.learning.jobs import PredictJob, TrainJob
     from napari_pytc.session.preview import ExportPreview
 
-__all__ = ["ClassInfo", "ClassSpec", "ModelRecord", "PredictionRecord", "RunRecord", "Session"]
+__all__ = ["ClassInfo", "ClassSpec", "ModelRecord", "PredictionRecord", "RunRecord", "SegmentationInfo", "Session"]
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Session(ClassEditing, StrokeEditing):
+class Session(ClassEditing, StrokeEditing, Segmenting):
     """An open project. Make one with `create`, `open` or `adopt`, and close it.
 
     All methods belong to the thread that opened it, where they do not say otherwise. Signals about jobs (`run_started`,
@@ -215,33 +219,87 @@ class Session(ClassEditing, StrokeEditing):
         self._check_box(box)
         return self._jobs.view_job(box, model, plan or PredictPlan())
 
+    def segment_job(
+        self,
+        decoder: DecoderSettings | dict[str, Any] | str | None = None,
+        prediction: str | Path | PredictionRecord | None = None,
+        settings: dict[str, Any] | None = None,
+        mask_prediction: str | Path | PredictionRecord | None = None,
+        box: Box | None = None,
+        **options: Any,
+    ) -> SegmentJob:
+        """Describe a segmentation of a prediction, by default the newest one that is finished.
+
+        The same work that was cut short is gone on with: its folder is the job's output.
+
+        Parameters
+        ----------
+        decoder : DecoderSettings, dict or str, optional
+            Settings, or the name of a kind; by default what the prediction's model names, else what fits.
+        settings : dict, optional
+            Settings of the decoder to change, whichever it is.
+        options : dict
+            Other fields of `SegmentJob`: boundary_class, mask_class, mask_mode, block_shape, workers.
+        """
+        self.check_writable()
+        if box is not None:
+            self._check_box(box)
+        return self._jobs.segment_job(decoder, prediction, settings or {}, mask_prediction, box, options, False)
+
+    def preview_job(
+        self,
+        box: Box,
+        decoder: DecoderSettings | dict[str, Any] | str | None = None,
+        prediction: str | Path | PredictionRecord | None = None,
+        settings: dict[str, Any] | None = None,
+        mask_prediction: str | Path | PredictionRecord | None = None,
+        **options: Any,
+    ) -> SegmentJob:
+        """Describe a segmentation of a small box for a look; parameters as in `segment_job`.
+
+        It has a folder of its own (the job's output, in ``segments/.preview``), which `discard_segmentation` deletes
+        and the next opening of the project sweeps away. `run` records nothing of it, and nothing becomes current.
+        """
+        self.check_writable()
+        self._check_box(box)
+        return self._jobs.segment_job(decoder, prediction, settings or {}, mask_prediction, box, options, True)
+
+    def unfinished_segmentations(self) -> list[SegmentJob]:
+        """Segmentations that were cancelled or cut short, the latest first; run one again to go on with it."""
+        return self.segmentation_folders.unfinished(self._jobs.busy)
+
     def export_job(
         self,
-        what: Literal["classes", "probabilities"],
+        what: What,
         path: str | Path,
         prediction: str | Path | PredictionRecord | None = None,
+        segmentation: str | None = None,
         **options: Any,
     ) -> ExportJob:
-        """Describe an export of a prediction, by default the newest one that is finished.
+        """Describe an export of a prediction, by default the newest one that is finished, or of a segmentation.
 
-        `options` are other fields of `ExportJob`: box, dataset, compression, overwrite.
+        `segmentation` is the current one by default. `options` are other fields of `ExportJob`: box, dataset,
+        compression, overwrite.
         """
-        return self._jobs.export_job(what, path, prediction, options)
+        return self._jobs.export_job(what, path, prediction, segmentation, options)
 
     def preview_export(
         self,
-        what: Literal["classes", "probabilities"],
+        what: What,
         path: str | Path,
         prediction: str | Path | PredictionRecord | None = None,
+        segmentation: str | None = None,
         **options: Any,
     ) -> ExportPreview:
         """What an export would write; parameters and errors as in `export_job`."""
         from napari_pytc.session.preview import preview
 
-        return preview(self.export_job(what, path, prediction, **options))
+        return preview(self.export_job(what, path, prediction, segmentation, **options))
 
     def run(self, job: JobSpec, runner: JobRunner, sink: Callable[[JobEvent], None] | None = None) -> JobHandle:
-        """Start a job and keep what comes of it: its run, metrics, model or prediction.
+        """Start a job and keep what comes of it: its run, metrics, model, prediction or segmentation.
+
+        Edits are flushed before an export of segments starts. A segmentation becomes current when it is finished.
 
         `sink` gets every event after it was recorded, in the thread that delivers it.
         """

@@ -8,16 +8,21 @@ import numpy as np
 from psygnal import Signal
 
 from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report, import_labels
+from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Box
+from napari_pytc.geometry import Box, Shape, hull_of
+from napari_pytc.labels.patches import LabelPatch
+from napari_pytc.proofreading.changes import Change
 from napari_pytc.session.core import SessionCore
+
+_MOST_VOXELS = 2**26
+"""Voxels of an import that an entry of the journal holds; a larger one is several, so that memory does not grow."""
 
 
 class StrokeEditing(SessionCore):
     """The part of a session that changes strokes and held-out boxes."""
 
     held_out_changed = Signal(tuple)
-    annotated = Signal(Box)
 
     def hold_out(self, box: Box) -> None:
         """Keep a box out of training; what is annotated in it serves the scores."""
@@ -40,12 +45,15 @@ class StrokeEditing(SessionCore):
         """Annotate some voxels of a box, as `AnnotationStore.paint`; on the disk when it returns."""
         self.check_writable()
         self._check_labels(labels)
-        self._annotations.paint(box, labels, mask)
+        with self._annotations.changing():
+            self._record(self._annotations.painted(box, labels, mask))
         self.annotated.emit(box)
 
     def stroke_writer(self) -> Callable[[Box, np.ndarray], None]:
         """A function for one helper thread that replaces the labels of a box; they are on the disk when it returns.
 
+        Each call is an entry of the journal, with the voxels that differ from what was there; one that changes nothing
+        is none.
         It raises a `PytcError` where the disk refuses, a label is no class, or the session is closed or read-only. No
         signal is emitted: whoever paints knows. Counts are brought up to date in the same thread, so that
         `annotated_voxels` is cheap afterwards.
@@ -56,7 +64,8 @@ class StrokeEditing(SessionCore):
             with self._annotations.changing():  # a session is closed between strokes, not within one
                 self._check_changeable()
                 self._check_labels(labels)
-                self._annotations.write(box, labels)
+                mask = np.ones(labels.shape, bool)
+                self._record(self._annotations.painted(box, labels, mask))
             self._annotations.counts()
 
         return write
@@ -87,7 +96,11 @@ class StrokeEditing(SessionCore):
         """
         self.check_writable()
         reader = ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
-        counts = import_labels(self._annotations, reader, len(self.classes), offset, report)
+        strokes = _JournalledStrokes(self._annotations, self._record)
+        with self._annotations.changing():
+            n_classes = len(self.classes)
+            counts = import_labels(strokes, reader, n_classes, offset, report)  # type: ignore[arg-type]
+            strokes.finish()
         self.annotated.emit(Box.at(offset, reader.shape))
         return {c.name: counts.get(c.id, 0) for c in self.classes}
 
@@ -96,9 +109,42 @@ class StrokeEditing(SessionCore):
         counts = self._annotations.counts()
         return {c.name: counts.get(c.id, 0) for c in self.classes}
 
+    def _record(self, *patches: LabelPatch | None, title: str = "") -> None:
+        """Make a change of strokes, as one entry of the journal; nothing to do where there is none."""
+        found = tuple(patch for patch in patches if patch is not None)
+        if found:
+            box = hull_of(patch.box for patch in found)
+            drawn = np.unique(np.concatenate([np.unique(patch.after) for patch in found]))
+            title = title or _title([self.classes[k - 1].name for k in drawn.tolist() if k])
+            edit = {"kind": "scribble", "box": str(box)}
+            self.proofreader().record(Change(edit, title, box, patches=found, target="annotations"))
+
     def _check_labels(self, labels: np.ndarray | int) -> None:
-        highest = int(np.max(labels, initial=0))
-        if highest > len(self.classes):
-            raise InvalidInput(
-                f"A stroke has label {highest}, but there are {len(self.classes)} classes.", "Add the class first."
-            )
+        self._check_label(int(np.max(labels, initial=0)))
+
+
+class _JournalledStrokes:
+    """Strokes as `import_labels` sees them; what it paints becomes one entry of the journal, or several large ones."""
+
+    def __init__(self, store: AnnotationStore, record: Callable[..., None]) -> None:
+        self._store, self._record = store, record
+        self._patches: list[LabelPatch] = []
+        self.shape: Shape = store.shape
+        self.chunk_shape: Shape = store.chunk_shape
+
+    def paint(self, box: Box, labels: np.ndarray) -> None:
+        """Add labels; 0 leaves a voxel as it is."""
+        patch = self._store.painted(box, labels)
+        if patch is not None:
+            self._patches.append(patch)
+            if sum(patch.mask.size for patch in self._patches) >= _MOST_VOXELS:
+                self.finish()
+
+    def finish(self) -> None:
+        """Make what was collected."""
+        patches, self._patches = self._patches, []
+        self._record(*patches, title="Import strokes")
+
+
+def _title(classes: Sequence[str]) -> str:
+    return f"Paint {', '.join(classes)}" if classes else "Erase strokes"

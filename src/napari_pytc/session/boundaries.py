@@ -1,0 +1,78 @@
+"""Where objects end, for proofreading: what was predicted, else how steep the image is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box
+from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.statistics import sample_statistics
+
+_SIGMA, _REACH = 1.0, 4
+_N_BLOCKS = 16
+
+
+class ProjectBoundary:
+    """A `BoundaryReader` that is opened when it is first read; any thread.
+
+    Parameters
+    ----------
+    prediction : Path, optional
+        What was segmented. Where it is gone or tells of no boundary, the image is looked at instead.
+    boundary_class : str, optional
+        The class of it that stands for the boundary.
+    image : callable
+        Opens the image; may raise a `PytcError`, and then there is no boundary anywhere.
+    """
+
+    def __init__(self, prediction: Path | None, boundary_class: str | None, image: Callable[[], VolumeSource]) -> None:
+        self._prediction, self._boundary_class, self._image = prediction, boundary_class, image
+        self._opening = threading.Lock()
+        self._read: Callable[[Box], np.ndarray] | None = None
+
+    def read(self, box: Box) -> np.ndarray:
+        """How likely each voxel is a boundary, float32, 0 to 1; shape ``box.shape``."""
+        with self._opening:
+            if self._read is None:
+                self._read = self._open()
+        return self._read(box)
+
+    def _open(self) -> Callable[[Box], np.ndarray]:
+        if self._prediction is not None and self._prediction.is_dir():
+            from napari_pytc.decoding.evidence import EvidenceReader
+
+            try:
+                reader = EvidenceReader.open(self._prediction, self._boundary_class)
+            except PytcError:  # damaged, or without that class: the image is still there
+                reader = None
+            if reader is not None and reader.kind.has_boundary_map:
+                return lambda box: reader.read(box).boundary_map()
+        try:
+            return SteepnessReader(self._image()).read
+        except PytcError:
+            return lambda box: np.zeros(box.shape, np.float32)
+
+
+class SteepnessReader:
+    """The gradient of an image as a boundary: 0 where it is flat, near 1 where it changes by more than it varies.
+
+    The same for a voxel whatever box it is read in.
+    """
+
+    def __init__(self, image: VolumeSource) -> None:
+        self._image = image
+        self._scale = max(sample_statistics(image, n_blocks=_N_BLOCKS).std, 1e-6)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Steepness of a box, float32, 0 to 1."""
+        around = box.grow((_REACH,) * 3).intersect(Box.of_shape(self._image.shape))
+        values = np.nan_to_num(self._image.read(around).astype(np.float32))
+        steep = ndimage.gaussian_gradient_magnitude(values, _SIGMA, mode="nearest", truncate=_REACH / _SIGMA)
+        inner = steep[box.relative_to(around.start).slices]
+        return np.asarray(1 - np.exp(-2 * inner / self._scale), np.float32)
