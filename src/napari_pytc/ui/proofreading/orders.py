@@ -84,6 +84,8 @@ def smooth(document: LabelDocument, segment: int) -> Edit:
 
 def paint(document: LabelDocument, box: Box, mask: np.ndarray, selected: Sequence[int], first: Place) -> Edit:
     """Voxels for the segment that is selected, or the one that the stroke begins in; locked ones keep theirs."""
+    from napari_pytc.proofreading.edits import Paint
+
     if len(selected) > 1:
         raise InvalidEdit(f"One segment is painted at a time, {len(selected)} are selected.", "Click one of them.")
     segment = selected[0] if selected else document.segment_at(first)
@@ -97,6 +99,8 @@ def paint(document: LabelDocument, box: Box, mask: np.ndarray, selected: Sequenc
 
 def erase(document: LabelDocument, box: Box, mask: np.ndarray, selected: Sequence[int]) -> Edit:
     """Voxels that become background: of the segments that are selected, or of all that are not locked."""
+    from napari_pytc.proofreading.edits import Paint
+
     if selected:
         mask = mask & np.isin(document.segments(box), np.asarray(selected, np.uint32))
         if not mask.any():
