@@ -18,6 +18,7 @@ from napari_pytc.learning.networks import (
     DynUNetNetwork,
     FilterBankNetwork,
     FilterUNetNetwork,
+    LeanUNetNetwork,
     NetworkLimits,
     NetworkSettings,
     UNetNetwork,
@@ -33,6 +34,8 @@ NETWORKS: dict[str, NetworkSettings] = {
     "plain unet": UNetNetwork(channels=(4, 8), residual_units=0),
     "dynunet": DynUNetNetwork(channels=(4, 8, 8)),
     "dynunet without supervision": DynUNetNetwork(channels=(4, 8, 8), deep_supervision=0, residual=False),
+    "lean unet": LeanUNetNetwork(channels=(4, 8)),
+    "lean unet of three levels": LeanUNetNetwork(channels=(4, 8, 8), convolutions=1),
     "filter bank": FilterBankNetwork(sigmas=(0.7, 1.6, 3.5), hidden=(8,)),
     "filter unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8)),
 }

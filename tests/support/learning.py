@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 from napari_pytc.learning.config import Augmentation, TrainPlan
 from napari_pytc.learning.data import TrainingData
 from napari_pytc.learning.networks import UNetNetwork
+from napari_pytc.learning.objects import ObjectLabels
 from napari_pytc.learning.training import Checkpoint, TrainingFolders, train
 from napari_pytc.learning.weights import load_weights
 from napari_pytc.volumes.memory import MemoryVolume
@@ -99,3 +100,40 @@ def same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool
 def space(anisotropy: float = 1.0) -> VoxelSpace:
     """Voxels of 10 nm, thicker along z."""
     return VoxelSpace((10.0 * anisotropy, 10.0, 10.0))
+
+
+class MemoryObjects:
+    """Object ids in memory as an `ObjectSource`; notes which boxes were read."""
+
+    def __init__(self, ids: np.ndarray, chunk_shape: Shape = (8, 24, 24)) -> None:
+        self.ids = ids.astype(np.uint32)
+        self._grid = TileGrid(Box.of_shape(ids.shape), chunk_shape)
+        self.was_read: list[Box] = []
+
+    @property
+    def shape(self) -> Shape:
+        return self.ids.shape  # type: ignore[return-value]
+
+    def boxes(self) -> list[tuple[Box, float]]:
+        return [(tile.write, 0.0) for tile in self._grid if self.ids[tile.write.slices].any()]
+
+    def read(self, box: Box) -> np.ndarray:
+        assert Box.of_shape(self.shape).contains(box)
+        self.was_read.append(box)
+        return self.ids[box.slices].copy()
+
+
+def object_data(
+    of: Tissue | None = None, ids: np.ndarray | None = None, held_out: Sequence[Box] = (HELD_OUT,)
+) -> TrainingData:
+    """Tissue in memory with every cell labelled, a corner held out, and not a stroke."""
+    of = tissue() if of is None else of
+    objects = ObjectLabels(MemoryObjects(of.cells if ids is None else ids), held_out)
+    nothing = MemoryAnnotations(np.zeros(of.raw.shape, np.uint8))
+    return TrainingData(MemoryVolume(of.raw, of.space), nothing, CLASSES, tuple(held_out), of.space, objects)
+
+
+def instance_plan(target: dict[str, Any] | None = None, **changes: Any) -> TrainPlan:
+    """As `tiny_plan`, for affinities, boundary, foreground and distance."""
+    everything = {"kind": "instances", "long_range": (3,), "boundary": True, "foreground": True, "distance": True}
+    return tiny_plan(target=everything if target is None else {"kind": "instances", **target}, **changes)
