@@ -146,8 +146,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path):
     one = Box((0, 0, 0), (1, 1, 1))
     with pytest.raises(InvalidInput, match="is uint32"):
         labels.apply(LabelPatch(one, np.ones((1, 1, 1), bool), np.zeros(1, np.uint8), np.ones(1, np.uint8)))
+    other = LabelStore.create(tmp_path / "other.zarr", (3, 3, 3), np.uint32, VoxelSpace())
     with pytest.raises(InvalidInput, match="same shape"):
-        other = LabelStore.create(tmp_path / "other.zarr", (3, 3, 3), np.uint32, VoxelSpace())
         EditableLabels(LabelStore.open(tmp_path / "base.zarr"), other)
     labels = reopen(tmp_path, writable=False)
     labels.apply(patch_of(labels, one, np.full((1, 1, 1), 9, np.uint32)))
