@@ -18,8 +18,8 @@ FAR = ((2, 0, 0), (0, 4, 0), (0, 0, 4), (0, 4, 4))
 
 
 def boundary_of(cells: np.ndarray, noise: float = 0.0, blur: float = 0.7, seed: int = 0) -> np.ndarray:
-    """Probability of a boundary between cells; float32 (z, y, x)."""
-    found = np.zeros(cells.shape, bool)
+    """Probability of a boundary between cells, or of what is no cell (0); float32 (z, y, x)."""
+    found = cells == 0
     for axis in range(3):
         near, far = _ends(axis, 1)
         differ = cells[near] != cells[far]
@@ -71,8 +71,11 @@ def prediction_of(
     if "boundary" in what:
         channels, roles = [*channels, membrane], [*roles, BoundaryRole()]
     if "distance" in what:
-        inside = ndimage.distance_transform_edt(boundary_of(cells, blur=0) < 0.5, sampling=space.voxel_size_nm)
-        channels += [np.clip(inside / 100, -1, 1) / 2 + 0.5]
+        outside = boundary_of(cells, blur=0) > 0.5
+        inner, outer = (
+            ndimage.distance_transform_edt(part, sampling=space.voxel_size_nm) for part in (~outside, outside)
+        )
+        channels += [np.clip((inner - outer) / 100, -1, 1) / 2 + 0.5]
         roles += [DistanceRole(reach_nm=100)]
     if "classes" in what:
         channels += [membrane, 1 - membrane]

@@ -9,7 +9,7 @@ import numpy as np
 from napari_pytc.decoding.base import Joining, voxels_of_um3
 from napari_pytc.decoding.evidence import Evidence
 from napari_pytc.decoding.flooding import flood, is_thick
-from napari_pytc.decoding.partition import absorb_small, components_of, hierarchy_of
+from napari_pytc.decoding.partition import absorb_small, hierarchy_of, large_islands
 from napari_pytc.decoding.watershed import FloodingSettings
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
@@ -42,11 +42,7 @@ class GraphSettings(FloodingSettings):
 
     def kept(self, sizes: np.ndarray, graph: RegionGraph, space: VoxelSpace) -> np.ndarray:
         """All but islands that are too small and touch nothing they could join."""
-        islands = components_of(graph.edges, len(sizes))
-        voxels = np.bincount(islands, weights=np.asarray(sizes), minlength=len(sizes))
-        keep = voxels[islands] >= voxels_of_um3(self.smallest_um3, space)
-        keep[0] = False
-        return np.asarray(keep)
+        return large_islands(sizes, graph, voxels_of_um3(self.smallest_um3, space))
 
     def finished(self, segments: np.ndarray, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
         """Segments without those that are too small."""

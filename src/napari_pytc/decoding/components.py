@@ -34,7 +34,7 @@ class ComponentsDecoder(DecoderSettings):
     def halo(self, space: VoxelSpace) -> Shape:
         """None: whether a voxel is inside depends on nothing else.
 
-        An axis with one voxel more on either side lets the affinities' mean over a voxel's faces be that of the whole.
+        One voxel more on either side lets the weakest affinity over a voxel's faces be that of the whole.
         """
         return (1, 1, 1)
 

@@ -200,7 +200,7 @@ class Evidence:
         if self.boundary is not None:
             return self.boundary
         if self.affinities is not None and self.kind.near_axes:
-            return 1 - self._mean_affinity()
+            return np.asarray(1 - self._weakest_affinity())
         if self.distance is not None:
             return np.clip(0.5 - self.distance / 2, 0, 1)
         name = boundary_class_of(self.class_names, self.boundary_class)
@@ -211,18 +211,17 @@ class Evidence:
             )
         return self.class_map(name)
 
-    def _mean_affinity(self) -> np.ndarray:
-        """Mean over the faces of each voxel; at the ends only over those that there are."""
+    def _weakest_affinity(self) -> np.ndarray:
+        """The lowest affinity over the faces of each voxel: a boundary is where any of them is cut."""
         assert self.affinities is not None
-        total, count = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.uint8)
+        weakest = np.ones(self.shape, np.float32)
         for axis in self.kind.near_axes:
             near, far = _along(axis, slice(0, -1)), _along(axis, slice(1, None))
             channel, step = _near_channel(self.offsets, axis) or (0, 1)
             faces = self.affinities[channel][near if step > 0 else far]
             for side in (near, far):
-                total[side] += faces
-                count[side] += 1
-        return np.asarray(np.where(count > 0, total / np.maximum(count, 1), 1), np.float32)
+                np.minimum(weakest[side], faces, out=weakest[side])
+        return weakest
 
     def _arrays(self) -> list[np.ndarray]:
         arrays = (self.boundary, self.affinities, self.distance, self.foreground, self.classes, self.predicted)

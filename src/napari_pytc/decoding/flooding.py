@@ -14,6 +14,11 @@ from napari_pytc.geometry import Shape, VoxelSpace
 THICK_SECTIONS = 2.5
 """From this anisotropy on, neighbouring sections say too little of one another for distances across them."""
 _HEIGHT_OF_BOUNDARY = 0.8
+_HALF_DEPTH_NM = 100.0
+_LEVELS = (0.3, 0.8)
+"""Distances are measured to voxels above these parts of the boundary threshold and averaged: one level alone loses
+every boundary that a cautious network says weakly, or every thin process between two that it says widely."""
+_REACH_NM = 100.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Depth:
     boundary_threshold : float
         Voxels below this probability of a boundary lie inside.
     seed_distance_nm : float
-        Seeds are at least so far apart; distances count up to this much, so that a block needs to see no farther.
+        Seeds are at least so far apart.
     per_section : bool
         Whether each section is flooded on its own.
     """
@@ -39,7 +44,7 @@ class Depth:
 
     def halo(self, space: VoxelSpace) -> Shape:
         """Voxels around a block that change what is found in it, in all but rare cases."""
-        reach = 2 * self.seed_distance_nm + 3 * self.smoothing_nm
+        reach = _REACH_NM + 2 * self.seed_distance_nm
         z, y, x = (math.ceil(reach / edge) for edge in size_nm(space))
         return (0 if self.per_section else z, y, x)
 
@@ -72,13 +77,14 @@ def flood(
         if not inside_region.any():
             continue
         smooth = smoothed(boundary[part], depth.smoothing_nm, sampling)
-        distance = distances(smooth < depth.boundary_threshold, inside_region, sampling, depth.seed_distance_nm)
+        levels = [level * depth.boundary_threshold for level in _LEVELS]
+        distance = np.mean([distances((smooth < level) & inside_region, sampling) for level in levels], axis=0)
         marks = deepest(distance, depth, sampling) if seeds is None else seeds[part] & inside_region
         markers = connected(marks)
         if not markers.any():  # boundary everywhere: what is connected is one basin
             markers = connected(inside_region)
         height = _HEIGHT_OF_BOUNDARY * smooth
-        height += (1 - _HEIGHT_OF_BOUNDARY) * (1 - distance / depth.seed_distance_nm)
+        height += (1 - _HEIGHT_OF_BOUNDARY) * _HALF_DEPTH_NM / (_HALF_DEPTH_NM + distance)
         found = bioimage_cpp.segmentation.watershed(height.astype(np.float32, copy=False), markers, mask=inside_region)
         found = _with_unreached(found, inside_region)
         labels[part] = np.where(found > 0, found + np.uint32(n_before), 0)
@@ -96,18 +102,13 @@ def smoothed(values: np.ndarray, sigma_nm: float, sampling: tuple[float, ...]) -
     return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", output=np.float32))
 
 
-def distances(inside: np.ndarray, region: np.ndarray, sampling: tuple[float, ...], longest_nm: float) -> np.ndarray:
-    """How far each voxel inside is from the next that is not, in nm and at most so long; float32.
-
-    The end of the array is no boundary, but the end of the region is one.
-    """
+def distances(inside: np.ndarray, sampling: tuple[float, ...]) -> np.ndarray:
+    """How far each voxel inside is from the next that is not, in nm, float32; the end of the array is no boundary."""
     import bioimage_cpp
 
-    inside = inside & region
     if inside.all():
-        return np.full(inside.shape, longest_nm, np.float32)
-    found = bioimage_cpp.distance.distance_transform(inside, sampling=sampling)
-    return np.minimum(found, np.float32(longest_nm))
+        return np.full(inside.shape, max(n * edge for n, edge in zip(inside.shape, sampling, strict=True)), np.float32)
+    return np.asarray(bioimage_cpp.distance.distance_transform(inside, sampling=sampling))
 
 
 def deepest(distance: np.ndarray, depth: Depth, sampling: tuple[float, ...]) -> np.ndarray:
@@ -116,7 +117,7 @@ def deepest(distance: np.ndarray, depth: Depth, sampling: tuple[float, ...]) -> 
 
     # Smoothed a little, or a bumpy boundary has a maximum behind each bump.
     distance = smoothed(distance, depth.smoothing_nm, sampling)
-    size = [2 * round(depth.seed_distance_nm / 2 / edge) + 1 for edge in sampling]
+    size = [2 * round(depth.seed_distance_nm / edge) + 1 for edge in sampling]
     return np.asarray((distance > 0) & (distance >= ndimage.maximum_filter(distance, size=size, mode="nearest")))
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from napari_pytc.decoding.base import Joining, voxels_of_um3
+from napari_pytc.decoding.base import Joining, size_nm, voxels_of_um3
 from napari_pytc.decoding.evidence import Evidence, EvidenceKind
-from napari_pytc.decoding.watershed import FloodingSettings
+from napari_pytc.decoding.partition import absorb_small, large_islands
+from napari_pytc.decoding.watershed import BoundarySettings
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.labels.region_graph import RegionGraph
 from napari_pytc.settings import setting
 
+_HALO_NM = 200.0
 
-class MutexWatershedDecoder(FloodingSettings):
+
+class MutexWatershedDecoder(BoundarySettings):
     """Mutex watershed: for predictions with long-range affinities; neither seeds nor a threshold to choose."""
 
     kind: Literal["mutex_watershed"] = "mutex_watershed"
@@ -44,9 +49,9 @@ class MutexWatershedDecoder(FloodingSettings):
             )
 
     def halo(self, space: VoxelSpace) -> Shape:
-        """As far as the seeds of the other decoders: objects that reach farther are joined over the overlap."""
-        z, y, x = self.depth(per_section=False).halo(space)
-        return (z, y, x)
+        """What decides over most voxels near a face; objects that reach farther are joined over the overlap."""
+        z, y, x = (math.ceil(_HALO_NM / edge) for edge in size_nm(space))
+        return (max(z, 2), max(y, 2), max(x, 2))
 
     def supervoxels(self, evidence: Evidence, space: VoxelSpace) -> np.ndarray:
         """Objects of the affinities, and boundaries flooded from them."""
@@ -66,11 +71,22 @@ class MutexWatershedDecoder(FloodingSettings):
         found = bioimage_cpp.segmentation.mutex_watershed(
             weights.astype(np.float32, copy=False), offsets, 3, strides=(1, step, step), mask=core
         ).astype(np.uint32)
-        large = np.bincount(found.ravel()) >= voxels_of_um3(self.smallest_um3, space)
-        large[0] = False
-        seeds = np.where(large[found], found, 0).astype(np.uint32)
+        keep = np.bincount(found.ravel()) >= voxels_of_um3(self.smallest_um3, space)
+        for axis in range(3):  # what goes on beyond the block may be large
+            keep[found.take([0, -1], axis)] = True
+        keep[0] = False
+        seeds = np.where(keep[found], found, 0).astype(np.uint32)
         # What no seed reaches is too small whatever it touches.
         return np.asarray(bioimage_cpp.segmentation.watershed(np.ascontiguousarray(boundary), seeds, mask=region))
+
+    def kept(self, sizes: np.ndarray, graph: RegionGraph, space: VoxelSpace) -> np.ndarray:
+        """All but islands that are too small and touch nothing they could join."""
+        return large_islands(sizes, graph, voxels_of_um3(self.smallest_um3, space))
+
+    def partition(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
+        """Each object is a segment; those at the ends of the volume that are too small join a neighbour."""
+        each = np.arange(len(sizes), dtype=np.uint32)
+        return absorb_small(each, sizes, graph, voxels_of_um3(self.smallest_um3, space))
 
 
 def _far(offsets: Sequence[Shape]) -> list[int]:

@@ -120,6 +120,15 @@ def absorb_small(segments: np.ndarray, sizes: np.ndarray, graph: RegionGraph, sm
     return np.asarray(smallest_members(segments))
 
 
+def large_islands(sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.ndarray:
+    """Which supervoxels are together with all they touch, and these touch, at least so large: bool (n + 1,)."""
+    islands = components_of(graph.edges, len(sizes))
+    voxels = np.bincount(islands, weights=np.asarray(sizes), minlength=len(sizes))
+    keep = voxels[islands] >= smallest
+    keep[0] = False
+    return np.asarray(keep)
+
+
 def _agglomerated(graph: RegionGraph, n: int) -> MergeHierarchy:
     """Agglomerate to the end, in rounds.
 

@@ -13,17 +13,11 @@ from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.settings import setting
 
 
-class FloodingSettings(DecoderSettings):
-    """What every decoder that starts from a watershed asks."""
+class BoundarySettings(DecoderSettings):
+    """What every decoder asks that starts from boundaries."""
 
     boundary_threshold: float = setting(
-        0.5, "Boundary from", "Voxels that are more probably boundary than this lie between objects.", ge=0, le=1
-    )
-    seed_distance_um: float = setting(
-        0.08, "Distance of seeds", "Two seeds are at least so far apart: less gives smaller pieces.", "µm", gt=0
-    )
-    smoothing_um: float = setting(
-        0.01, "Smoothing", "Boundaries are smoothed over this length before the flooding.", "µm", ge=0
+        0.5, "Boundary from", "Voxels that are more probably boundary than this lie between objects.", gt=0, le=1
     )
     fill: bool = setting(
         True,
@@ -43,6 +37,17 @@ class FloodingSettings(DecoderSettings):
         if not self.fill:
             region &= boundary < self.boundary_threshold
         return boundary, region
+
+
+class FloodingSettings(BoundarySettings):
+    """What every decoder asks that starts from a watershed."""
+
+    seed_distance_um: float = setting(
+        0.03, "Distance of seeds", "Two seeds are at least so far apart: less gives smaller pieces.", "µm", gt=0
+    )
+    smoothing_um: float = setting(
+        0.007, "Smoothing", "Boundaries are smoothed over this length before the flooding.", "µm", ge=0
+    )
 
     def depth(self, per_section: bool) -> Depth:
         """How seeds are found."""
@@ -66,7 +71,7 @@ class WatershedDecoder(FloodingSettings):
         le=1,
     )
     seed_distance_um: float = setting(
-        0.3, "Distance of seeds", "Two seeds are at least so far apart: less gives more, smaller objects.", "µm", gt=0
+        0.15, "Distance of seeds", "Two seeds are at least so far apart: less gives more, smaller objects.", "µm", gt=0
     )
     smallest_um3: float = setting(0.0005, "Smallest object", "Smaller objects are dropped.", "µm³", ge=0)
 
