@@ -40,7 +40,7 @@ def random_edit(document: LabelDocument, rng: np.random.Generator, labels: Path 
     some = [int(k) for k in rng.choice(segments, min(len(segments), 2), replace=False)] if segments else [1]
     box = random_box(rng, document.shape)
     mask = rng.random(box.shape) < rng.choice([0.2, 1.0])
-    kinds = sorted(variants().keys() - {"switch"}) + ["merge", "paint", "split"]
+    kinds = [*sorted(variants().keys() - {"switch"}), "merge", "paint", "split"]
     kind = str(rng.choice(kinds))
     values: dict[str, object] = {"kind": kind}
     if kind == "paint":
