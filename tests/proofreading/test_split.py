@@ -3,115 +3,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.proofreading import segment_cut
 from napari_pytc.proofreading.changes import Change
-from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import Delete, Lock, SetClass, parse_edit
 from napari_pytc.proofreading.split import Split, SplitLine
-from tests.support.segmentations import SegmentedTissue, make_segmentation
-
-Point = tuple[int, int, int]
-
-
-class Merged:
-    """A document in which pairs of cells are one segment."""
-
-    def __init__(self, made: SegmentedTissue) -> None:
-        self.made = made
-        self.cells = made.tissue.cells
-        self.document = LabelDocument(made.segmentation, made.boundary)
-
-    def pairs(self) -> list[tuple[int, int, int]]:
-        """Segments of two cells that touch: the segment and its cells."""
-        found = []
-        for segment in np.unique(self.made.segments).tolist():
-            cells = np.unique(self.cells[self.made.segments == segment])
-            if segment and len(cells) == 2 and self._touch(*cells.tolist()):
-                found.append((segment, *cells.tolist()))
-        assert found
-        return found
-
-    def _touch(self, a: int, b: int) -> bool:
-        return bool((ndimage.binary_dilation(self.cells == a) & (self.cells == b)).any())
-
-    def deep(self, cell: int) -> Point:
-        """The innermost voxel of a cell."""
-        depth = ndimage.distance_transform_edt(np.pad(self.cells == cell, 1))[1:-1, 1:-1, 1:-1]
-        z, y, x = np.unravel_index(depth.argmax(), depth.shape)
-        return (int(z), int(y), int(x))
-
-    def all_segments(self) -> np.ndarray:
-        return self.document.segments(self.whole)
-
-    @property
-    def whole(self):  # noqa: ANN201
-        from napari_pytc.geometry import Box
-
-        return Box.of_shape(self.document.shape)
-
-    def overlap(self, segment: int, cell: int) -> float:
-        found, cells = self.all_segments() == segment, self.cells == cell
-        return float((found & cells).sum() / (found | cells).sum())
+from tests.proofreading.merged import MergedCells, Point, of_many_supervoxels, of_one_supervoxel
 
 
 @pytest.fixture
-def fine(tmp_path: Path) -> Merged:
-    """Cells of many supervoxels."""
-    return Merged(make_segmentation(tmp_path / "fine", shape=(24, 64, 64), n_cells=16, merged=True))
+def fine(tmp_path: Path) -> MergedCells:
+    return of_many_supervoxels(tmp_path)
 
 
 @pytest.fixture
-def lumps(tmp_path: Path) -> Merged:
-    """Pairs of cells that are one supervoxel each."""
-    from datetime import UTC, datetime
-
-    from napari_pytc.geometry import Box
-    from napari_pytc.labels.region_graph import contact_edges
-    from napari_pytc.labels.segmentation import (
-        Segmentation,
-        SegmentationRecord,
-        SegmentationTables,
-        checksum_text,
-        digest_of,
-    )
-
-    made = make_segmentation(tmp_path / "cells", shape=(24, 64, 64), n_cells=16, merged=True, thickness=99, width=99)
-    _, labels = np.unique(made.segments, return_inverse=True)
-    labels = (labels.reshape(made.segments.shape) + 1).astype(np.uint32)
-    n = int(labels.max())
-    boxes = np.zeros((n + 1, 6), np.int32)
-    for k, part in enumerate(ndimage.find_objects(labels), start=1):
-        boxes[k] = [s.start for s in part] + [s.stop for s in part]
-    writer = Segmentation.create(tmp_path / "lumps", labels.shape, made.tissue.space)
-    writer.supervoxels.write(Box.of_shape(labels.shape), labels)
-    tables = SegmentationTables(
-        np.arange(n + 1, dtype=np.uint32),
-        np.bincount(labels.ravel(), minlength=n + 1).astype(np.uint64),
-        boxes,
-        np.zeros(n + 1, np.uint8),
-    )
-    record = SegmentationRecord(
-        id="lumps",
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        n_supervoxels=n,
-        n_segments=n,
-        voxel_size_nm=made.tissue.space.voxel_size_nm,
-        checksum=checksum_text(digest_of(labels, (0, 0, 0), labels.shape)),
-    )
-    segmentation = writer.finish(tables, contact_edges(labels, 1 - made.boundary.array), record)
-    return Merged(SegmentedTissue(segmentation, made.tissue, labels, labels, made.boundary))
+def lumps(tmp_path: Path) -> MergedCells:
+    return of_one_supervoxel(tmp_path)
 
 
-def apply(merged: Merged, change: Change) -> Callable[[], None]:
+def apply(merged: MergedCells, change: Change) -> Callable[[], None]:
     """Make the change; what comes back takes it back."""
     merged.document.apply(change)
     return lambda: merged.document.apply(change.inverse())
 
 
-def test_two_points_cut_a_false_merge_along_supervoxels(fine: Merged) -> None:
+def test_two_points_cut_a_false_merge_along_supervoxels(fine: MergedCells) -> None:
     for segment, a, b in fine.pairs():
         change = Split(seeds={1: [fine.deep(a)], 2: [fine.deep(b)]}).plan(fine.document)
         assert change.n_voxels == 0
@@ -123,7 +40,7 @@ def test_two_points_cut_a_false_merge_along_supervoxels(fine: Merged) -> None:
         assert fine.overlap(two, b) == 1
 
 
-def test_two_points_cut_a_false_merge_within_one_supervoxel(lumps: Merged) -> None:
+def test_two_points_cut_a_false_merge_within_one_supervoxel(lumps: MergedCells) -> None:
     pairs = lumps.pairs()
     good = 0
     for segment, a, b in pairs:
@@ -143,7 +60,7 @@ def test_two_points_cut_a_false_merge_within_one_supervoxel(lumps: Merged) -> No
 
 @pytest.mark.parametrize("kind", ["fine", "lumps"])
 def test_seeds_anywhere_are_apart_or_it_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
-    merged: Merged = request.getfixturevalue(kind)
+    merged: MergedCells = request.getfixturevalue(kind)
     rng = np.random.default_rng(3)
     segments = merged.all_segments()
     for _ in range(40):
@@ -163,7 +80,7 @@ def test_seeds_anywhere_are_apart_or_it_is_refused(kind: str, request: pytest.Fi
         np.testing.assert_array_equal(merged.all_segments(), segments)
 
 
-def test_voxels_side_by_side_can_be_told_apart(lumps: Merged) -> None:
+def test_voxels_side_by_side_can_be_told_apart(lumps: MergedCells) -> None:
     segment, a, _ = lumps.pairs()[0]
     z, y, x = lumps.deep(a)
     lumps.document.apply(Split(seeds={1: [(z, y, x)], 2: [(z, y, x + 1)]}).plan(lumps.document))
@@ -171,7 +88,7 @@ def test_voxels_side_by_side_can_be_told_apart(lumps: Merged) -> None:
     assert segment in (lumps.document.segment_at((z, y, x)), lumps.document.segment_at((z, y, x + 1)))
 
 
-def test_a_segment_can_be_cut_again_where_it_was_cut(lumps: Merged) -> None:
+def test_a_segment_can_be_cut_again_where_it_was_cut(lumps: MergedCells) -> None:
     _, a, b = lumps.pairs()[0]
     lumps.document.apply(Split(seeds={1: [lumps.deep(a)], 2: [lumps.deep(b)]}).plan(lumps.document))
     z, y, x = lumps.deep(a)
@@ -179,7 +96,9 @@ def test_a_segment_can_be_cut_again_where_it_was_cut(lumps: Merged) -> None:
     assert len({lumps.document.segment_at(p) for p in ((z, y, x), (z, y, x + 2), lumps.deep(b))}) == 3
 
 
-def test_what_lies_beyond_the_window_goes_with_what_it_touches(fine: Merged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_beyond_the_window_goes_with_what_it_touches(
+    fine: MergedCells, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(segment_cut, "_MOST_SUPERVOXELS", 3)
     monkeypatch.setattr(segment_cut, "_REACH_NM", 40.0)
     for _, a, b in fine.pairs():
@@ -189,7 +108,7 @@ def test_what_lies_beyond_the_window_goes_with_what_it_touches(fine: Merged, mon
         assert min(fine.overlap(one, a), fine.overlap(two, b)) > 0.6
 
 
-def test_a_huge_supervoxel_is_cut_near_the_seeds_alone(lumps: Merged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_supervoxel_is_cut_near_the_seeds_alone(lumps: MergedCells, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_cut, "_MOST_VOXELS", 2_000)
     _, a, _ = lumps.pairs()[0]
     z, y, x = lumps.deep(a)
@@ -199,7 +118,7 @@ def test_a_huge_supervoxel_is_cut_near_the_seeds_alone(lumps: Merged, monkeypatc
     assert lumps.document.segment_at((z, y, x - 1)) != lumps.document.segment_at((z, y, x + 2))
 
 
-def test_what_is_split_off_keeps_the_class(lumps: Merged) -> None:
+def test_what_is_split_off_keeps_the_class(lumps: MergedCells) -> None:
     segment, a, b = lumps.pairs()[0]
     lumps.document.apply(SetClass(segments=(segment,), class_id=3).plan(lumps.document))
     lumps.document.apply(Split(seeds={1: [lumps.deep(a)], 2: [lumps.deep(b)]}).plan(lumps.document))
@@ -218,7 +137,7 @@ def test_what_is_split_off_keeps_the_class(lumps: Merged) -> None:
         ({1: ["a"], 2: ["nowhere"]}, "two colours"),
     ],
 )
-def test_refusals(lumps: Merged, seeds: dict[int, list[str]], says: str) -> None:
+def test_refusals(lumps: MergedCells, seeds: dict[int, list[str]], says: str) -> None:
     (_, a, b), (_, c, d) = lumps.pairs()[:2]
     names = {"a": a, "b": b, "elsewhere": c, "elsewhere2": d}
     places = {k: [lumps.deep(names[n]) if n in names else (-5, 0, 0) for n in v] for k, v in seeds.items()}
@@ -226,7 +145,7 @@ def test_refusals(lumps: Merged, seeds: dict[int, list[str]], says: str) -> None
         Split(seeds=places).plan(lumps.document)
 
 
-def test_locked_and_deleted_segments_are_not_split(lumps: Merged) -> None:
+def test_locked_and_deleted_segments_are_not_split(lumps: MergedCells) -> None:
     segment, a, b = lumps.pairs()[0]
     edit = Split(seeds={1: [lumps.deep(a)], 2: [lumps.deep(b)]})
     lumps.document.apply(Delete(segments=(segment,)).plan(lumps.document))
@@ -238,7 +157,7 @@ def test_locked_and_deleted_segments_are_not_split(lumps: Merged) -> None:
         Split(seeds={1: [lumps.deep(c)], 2: [lumps.deep(d)]}).plan(lumps.document)
 
 
-def test_edits_come_back_from_json(lumps: Merged) -> None:
+def test_edits_come_back_from_json(lumps: MergedCells) -> None:
     _, a, b = lumps.pairs()[0]
     edit = Split(seeds={1: [lumps.deep(a)], 2: [lumps.deep(b)]})
     assert parse_edit(edit.to_json()) == edit
@@ -247,7 +166,7 @@ def test_edits_come_back_from_json(lumps: Merged) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_line_drawn_in_a_slice_cuts_the_segment(lumps: Merged, axis: int) -> None:
+def test_a_line_drawn_in_a_slice_cuts_the_segment(lumps: MergedCells, axis: int) -> None:
     segment, a, _ = lumps.pairs()[0]
     place = lumps.deep(a)
     plane = [other for other in range(3) if other != axis]
@@ -276,12 +195,12 @@ def test_a_line_drawn_in_a_slice_cuts_the_segment(lumps: Merged, axis: int) -> N
         ([(3, 400, 5), (3, 410, 9)], "outside of the volume"),
     ],
 )
-def test_lines_that_are_none_are_refused(lumps: Merged, line: list[Point], says: str) -> None:
+def test_lines_that_are_none_are_refused(lumps: MergedCells, line: list[Point], says: str) -> None:
     with pytest.raises(InvalidEdit, match=says):
         SplitLine(segment=lumps.pairs()[0][0], line=line).plan(lumps.document)
 
 
-def test_a_line_beside_the_segment_is_refused(lumps: Merged) -> None:
+def test_a_line_beside_the_segment_is_refused(lumps: MergedCells) -> None:
     segment, _, _ = lumps.pairs()[0]
     elsewhere = np.argwhere(lumps.all_segments() != segment)[0].tolist()
     far = (elsewhere[0], elsewhere[1], elsewhere[2])

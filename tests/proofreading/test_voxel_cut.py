@@ -17,7 +17,9 @@ def two_rooms(shape: tuple[int, int, int], wall: int) -> np.ndarray:
 
 def test_the_colours_meet_at_the_boundary() -> None:
     boundary = two_rooms((8, 20, 40), 29)
-    found = watershed_from(np.ones((8, 20, 40), bool), boundary, np.array([[4, 4, 2], [4, 12, 35]]), np.array([1, 2]), CUBIC)
+    found = watershed_from(
+        np.ones((8, 20, 40), bool), boundary, np.array([[4, 4, 2], [4, 12, 35]]), np.array([1, 2]), CUBIC
+    )
     assert (found[:, :, :28] == 1).all()
     assert (found[:, :, 31:] == 2).all()
 
@@ -34,14 +36,18 @@ def test_nothing_outside_of_the_mask_gets_a_colour() -> None:
 def test_parts_that_no_seed_reaches_stay_open() -> None:
     mask = np.ones((4, 8, 12), bool)
     mask[:, :, 8] = False
-    found = watershed_from(mask, np.zeros(mask.shape, np.float32), np.array([[1, 1, 1], [1, 6, 6]]), np.array([1, 2]), CUBIC)
+    found = watershed_from(
+        mask, np.zeros(mask.shape, np.float32), np.array([[1, 1, 1], [1, 6, 6]]), np.array([1, 2]), CUBIC
+    )
     assert not found[:, :, 9:].any()
     assert found[:, :, :8].all()
 
 
 def test_where_the_map_tells_nothing_the_nearer_seed_wins() -> None:
     mask = np.ones((6, 6, 41), bool)
-    found = watershed_from(mask, np.zeros(mask.shape, np.float32), np.array([[3, 3, 5], [3, 3, 35]]), np.array([1, 2]), CUBIC)
+    found = watershed_from(
+        mask, np.zeros(mask.shape, np.float32), np.array([[3, 3, 5], [3, 3, 35]]), np.array([1, 2]), CUBIC
+    )
     assert (found[:, :, :19] == 1).all()
     assert (found[:, :, 22:] == 2).all()
 
@@ -68,7 +74,9 @@ def test_a_large_mask_is_cut_coarsely_first_to_much_the_same_effect(
 def test_seeds_in_one_coarse_cell_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voxel_cut, "_AT_ONCE", 100)
     mask = np.ones((10, 20, 20), bool)
-    found = watershed_from(mask, np.zeros(mask.shape, np.float32), np.array([[4, 10, 10], [4, 10, 11]]), np.array([1, 2]), CUBIC)
+    found = watershed_from(
+        mask, np.zeros(mask.shape, np.float32), np.array([[4, 10, 10], [4, 10, 11]]), np.array([1, 2]), CUBIC
+    )
     assert found[4, 10, 10] == 1
     assert found[4, 10, 11] == 2
     assert found.all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +19,7 @@ _NEAREST, _FARTHEST = 1.0, 3.5
 """How far from the line voxels of a side lie; closer ones are where the cut runs."""
 
 
-def sides_of_line(
-    document: LabelDocument, segment: int, line: Sequence[tuple[int, int, int]], axis: int
-) -> Seeds:
+def sides_of_line(document: LabelDocument, segment: int, line: Sequence[tuple[int, int, int]], axis: int) -> Seeds:
     """Voxels of a segment to the left (1) and to the right (2) of a line in a slice.
 
     ::
@@ -72,7 +71,7 @@ def _signed(places: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """On which side of a line of many pieces places lie (sign), and how far from it; 0 beyond its ends."""
     side, nearest = np.zeros(len(places)), np.full(len(places), np.inf)
     last = len(line) - 2
-    for k, (start, stop) in enumerate(zip(line[:-1], line[1:], strict=True)):
+    for k, (start, stop) in enumerate(pairwise(line)):
         way = stop - start
         along = (places - start) @ way / (way @ way)
         off = places - start - np.clip(along, 0, 1)[:, None] * way

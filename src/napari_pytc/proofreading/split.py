@@ -55,9 +55,7 @@ class SplitLine(EditModel):
         return plan_cut(document, self, self.segment, seeds, supervoxels_at(document, seeds.voxels))
 
 
-def plan_cut(
-    document: LabelDocument, edit: EditModel, segment: int, seeds: Seeds, supervoxels: np.ndarray
-) -> Change:
+def plan_cut(document: LabelDocument, edit: EditModel, segment: int, seeds: Seeds, supervoxels: np.ndarray) -> Change:
     """The change that cuts a segment between seeds that lie in it.
 
     Parameters
