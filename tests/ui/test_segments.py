@@ -208,11 +208,11 @@ def test_a_trial_takes_the_place_of_the_segments_for_a_while(
     layers.highlight(present(document, 1))
     trial = FakeDocument(document.labels * 2)
     layers.show_trial(trial)
-    assert names(viewer) == ["Segments", "Trial", "Highlighted", "Strokes"]
+    assert names(viewer) == ["Segments", "Segments, tried", "Highlighted", "Strokes"]
     assert not viewer.find("Segments").visible
-    np.testing.assert_array_equal(seen(viewer, "Trial"), document.labels[Z] * 2)
+    np.testing.assert_array_equal(seen(viewer, "Segments, tried"), document.labels[Z] * 2)
     layers.show_trial(FakeDocument(document.labels * 3))
-    np.testing.assert_array_equal(seen(viewer, "Trial"), document.labels[Z] * 3)
+    np.testing.assert_array_equal(seen(viewer, "Segments, tried"), document.labels[Z] * 3)
     layers.show_trial(None)
     assert viewer.find("Segments").visible
     assert layers.trial is None

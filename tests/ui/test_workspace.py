@@ -170,6 +170,8 @@ def opened(desk: Desk) -> Desk:
     desk.paint(1, 10)
     desk.paint(2, 20)
     desk.until(lambda: all(desk.session.annotated_voxels().values()))
+    strokes: Any = desk.viewer.find("Strokes").data
+    desk.until(lambda: strokes.is_saved)
     return desk
 
 

@@ -84,6 +84,7 @@ class ProjectLayers(QObject):
         newest = session.predictions()  # before anything is made: the database may refuse
         self._viewer, self._session, self._image_source, self._background = viewer, session, image, background
         self._is_open = True
+        self._was_predicted_seen = False
         self._chosen = 1
         self._hidden_in_3d: list[Any] = []
         self._boxes: Any = None
@@ -284,10 +285,14 @@ class ProjectLayers(QObject):
 
     def show_trial(self, source: SegmentSource | None) -> None:
         """Show segments that nothing keeps yet in place of all others, or take them away."""
-        if self._is_open:
-            if source is not None:
-                self.predictions.set_visible(False)
-            self.segments.show_trial(source)
+        if not self._is_open:
+            return
+        if source is not None and self.segments.trial is None:
+            self._was_predicted_seen = self.predictions.is_visible
+            self.predictions.set_visible(False)
+        elif source is None and self.segments.trial is not None and self._was_predicted_seen:
+            self.predictions.set_visible(self.segments.source is None)
+        self.segments.show_trial(source)
 
     # ---- the end
 

@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QPalette, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QColorDialog,
+    QFormLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
@@ -99,6 +100,20 @@ def row(*widgets: QWidget | int) -> QHBoxLayout:
         else:
             layout.addWidget(widget)
     return layout
+
+
+def line_up(*forms: QFormLayout) -> None:
+    """Let the fields of several forms, one below the other, begin at the same place."""
+    labels = [
+        label
+        for form in forms
+        for number in range(form.rowCount())
+        if (item := form.itemAt(number, QFormLayout.ItemRole.LabelRole)) is not None
+        and (label := item.widget()) is not None
+    ]
+    width = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)
 
 
 class Scrolled(QScrollArea):

@@ -155,6 +155,11 @@ class PredictionLayers(QObject):
             self._add_missing()
             self.set_visible(not self._viewer.is_visible(self._layer))
 
+    @property
+    def is_visible(self) -> bool:
+        """Whether the class layer is switched on, or will be once it is there."""
+        return self._is_visible if self._layer is None else self._viewer.is_visible(self._layer)
+
     def set_visible(self, visible: bool) -> None:
         """Switch the class layer on or off, also one that is still to come."""
         self._is_visible = visible

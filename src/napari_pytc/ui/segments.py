@@ -30,10 +30,10 @@ class SegmentLayers(QObject):
 
     ::
 
-        Edit preview    what an edit would change, in plain colours; there while something is previewed
-        Highlighted     outlines of the segments that are talked about; there while there are some
-        Trial           segments that nothing keeps yet, as of a decoder that is tried; hides those below
-        Segments        the document's: 0 and deleted ones transparent, locked ones hatched
+        Edit preview       what an edit would change, in plain colours; there while something is previewed
+        Highlighted        outlines of the segments that are talked about; there while there are some
+        Segments, tried    segments that nothing keeps yet, as of a decoder that is tried; hides those below
+        Segments           the document's: 0 and deleted ones transparent, locked ones hatched
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class SegmentLayers(QObject):
             self._was_hidden = self._viewer.is_visible(self._segments.layer)
             if self._was_hidden:
                 self._viewer.set_visible(self._segments.layer, False)
-        self._put(self._trial, source, Look("Trial", "trial", opacity=0.45, by_id=True))
+        self._put(self._trial, source, Look("Segments, tried", "trial", opacity=0.45, by_id=True))
 
     @property
     def source(self) -> SegmentSource | None:

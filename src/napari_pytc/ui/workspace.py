@@ -12,15 +12,18 @@ from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.background import Background, readable
 from napari_pytc.ui.bridge import JobBoard, JobView
+from napari_pytc.ui.current_segments import CurrentSegments
 from napari_pytc.ui.hiring import Hiring
 
 if TYPE_CHECKING:
     # What reads volumes takes a while to import: the functions that need it do so, most of them in the helper thread.
+    from napari_pytc.exporting.jobs import What
     from napari_pytc.geometry import Box
     from napari_pytc.jobs.runners.base import JobRunner
     from napari_pytc.jobs.spec import JobSpec
     from napari_pytc.learning.config import PredictPlan, TrainPlan
     from napari_pytc.learning.jobs import TrainJob
+    from napari_pytc.proofreading.changes import Change
     from napari_pytc.session.opening import NewProject, OpenedProject
     from napari_pytc.session.recent import RecentProjects
     from napari_pytc.session.records import PredictionRecord
@@ -58,6 +61,8 @@ class Workspace(QObject):
     held_out_changed = Signal()
     models_changed = Signal()
     predictions_changed = Signal()
+    segmentations_changed = Signal()
+    """A segmentation came, went or became current."""
     runner_changed = Signal()
     """The worker was hired or could not be."""
 
@@ -88,6 +93,10 @@ class Workspace(QObject):
         self.worker = Hiring(hire, self.background, self)
         self.worker.changed.connect(self.runner_changed)
         self.worker.failed.connect(self.failed)
+        self.segments = CurrentSegments(self)
+        self.segments.document_changed.connect(self._show_segments)
+        self.segments.edited.connect(self._on_edited)
+        self.segments.failed.connect(self.failed)
         self._closed = False
         self._links: list[tuple[Any, Callable[..., object]]] = []
         self.jobs.produced.connect(self._on_produced)
@@ -139,6 +148,7 @@ class Workspace(QObject):
         self.session = self.layers = None
         for signal, told in self._links:
             signal.disconnect(told)
+        self.segments.close()
         if layers is not None:
             layers.close()
         session.close()
@@ -207,7 +217,7 @@ class Workspace(QObject):
             return session.predict_job(plan, model, box, layers.focus())
 
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
-        self._start("predict", f"Predict {what}", describe)
+        self.start_job("predict", f"Predict {what}", describe)
 
     def go_on_predicting(self, prediction: PredictionRecord) -> None:
         """Go on with a prediction that was cancelled or cut short; its finished tiles are kept."""
@@ -218,7 +228,7 @@ class Workspace(QObject):
             plan, focus = PredictPlan(flips=prediction.flips), self.require_layers().focus()
             return session.predict_job(plan, prediction.model, prediction.box, focus)
 
-        self._start("predict", f"Predict with {prediction.model} (resumed)", describe)
+        self.start_job("predict", f"Predict with {prediction.model} (resumed)", describe)
 
     def delete_prediction(self, prediction: str) -> None:
         """Delete a prediction from the disk, and from the canvas if it is shown."""
@@ -232,13 +242,48 @@ class Workspace(QObject):
         self.attempt(lambda: session.delete_prediction(prediction))
         self.background.run(session.empty_trash)
 
-    def export(
-        self, what: Literal["classes", "probabilities"], path: Path, prediction: str | None = None, **options: Any
-    ) -> None:
-        """Export a prediction to a file."""
-        self._start(
-            "export", f"Export {path.name}", lambda session: session.export_job(what, path, prediction, **options)
-        )
+    def export(self, what: What, path: Path, prediction: str | None = None, **options: Any) -> None:
+        """Export a prediction, or segments as they are now, to a file."""
+
+        def start(flushed: object = None) -> None:
+            self.start_job(
+                "export", f"Export {path.name}", lambda session: session.export_job(what, path, prediction, **options)
+            )
+
+        if what in ("segments", "table"):
+            self.segments.do(lambda proofreader: proofreader.flush(), start, self.failed.emit)
+        else:
+            start()
+
+    def start_job(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> None:
+        """Start a job once the strokes are on the disk and the worker is there; `describe` is called then."""
+        layers, session = self.attempt(self.require_layers), self.session
+        if session is None or layers is None:
+            return
+        if session.read_only and kind != "export":
+            hint = "Close it in the other program, then open it here again."
+            self.failed.emit(ProjectError(session.read_only_reason, hint))
+            return
+        view, sink = self.jobs.open(kind, title)
+
+        def refuse(error: PytcError) -> None:
+            self.jobs.withdraw(view, error.message, error.hint)
+            self.failed.emit(error)
+
+        def run() -> None:
+            if view.cancel_requested:  # before a runner had it
+                return
+            runner = self.worker.runner
+            if self.session is not session or runner is None:
+                refuse(ProjectError("The project was closed before the job began."))
+                return
+            try:
+                view.spec = describe(session)
+                view.handle = session.run(view.spec, runner, sink)
+            except (PytcError, OSError) as error:
+                refuse(readable(error))
+
+        layers.flush(lambda: self.worker.when_hired(run, refuse), refuse)
 
     # ---- the end
 
@@ -248,6 +293,8 @@ class Workspace(QObject):
             return
         self._closed = True
         self.jobs.close()
+        self.segments.close()
+        self.segments.shutdown()
         self.background.close()
         self.worker.close()
         if self.layers is not None:
@@ -308,10 +355,12 @@ class Workspace(QObject):
             (session.held_out_changed, self.held_out_changed.emit),
             (session.models_changed, self.models_changed.emit),
             (session.predictions_changed, self.predictions_changed.emit),
+            (session.segmentations_changed, self.segmentations_changed.emit),
         ]
         for signal, told in self._links:
             signal.connect(told)
         self.recent.add(session.folder)
+        self.segments.open(session)
         self.session_changed.emit()
         if opened.problem is not None:
             self.failed.emit(opened.problem)
@@ -323,43 +372,15 @@ class Workspace(QObject):
             hint = "Let it end, or pause or cancel it in the Train panel."
             self.failed.emit(ProjectError("A training runs already.", hint))
         else:
-            self._start("train", title, describe)
-
-    def _start(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> None:
-        """Start a job once the strokes are on the disk and the worker is there."""
-        layers, session = self.attempt(self.require_layers), self.session
-        if session is None or layers is None:
-            return
-        if session.read_only and kind != "export":
-            hint = "Close it in the other program, then open it here again."
-            self.failed.emit(ProjectError(session.read_only_reason, hint))
-            return
-        view, sink = self.jobs.open(kind, title)
-
-        def refuse(error: PytcError) -> None:
-            self.jobs.withdraw(view, error.message, error.hint)
-            self.failed.emit(error)
-
-        def run() -> None:
-            if view.cancel_requested:  # before a runner had it
-                return
-            runner = self.worker.runner
-            if self.session is not session or runner is None:
-                refuse(ProjectError("The project was closed before the job began."))
-                return
-            try:
-                view.spec = describe(session)
-                view.handle = session.run(view.spec, runner, sink)
-            except (PytcError, OSError) as error:
-                refuse(readable(error))
-
-        layers.flush(lambda: self.worker.when_hired(run, refuse), refuse)
+            self.start_job("train", title, describe)
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
         if self.layers is None or view.kind != "predict":
             return
         # A prediction comes to the canvas with its first voxels; after that the user may look at another one.
         if not view.is_shown or view.output == self.layers.predictions.folder:
+            if not view.is_shown:
+                self.layers.predictions.set_visible(True)
             view.is_shown = True
             self.layers.show_new_voxels(view.output, boxes)
 
@@ -372,3 +393,11 @@ class Workspace(QObject):
             if view.state == JobState.FINISHED and not view.is_shown and self.layers is not None:
                 self.layers.show_new_voxels(view.output, [])  # it was all there already
             self.predictions_changed.emit()
+
+    def _show_segments(self) -> None:
+        if self.layers is not None:
+            self.layers.show_segments(self.segments.document)
+
+    def _on_edited(self, change: Change) -> None:
+        if self.layers is not None and change.target == "segments":
+            self.layers.segments.refresh(change.box)

@@ -16,7 +16,7 @@ from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, segments
 from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, section, voxels, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, line_up, section, voxels, wrapped
 from napari_pytc.ui.prediction_list import where
 from napari_pytc.ui.segmenting.choices import PredictionFacts, SegmentChoices, read_facts
 from napari_pytc.ui.segmenting.decoder_fields import DecoderFields
@@ -151,6 +151,7 @@ class SegmentPanel(QWidget):
         below.addRow("Where", scopes)
         below.addRow("Box", self.box)
         self._below = below
+        line_up(top, *self.decoder.forms, self.restriction.fields, below)
         form.addLayout(top)
         above: tuple[QWidget, ...] = (self.trouble, self.decoder, self.restriction, self.live)
         for widget in above:
@@ -193,6 +194,7 @@ class SegmentPanel(QWidget):
         button = QPushButton(title)
         button.setObjectName(f"segment-{scope}")
         button.setCheckable(True)
+        button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().verticalPolicy())
         button.setToolTip(tip)
         self.scopes.addButton(button, [entry[0] for entry in _SCOPES].index(scope))
         button.setChecked(scope == "all")
@@ -304,7 +306,7 @@ class SegmentPanel(QWidget):
             "Tell the objects apart in the background, block by block. The result becomes the current segmentation.",
         )
         self.reason.setText(reason[:1].upper() + reason[1:])
-        self.reason.setVisible(bool(reason) and self._record is not None)
+        self.reason.setVisible(bool(reason) and self._record is not None and not self._is_segmenting)
         self.resume_button.setVisible(bool(self._unfinished) and not self._is_segmenting)
 
     def _missing(self, box: Box | None) -> str:

@@ -40,11 +40,11 @@ class DecoderFields(QWidget):
         self.boundary = elastic(Combo())
         self.boundary.setObjectName("boundaryClassCombo")
         self.boundary.setToolTip("The class that stands for the boundary between objects.")
-        self._fields = QFormLayout()
-        self._fields.setContentsMargins(0, 0, 0, 0)
-        self._fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._fields.addRow("Decoder", self.combo)
-        self._fields.addRow(self.about)
+        self._first, self._fields = QFormLayout(), QFormLayout()
+        for fields in self.forms:
+            fields.setContentsMargins(0, 0, 0, 0)
+            fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._first.addRow("Decoder", self.combo)
         self._fields.addRow("Boundary", self.boundary)
         self._fields.addRow("Objects", self.objects)
         self.slider = MergeSlider()
@@ -54,6 +54,8 @@ class DecoderFields(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addLayout(self._first)
+        layout.addWidget(self.about)
         layout.addLayout(self._fields)
         layout.addLayout(self._forms)
         layout.addWidget(self.slider)
@@ -64,6 +66,11 @@ class DecoderFields(QWidget):
         self.combo.currentIndexChanged.connect(self._choose)
         for combo in (self.objects, self.boundary):
             combo.currentIndexChanged.connect(self._edited)
+
+    @property
+    def forms(self) -> tuple[QFormLayout, ...]:
+        """Its rows that are always of the same names, to be lined up with others."""
+        return self._first, self._fields
 
     @property
     def kind(self) -> str:

@@ -37,12 +37,12 @@ class MaskFields(QWidget):
         self.classes = elastic(Combo())
         self.classes.setObjectName("maskClass")
         self.classes.setToolTip("The class, and the model that predicted it.")
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._form.addRow("Restrict", self.mode)
-        self._form.addRow("Class", self.classes)
-        self._form.setRowVisible(self.classes, False)
+        self.fields = QFormLayout(self)
+        self.fields.setContentsMargins(0, 0, 0, 0)
+        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.fields.addRow("Restrict", self.mode)
+        self.fields.addRow("Class", self.classes)
+        self.fields.setRowVisible(self.classes, False)
         self.mode.currentIndexChanged.connect(self._on_mode)
         self.classes.currentIndexChanged.connect(self.changed)
 
@@ -77,5 +77,5 @@ class MaskFields(QWidget):
             self.changed.emit()
 
     def _on_mode(self) -> None:
-        self._form.setRowVisible(self.classes, self.mode.currentData() is not None)
+        self.fields.setRowVisible(self.classes, self.mode.currentData() is not None)
         self.changed.emit()
