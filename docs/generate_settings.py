@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.learning.networks import NetworkSettings
 from napari_pytc.learning.recipes import recipe_text, recipes
+from napari_pytc.learning.targets import ClassesTarget, InstancesTarget
 from napari_pytc.settings import Settings
 
 _BOUNDS = {Ge: ("at least", "ge"), Gt: ("more than", "gt"), Le: ("at most", "le"), Lt: ("less than", "lt")}
@@ -52,6 +53,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def settings_page() -> str:
     """The page of settings in Markdown."""
     sections = [_INTRODUCTION, "## Training\n", *_table(TrainPlan, "")]
+    for target in (ClassesTarget, InstancesTarget):
+        kind = target.model_fields["kind"].default
+        sections += [f"\n## Target `{kind}`\n", f"{_first_paragraph(target)}\n", *_table(target, "target.")]
     for kind, network in sorted(NetworkSettings.kinds.items()):
         sections += [f"\n## Network `{kind}`\n", f"{_first_paragraph(network)}\n", *_table(network, "network.")]
     sections += ["\n## Prediction\n", *_table(PredictPlan, "")]
@@ -78,6 +82,10 @@ def _rows(model: type[Settings], prefix: str) -> Iterator[str]:
         key = f"`{prefix}{name}`"
         if isinstance(default, NetworkSettings):
             yield f"| {key} | {_text(field)} | see the networks below | `{default.kind}` |"
+        elif isinstance(default, ClassesTarget):
+            yield f"| {key} | {_text(field)} | see the targets below | `{default.kind}` |"
+        elif isinstance(default, dict):
+            yield f"| {key} | {_text(field)} | a decoder's `kind` and settings | none |"
         elif isinstance(default, Settings):
             yield from _rows(type(default), f"{prefix}{name}.")
         else:
@@ -86,7 +94,7 @@ def _rows(model: type[Settings], prefix: str) -> Iterator[str]:
 
 def _text(field: FieldInfo) -> str:
     if not field.title:
-        return "This network."
+        return "This one."
     return f"**{field.title}.** {field.description}".replace("|", "\\|")
 
 
@@ -117,7 +125,7 @@ def _kind(annotation: Any) -> str:
         return " or ".join(_kind(one) for one in inner if one is not type(None))
     if origin is tuple:
         count = "" if Ellipsis in inner else f"{len(inner)} "
-        return f"list of {count}{_kind(inner[0])}s"
+        return f"list of {count}{_kind(inner[0]).replace('list of', 'lists of').removesuffix('s')}s"
     if annotation in (int, float, str, bool):
         return {int: "whole number", float: "number", str: "text", bool: "true or false"}[annotation]
     return " or ".join(f"`{value}`" for value in inner)

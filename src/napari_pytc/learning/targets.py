@@ -61,7 +61,7 @@ class InstancesTarget(Settings):
         "How far inside of its object a voxel lies, or how far outside of all: learnt where labels are dense.",
     )
     reach_um: float | None = setting(
-        None, "Reach of the distance", "What is farther is cut; by default twelve of the finest voxels.", "um", gt=0
+        None, "Reach of the distance", "What is farther is cut; by default twelve of the finest voxels.", "µm", gt=0
     )
 
     @model_validator(mode="after")
