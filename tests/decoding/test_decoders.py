@@ -26,7 +26,8 @@ class TestComponentsOfABoundary(DecoderContract):
 
 
 class TestWatershed(DecoderContract):
-    settings = WatershedDecoder(smallest_um3=SMALL, seed_distance_um=0.15)
+    worst = 0.4  # one seed distance suits cells of one size, these are of many
+    settings = WatershedDecoder(smallest_um3=SMALL, seed_distance_um=0.06)
 
 
 class TestWatershedOfABoundary(DecoderContract):
@@ -35,11 +36,12 @@ class TestWatershedOfABoundary(DecoderContract):
 
 
 class TestWatershedOfDistances(DecoderContract):
-    settings = WatershedDecoder(smallest_um3=SMALL, seed_distance_um=0.15)
+    settings = WatershedDecoder(smallest_um3=SMALL, seed_distance_um=0.06)
     offers = ("distance",)
 
 
 class TestMutexWatershed(DecoderContract):
+    worst_blockwise = 0.15  # what is merged in a block that saw little of it stays merged
     settings = MutexWatershedDecoder(smallest_um3=SMALL)
 
 
