@@ -5,72 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidEdit, ProjectError, PytcError
-from napari_pytc.geometry import Box
 from napari_pytc.proofreading.changes import Change, Target
-from napari_pytc.proofreading.digests import Digests, digests_after
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits.base import Edit
 from napari_pytc.proofreading.edits.switch import Switch
+from napari_pytc.proofreading.entries import Documents, Entry
 from napari_pytc.proofreading.journal_file import JournalFile, Row, insert_entry, set_meta
+from napari_pytc.proofreading.opened import NO_SEGMENTS, Opened
 from napari_pytc.proofreading.stroke_document import StrokeDocument
+from napari_pytc.proofreading.walk import Walk
+
+__all__ = ["Documents", "Entry", "Journal"]
 
 FLUSH_BYTES = 128 * 2**20
 FLUSH_ROWS = 2000
-_NO_SEGMENTS = ("There is no segmentation to edit yet.", "Make one under Segment, or activate one.")
-
-
-class Documents(Protocol):
-    """What a journal's edits change."""
-
-    @property
-    def annotations(self) -> AnnotationStore | None:
-        """The strokes; None where there are none to edit."""
-
-    def open(self, segmentation: str) -> LabelDocument:
-        """A segmentation by id, as last flushed; raises a `PytcError` where it is gone or damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the journal.
-
-    Parameters
-    ----------
-    id : int
-        Grows with every entry; what `Journal.jump` takes.
-    box : Box
-        Where: what a click on it flies to.
-    segments : tuple of int
-        The segments it touched.
-    is_undone : bool
-        Whether it is taken back at the moment.
-    checkpoint : str
-        The name given to the state behind it; empty for none.
-    segmentation : str
-        Id of the segmentation that was current; empty for none.
-    sealed : str
-        Why it cannot be undone any more; empty if it can.
-    """
-
-    id: int
-    title: str
-    kind: str
-    time: float
-    box: Box
-    segments: tuple[int, ...]
-    n_voxels: int
-    is_undone: bool
-    checkpoint: str
-    target: str
-    segmentation: str
-    sealed: str
 
 
 class Journal:
@@ -116,16 +67,12 @@ class Journal:
         self._documents, self._flush_bytes, self._clock = documents, flush_bytes, clock
         self._lock = threading.RLock()
         self._file = JournalFile(Path(path), writable, timeout_s)
-        self._document: LabelDocument | None = None
         self._broken = ""
         self.flush_problem = ""
         try:
-            self._position = int(self._file.meta("position", "0"))
-            self._segmentation = self._file.meta("segmentation") or None
-            self._n_logged = self._file.last_logged()
-            self._strokes_done = int(self._file.meta("strokes_done", "0"))
+            self._at = Opened(self._file, documents)
             if writable:
-                self._repeat_strokes()
+                self._at.repeat_strokes()
         except BaseException:
             self._file.close()
             raise
@@ -143,7 +90,7 @@ class Journal:
     @property
     def segmentation(self) -> str | None:
         """Id of the current segmentation; None where there is none."""
-        return self._segmentation
+        return self._at.segmentation
 
     @property
     def document(self) -> LabelDocument | None:
@@ -155,25 +102,25 @@ class Journal:
             If it is gone or damaged, or does not agree with the journal.
         """
         with self._lock:
-            if self._document is None and self._segmentation is not None:
-                self._document = self._open(self._segmentation)
-            return self._document
+            return self._at.current()
 
     @property
     def position(self) -> int:
         """Id of the last entry that is done; 0 at the beginning."""
-        return self._position
+        return self._at.position
 
     @property
     def can_undo(self) -> bool:
         """Whether there is an entry to take back."""
-        return self._position > 0
+        return self._at.position > 0
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an entry to make again."""
         with self._lock:
-            return bool(self._file.rows("SELECT 1 FROM entries WHERE dropped = 0 AND id > ? LIMIT 1", self._position))
+            return bool(
+                self._file.rows("SELECT 1 FROM entries WHERE dropped = 0 AND id > ? LIMIT 1", self._at.position)
+            )
 
     def plan(self, edit: Edit) -> Change:
         """What an edit would change now; errors as in `apply`."""
@@ -181,10 +128,10 @@ class Journal:
             if isinstance(edit, Switch):
                 return edit.plan(self.document)
             if edit.target == "annotations":
-                return edit.plan(StrokeDocument(self._strokes()))  # type: ignore[arg-type]
+                return edit.plan(StrokeDocument(self._at.strokes()))  # type: ignore[arg-type]
             document = self.document
             if document is None:
-                raise InvalidEdit(*_NO_SEGMENTS)
+                raise InvalidEdit(*NO_SEGMENTS)
             return edit.plan(document)
 
     def apply(self, edit: Edit) -> Change:
@@ -197,28 +144,28 @@ class Journal:
         ProjectError, VolumeError
             If the disk refuses; nothing was changed.
         """
-        with self._lock, self._changing(edit.target):
+        with self._lock, self._at.changing(edit.target):
             return self.apply_change(self.plan(edit))
 
     def apply_change(self, change: Change) -> Change:
         """Record a change that is planned already, and make it; errors as in `apply`."""
-        with self._lock, self._changing(change.target):
+        with self._lock, self._at.changing(change.target):
             self._check_usable()
-            walk = _Walk(self, [(None, change, 1)])
+            walk = Walk(self._at, [(None, change, 1)])
             walk.prepare()
             with self._file.changing() as connection:
-                connection.execute("UPDATE entries SET dropped = 1 WHERE dropped = 0 AND id > ?", (self._position,))
-                connection.execute("DELETE FROM checkpoints WHERE entry > ?", (self._position,))
-                segmentation = self._segmentation or ""
-                entry = insert_entry(connection, change, self._position, segmentation, self._clock())
+                connection.execute("UPDATE entries SET dropped = 1 WHERE dropped = 0 AND id > ?", (self._at.position,))
+                connection.execute("DELETE FROM checkpoints WHERE entry > ?", (self._at.position,))
+                segmentation = self._at.segmentation or ""
+                entry = insert_entry(connection, change, self._at.position, segmentation, self._clock())
                 walk.record(connection, [entry], entry)
             try:
                 walk.make()
-            except PytcError as error:
-                if change.target == "annotations":
+            except BaseException as error:  # also what interrupts: a flush must not pass over this edit
+                if change.target == "annotations" and isinstance(error, PytcError):
                     self._withdraw(entry)
                 else:
-                    self._broken = f"An edit is recorded but not made: {error.message}"
+                    self._broken = "An edit is recorded but was not made."
                 raise
             self._tidy()
             return change
@@ -244,7 +191,7 @@ class Journal:
         """Make the entry again that was taken back last; None where there is none."""
         with self._lock:
             undone = self._file.entries(
-                "id = (SELECT MIN(id) FROM entries WHERE dropped = 0 AND id > ?)", self._position
+                "id = (SELECT MIN(id) FROM entries WHERE dropped = 0 AND id > ?)", self._at.position
             )
             return self._walk_to([(undone[0], 1)])[0] if undone else None
 
@@ -264,11 +211,11 @@ class Journal:
         with self._lock:
             if entry and not self._file.entries("id = ?", entry):
                 raise InvalidEdit(f"There is no entry {entry} in the journal.", "Choose one of the list.")
-            if entry < self._position:
-                rows = self._file.entries("id > ? AND id <= ?", entry, self._position)
+            if entry < self._at.position:
+                rows = self._file.entries("id > ? AND id <= ?", entry, self._at.position)
                 steps = [(row, -1) for row in reversed(rows)]
             else:
-                steps = [(row, 1) for row in self._file.entries("id > ? AND id <= ?", self._position, entry)]
+                steps = [(row, 1) for row in self._file.entries("id > ? AND id <= ?", self._at.position, entry)]
             return self._walk_to(steps)
 
     def entries(self) -> list[Entry]:
@@ -288,7 +235,7 @@ class Journal:
             with self._file.changing() as connection:
                 connection.execute(
                     "INSERT OR REPLACE INTO checkpoints (entry, name, time, checksum) VALUES (?, ?, ?, ?)",
-                    (self._position, name.strip(), self._clock(), checksum),
+                    (self._at.position, name.strip(), self._clock(), checksum),
                 )
 
     def checkpoints(self) -> list[tuple[int, str, str]]:
@@ -310,17 +257,17 @@ class Journal:
         with self._lock:
             self._check_usable()
             with self._file.changing() as connection:
-                connection.execute("UPDATE entries SET dropped = 1 WHERE dropped = 0 AND id > ?", (self._position,))
-                connection.execute("DELETE FROM checkpoints WHERE entry > ?", (self._position,))
+                connection.execute("UPDATE entries SET dropped = 1 WHERE dropped = 0 AND id > ?", (self._at.position,))
+                connection.execute("DELETE FROM checkpoints WHERE entry > ?", (self._at.position,))
                 connection.execute(
                     "UPDATE entries SET sealed = ? "
                     "WHERE dropped = 0 AND sealed = '' AND target = ? AND kind != 'switch'",
                     (reason, target),
                 )
                 if target == "annotations":
-                    set_meta(connection, "strokes_done", self._n_logged)
+                    set_meta(connection, "strokes_done", self._at.n_logged)
             if target == "annotations":
-                self._strokes_done = self._n_logged
+                self._at.strokes_done = self._at.n_logged
 
     def flush(self) -> None:
         """Save all edits beside the segmentation, for other processes; they were in the journal before.
@@ -333,20 +280,20 @@ class Journal:
         with self._lock:
             if not self.writable:
                 return
-            document = self._document
-            if document is not None and document.log_index < self._n_logged:
-                document.flush(self._n_logged)
+            document = self._at.document
+            if document is not None and document.log_index < self._at.n_logged:
+                document.flush(self._at.n_logged)
             self._forget()
 
     def reload(self) -> None:
         """Open the current segmentation anew when it is asked for next: its files were replaced."""
         with self._lock:
-            self._document = None
+            self._at.document = None
 
     @property
     def n_logged(self) -> int:
         """How many steps were ever made; grows with every edit, undo and redo."""
-        return self._n_logged
+        return self._at.n_logged
 
     def stored_checksum(self, segmentation: str) -> str:
         """The checksum that the journal has of a segmentation's present state; empty where it was never edited."""
@@ -357,7 +304,7 @@ class Journal:
         """All changes of a segmentation that are done, in order, one at a time."""
         with self._lock:
             query = "segmentation = ? AND target = 'segments' AND kind != 'switch' AND id <= ?"
-            rows = self._file.entries(query, segmentation, self._position)
+            rows = self._file.entries(query, segmentation, self._at.position)
         for row in rows:
             with self._lock:
                 change = self._file.change(row)
@@ -376,55 +323,13 @@ class Journal:
         if self._broken:
             raise ProjectError(self._broken, "Close the project and open it again: the journal has every edit.")
 
-    def _strokes(self) -> AnnotationStore:
-        store = self._documents.annotations
-        if store is None:
-            raise InvalidEdit("There are no strokes to edit here.", "Open the project they belong to.")
-        return store
-
-    def _changing(self, target: Target) -> Any:
-        """Keep others from changing strokes between reading and writing them."""
-        store = self._documents.annotations
-        return store.changing() if target == "annotations" and store is not None else nullcontext()
-
-    def _open(self, segmentation: str) -> LabelDocument:
-        """A segmentation as of the journal: what it has not flushed is made again."""
-        document = self._documents.open(segmentation)
-        if document.log_index > self._n_logged and self.writable:
-            # The journal was moved away: rows it gets from now on must come after what the segmentation has.
-            with self._file.changing() as connection:
-                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'log'")
-                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', ?)", (document.log_index,))
-            self._n_logged = document.log_index
-        query = "segmentation = ? AND target = 'segments' AND kind != 'switch'"
-        for _, direction, row in self._file.logged(document.log_index, query, segmentation):
-            change = self._file.change(row)
-            document.apply(change if direction > 0 else change.inverse())
-        stored = self.stored_checksum(segmentation)
-        if stored and stored != document.present_checksum():
-            raise ProjectError(
-                f"The segmentation {segmentation} does not agree with the journal.",
-                "One of them was replaced by an older copy. Rebuild it: napari-pytc replay.",
-            )
-        return document
-
-    def _repeat_strokes(self) -> None:
-        """Make the strokes again that may not have reached the disk before the last kill."""
-        store = self._documents.annotations
-        if store is None or not store.writable:
-            return
-        for n, direction, row in self._file.logged(self._strokes_done, "target = 'annotations'"):
-            change = self._file.change(row)
-            StrokeDocument(store).apply(change if direction > 0 else change.inverse())
-            self._strokes_done = n
-
     def _last_done(self) -> Row | None:
-        rows = self._file.entries("id = ?", self._position) if self._position else []
+        rows = self._file.entries("id = ?", self._at.position) if self._at.position else []
         return rows[0] if rows else None
 
     def _entry(self, row: Row, checkpoint: str) -> Entry:
         return Entry(
-            row.id, row.title, row.kind, row.time, row.box, row.segments, row.n_voxels, row.id > self._position,
+            row.id, row.title, row.kind, row.time, row.box, row.segments, row.n_voxels, row.id > self._at.position,
             checkpoint, row.target, row.segmentation, row.sealed,
         )  # fmt: skip
 
@@ -436,8 +341,8 @@ class Journal:
             if direction < 0 and row.sealed:
                 raise InvalidEdit(f"{row.title} cannot be undone: {row.sealed}.", "What came after it can.")
         has_strokes = any(row.target == "annotations" for row, _ in steps)
-        with self._changing("annotations" if has_strokes else "segments"):
-            walk = _Walk(self, [(row, None, direction) for row, direction in steps])
+        with self._at.changing("annotations" if has_strokes else "segments"):
+            walk = Walk(self._at, [(row, None, direction) for row, direction in steps])
             walk.prepare()
             last, direction = steps[-1]
             position = last.id
@@ -448,8 +353,8 @@ class Journal:
                 walk.record(connection, [row.id for row, _ in steps], position)
             try:
                 changes = walk.make()
-            except PytcError as error:
-                self._broken = f"Not every voxel could be changed: {error.message}"
+            except BaseException:  # also what interrupts: a flush must not pass over these steps
+                self._broken = "A step of the journal is recorded but was not made."
                 raise
             self._tidy()
             return changes
@@ -462,14 +367,14 @@ class Journal:
                 connection.execute("DELETE FROM log WHERE entry = ?", (entry,))
                 connection.execute("DELETE FROM entries WHERE id = ?", (entry,))
                 set_meta(connection, "position", parent)
-            self._position = parent
+            self._at.position = parent
         except PytcError as error:
             self._broken = f"An edit is recorded but not made: {error.message}"
 
     def _tidy(self) -> None:
-        document = self._document
+        document = self._at.document
         if document is not None and (
-            document.dirty_bytes > self._flush_bytes or self._n_logged - document.log_index > FLUSH_ROWS
+            document.dirty_bytes > self._flush_bytes or self._at.n_logged - document.log_index > FLUSH_ROWS
         ):
             try:
                 self.flush()
@@ -479,12 +384,12 @@ class Journal:
 
     def _forget(self) -> None:
         """Delete what no document needs any more: rows of the log that are flushed, entries that were left behind."""
-        document = self._document
+        document = self._at.document
         with self._file.changing() as connection:
-            set_meta(connection, "strokes_done", self._strokes_done)
+            set_meta(connection, "strokes_done", self._at.strokes_done)
             connection.execute(
                 "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE target = 'annotations')",
-                (self._strokes_done,),
+                (self._at.strokes_done,),
             )
             if document is not None:
                 connection.execute(
@@ -494,96 +399,3 @@ class Journal:
                 )
             connection.execute("DELETE FROM log WHERE entry IN (SELECT id FROM entries WHERE kind = 'switch')")
             connection.execute("DELETE FROM entries WHERE dropped = 1 AND id NOT IN (SELECT entry FROM log)")
-
-
-class _Walk:
-    """Some steps through the journal: first everything that can fail, then the record, then the steps themselves."""
-
-    def __init__(self, journal: Journal, steps: list[tuple[Row | None, Change | None, int]]) -> None:
-        self._journal, self._steps = journal, steps
-        self._opened: dict[str, LabelDocument] = {}
-        self._digests: dict[str, Digests] = {}
-        self._single: Change | None = None
-        self._numbers: list[int] = []
-        self._segmentation = journal._segmentation
-
-    def prepare(self) -> None:
-        """Read and check all changes, open what they need; raises where one cannot be made."""
-        for row, given, direction in self._steps:
-            change = self._change(row, given, direction)
-            if change.edit.get("kind") == "switch":
-                self._segmentation = _switched(change, direction)
-                self._document()
-            elif change.target == "segments":
-                document = self._document()
-                if document is None or (row is not None and row.segmentation != document.id):
-                    raise InvalidEdit(*_NO_SEGMENTS)
-                if len(self._steps) == 1:
-                    document.prepare(change)
-                digests = self._digests.get(document.id, document.digests)
-                self._digests[document.id] = digests_after(digests, change, document.shape)
-            else:
-                self._journal._strokes()
-            if len(self._steps) == 1:
-                self._single = change
-
-    def record(self, connection: Any, entries: list[int], position: int) -> None:
-        """Write the steps into the log, and what is so once they are made."""
-        journal = self._journal
-        for entry, (_, _, direction) in zip(entries, self._steps, strict=True):
-            cursor = connection.execute("INSERT INTO log (entry, direction) VALUES (?, ?)", (entry, direction))
-            self._numbers.append(int(cursor.lastrowid))
-        self._position = position
-        set_meta(connection, "position", position)
-        set_meta(connection, "segmentation", self._segmentation or "")
-        set_meta(connection, "strokes_done", journal._strokes_done)
-        for segmentation, digests in self._digests.items():
-            set_meta(connection, f"checksum:{segmentation}", self._opened[segmentation].checksum_of(digests))
-
-    def make(self) -> list[Change]:
-        """Make the steps, in order."""
-        journal, made = self._journal, []
-        journal._position = self._position
-        for (row, given, direction), number in zip(self._steps, self._numbers, strict=True):
-            journal._n_logged = number
-            change = self._single or self._change(row, given, direction)
-            if change.edit.get("kind") == "switch":
-                self._switch(_switched(change, direction))
-            elif change.target == "annotations":
-                StrokeDocument(journal._strokes()).apply(change)
-            else:
-                document = journal.document
-                assert document is not None
-                document.apply(change)
-            made.append(change if self._single else replace(change, patches=()))
-            journal._strokes_done = number
-        return made
-
-    def _change(self, row: Row | None, given: Change | None, direction: int) -> Change:
-        if given is None:
-            assert row is not None
-            given = self._journal._file.change(row)
-        return given if direction > 0 else given.inverse()
-
-    def _document(self) -> LabelDocument | None:
-        """The document that is current at this point of the walk."""
-        name, journal = self._segmentation, self._journal
-        if name is None:
-            return None
-        if name not in self._opened:
-            current = journal.document if name == journal._segmentation else None
-            self._opened[name] = current if current is not None else journal._open(name)
-        return self._opened[name]
-
-    def _switch(self, segmentation: str | None) -> None:
-        journal = self._journal
-        former = journal._document
-        if former is not None:
-            with suppress(PytcError):  # its edits stay in the log, and are made again when it is opened next
-                former.flush(journal._n_logged)
-        journal._segmentation = segmentation
-        journal._document = None if segmentation is None else self._opened[segmentation]
-
-
-def _switched(change: Change, direction: int) -> str | None:
-    return change.edit.get("after" if direction > 0 else "before")
