@@ -4,8 +4,10 @@ Run ``python benchmarks/proofreading.py [--rounds 40] [--slow-rounds 5]``.
 
 The small volume is 64x256x256 voxels of synthetic tissue, the large one 256x1024x1024: the same tissue 64 times over,
 so that an edit meets the same neighbourhood in both. Every time is that of the whole edit: planned, written to the
-journal with a full sync, and made. What the disk alone asks for such a write is the bare durable commit. Beside them, on the same labels in memory, what programs without supervoxels do: relabel the
-whole array, undo by a whole copy, and scikit-image's watershed in the segment's box. Sizes and variants take turns.
+journal with a full sync, and made. What the disk alone asks for such a
+write is the bare durable commit. Beside them, on the same labels in memory, what programs without supervoxels do:
+relabel the whole array, undo by a whole copy, and scikit-image's watershed in the segment's box. Sizes and variants
+take turns.
 """
 
 from __future__ import annotations
