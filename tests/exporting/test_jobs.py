@@ -12,8 +12,12 @@ from napari_pytc.exporting.jobs import ExportJob, bytes_on_disk
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.jobs.spec import parse_job
+from napari_pytc.volumes.opening import open_volume
 from napari_pytc.volumes.zarr_output import create_ome_zarr, open_ome_zarr
+from tests.support.evidence import prediction_of
 from tests.support.faults import StepContext
+from tests.support.segmentations import SegmentedTissue, make_segmentation
+from tests.support.tissue import make_tissue
 
 SHAPE = (6, 40, 50)
 
@@ -95,6 +99,64 @@ def test_refusals(prediction: tuple[Path, np.ndarray], tmp_path: Path, change: d
         ExportJob(**settings).run(StepContext())
     assert [p.name for p in tmp_path.iterdir()] == ["predictions"]
     assert open_ome_zarr(prediction[0]).shape == SHAPE
+
+
+@pytest.fixture
+def segmented(tmp_path: Path) -> SegmentedTissue:
+    return make_segmentation(tmp_path / "segments" / "first", SHAPE, n_cells=8)
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.h5", "out.zarr"])
+def test_segments_keep_their_ids_in_every_format(segmented: SegmentedTissue, tmp_path: Path, name: str):
+    job = ExportJob(segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / name)
+    result = parse_job(job.model_dump(mode="json")).run(StepContext())
+    assert (result["shape"], result["dtype"]) == (list(SHAPE), "uint32")
+    found = open_volume(tmp_path / name).read(Box.of_shape(SHAPE))
+    assert np.array_equal(found, segmented.segments)
+
+
+def test_a_box_of_segments(segmented: SegmentedTissue, tmp_path: Path):
+    box = Box((1, 3, 5), (6, 33, 45))
+    options = {"segmentation": segmented.segmentation.folder, "what": "segments", "box": box}
+    ExportJob(output=tmp_path / "out.h5", **options).run(StepContext())
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert np.array_equal(file["main"][...], segmented.segments[box.slices])
+
+
+def test_segments_to_a_table(segmented: SegmentedTissue, tmp_path: Path):
+    ctx = StepContext()
+    output = tmp_path / "out.csv"
+    result = ExportJob(segmentation=segmented.segmentation.folder, what="table", output=output).run(ctx)
+    assert result["rows"] == len(np.unique(segmented.segments[segmented.segments > 0]))
+    assert result["bytes"] == output.stat().st_size
+    assert ctx.reports[-1][0] == ctx.reports[-1][1]
+
+
+def test_segments_need_a_segmentation_and_predictions_a_prediction(segmented: SegmentedTissue, tmp_path: Path):
+    for what, sentence in (
+        ("segments", "which segmentation"),
+        ("table", "which segm"),
+        ("classes", "which prediction"),
+    ):
+        with pytest.raises(InvalidInput, match=sentence):
+            ExportJob(what=what, output=tmp_path / ("o.csv" if what == "table" else "o.tif")).run(StepContext())
+    place = segmented.segmentation.folder
+    with pytest.raises(InvalidInput, match="over itself"):
+        ExportJob(segmentation=place, what="segments", output=place / "out.tif").run(StepContext())
+    with pytest.raises(VolumeError, match="no finished segmentation"):
+        ExportJob(segmentation=tmp_path / "x", what="segments", output=tmp_path / "o.tif").run(StepContext())
+    assert not list(tmp_path.glob("o*"))
+
+
+@pytest.mark.parametrize(("what", "told"), [(("near", "far"), "7 affinities"), (("boundary", "distance"), "boundary")])
+def test_affinities_are_no_classes(tmp_path: Path, what: tuple[str, ...], told: str):
+    cells = make_tissue(SHAPE, n_cells=8).cells
+    place = prediction_of(tmp_path / "p.zarr", cells, VoxelSpace((40, 4, 4)), what)
+    with pytest.raises(InvalidInput, match=f"{told}.*no classes to export") as caught:
+        ExportJob(prediction=place, output=tmp_path / "o.tif").run(StepContext())
+    assert "segment it" in caught.value.hint
+    result = ExportJob(prediction=place, what="probabilities", output=tmp_path / "o.tif").run(StepContext())
+    assert result["shape"][0] == len(open_ome_zarr(place).channels)
 
 
 def test_an_array_without_channels_is_no_prediction(tmp_path: Path):

@@ -111,7 +111,7 @@ def _project_for_people(document: dict[str, Any]) -> Iterator[Any]:
     if document["models"]:
         yield models_table(document["models"])
     if document["predictions"]:
-        rows = [(p["id"], p["model"], str(p["box"] or "all"), p["state"]) for p in document["predictions"]]
+        rows = [(p["id"], p["model"], _box_text(p["box"]), p["state"]) for p in document["predictions"]]
         yield table("Predictions", ("id", "model", "box", "state"), rows)
     if document["objects"]:
         yield "Single objects are annotated: train on them with --recipe neurites or organelles."
@@ -128,13 +128,19 @@ def _segmentations_table(segmentations: list[dict[str, Any]]) -> Any:
             s["id"],
             s["problem"] or s["decoder"].get("kind", "-"),
             s["prediction"],
-            str(s["box"] or "all"),
+            _box_text(s["box"]),
             s["n_segments"],
             s["n_supervoxels"],
         )
         for s in segmentations
     ]
     return table("Segmentations", ("", "id", "decoder", "prediction", "box", "segments", "supervoxels"), rows)
+
+
+def _box_text(box: dict[str, Any] | None) -> str:
+    from napari_pytc.geometry import Box
+
+    return "all" if box is None else str(Box(tuple(box["start"]), tuple(box["stop"])))
 
 
 def _model(folder: Path) -> Answer:

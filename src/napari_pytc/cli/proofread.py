@@ -145,9 +145,15 @@ def replay(
         "n_edits": found.n_edits,
         "checksum": found.checksum,
         "stored": found.stored,
+        "present": found.present,
         "agrees": found.agrees,
     }
-    rows = [("edits", found.n_edits), ("made again", found.checksum), ("stored", found.stored or None)]
+    rows = [
+        ("edits", found.n_edits),
+        ("made again", found.checksum),
+        ("in the journal", found.stored or None),
+        ("in the folder", found.present),
+    ]
     if found.agrees:
         verdict = "They agree." if found.stored else "It was never edited."
         return Answer(document, Group(table(f"Segmentation {found.segmentation}", ("", "checksum"), rows), verdict))
@@ -156,9 +162,9 @@ def replay(
         return Answer(document, exit_code=1)
     output.say(table(f"Segmentation {found.segmentation}", ("", "checksum"), rows))
     raise InvalidEdit(
-        f"The segments of {found.segmentation} made again have the checksum {found.checksum}, the stored ones "
-        f"{found.stored}.",
-        "The journal or the decoding is not the one they were made with. Restore both from one backup.",
+        f"The segments of {found.segmentation} made again have the checksum {found.checksum}, the journal has "
+        f"{found.stored or 'none'} and the folder {found.present}.",
+        "If it is the folder alone that differs: napari-pytc replay --mend. Else restore both from one backup.",
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
 from napari_pytc.cli.options import AsJson, BoxText, ProjectFolder, Settings, output_of, read_box, read_settings
 from napari_pytc.cli.output import Answer
-
-if TYPE_CHECKING:
-    from napari_pytc.decoding.base import DecoderSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +47,12 @@ def segment(
         Literal["inside", "not_through"],
         typer.Option(help="Objects lie only inside of the class, or never reach through it."),
     ] = "inside",
+    regroup: Annotated[
+        bool,
+        typer.Option(
+            "--regroup", help="Group the supervoxels of the current segmentation anew, for example with threshold=0.4."
+        ),
+    ] = False,
     box: BoxText = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Blocks that are decoded at a time.")] = 1,
     as_json: AsJson = False,
@@ -58,6 +62,8 @@ def segment(
     from napari_pytc.cli.sessions import open_session, prediction_choice
 
     region, values = read_box(box), read_settings(settings or ())
+    if regroup:
+        return _regroup(project, decoder, values)
     with closing(open_session(project)) as session:
         job = session.segment_job(
             decoder,
@@ -72,7 +78,8 @@ def segment(
         )
         kept = "The finished blocks are kept; the same command goes on with the rest."
         result = run_in_session(output_of(context), session, job, f"segment {job.decoder.kind}", kept)
-    document: dict[str, Any] = {"project": str(project), "decoder": decoder_document(job.decoder), **result}
+    decoder_used = job.decoder.model_dump(mode="json")
+    document: dict[str, Any] = {"project": str(project), "decoder": decoder_used, **result}
     text = (
         f"Segmentation {result['segmentation']}: {result['n_segments']} segments of {result['n_supervoxels']} "
         f"supervoxels in {result['seconds']:.1f} s, {result['mvoxel_per_s']:.2f} Mvoxel/s. It is current now.\n"
@@ -81,6 +88,18 @@ def segment(
     return Answer(document, text)
 
 
-def decoder_document(decoder: DecoderSettings) -> dict[str, Any]:
-    """A decoder's kind and settings as JSON."""
-    return decoder.model_dump(mode="json")
+def _regroup(project: Path, decoder: str | None, settings: dict[str, Any]) -> Answer:
+    from napari_pytc.cli.sessions import open_session
+
+    with closing(open_session(project)) as session:
+        place = session.segmentation_folder()
+        info = session.regroup_segmentation(place.name, settings | ({} if decoder is None else {"kind": decoder}))
+    document = {
+        "project": str(project),
+        "decoder": info.decoder,
+        "segmentation": info.id,
+        "n_supervoxels": info.n_supervoxels,
+        "n_segments": info.n_segments,
+    }
+    text = f"Segmentation {info.id} has {info.n_segments} segments now, of the same {info.n_supervoxels} supervoxels."
+    return Answer(document, text)

@@ -10,6 +10,7 @@ from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import ProjectError, VolumeError
 from napari_pytc.session.boundaries import ProjectBoundary
 from napari_pytc.session.project import ProjectFolder
+from napari_pytc.session.segment_jobs import SegmentationFolders
 from napari_pytc.volumes.source import VolumeSource
 
 if TYPE_CHECKING:
@@ -61,17 +62,17 @@ class ProjectDocuments:
                 "The journal cannot go back to it; activate another one, or segment again.",
             )
         found = Segmentation.open(place)
-        return LabelDocument(found, self._boundary(found.record), self._annotations, self.writable)
+        return LabelDocument(found, self._boundary(segmentation, found.record), self._annotations, self.writable)
 
     def place(self, segmentation: str) -> Path:
         """The folder of a segmentation."""
         return self._folder.segments / segmentation
 
-    def _boundary(self, record: SegmentationRecord) -> ProjectBoundary:
+    def _boundary(self, id: str, record: SegmentationRecord) -> ProjectBoundary:
         prediction = Path(record.prediction) if record.prediction else None
         if prediction is not None and not prediction.is_dir():  # an id, or the project was moved
             prediction = self._folder.predictions / f"{prediction.name.removesuffix('.zarr')}.zarr"
-        chosen = record.decoder.get("boundary_class")
+        chosen = SegmentationFolders(self._folder).job_of(id).get("boundary_class")
         return ProjectBoundary(prediction, chosen, lambda: self.image())
 
 

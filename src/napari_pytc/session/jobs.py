@@ -168,7 +168,8 @@ class SessionJobs:
         )
         if is_preview:
             return draft
-        place = folders.place_for(draft, self.prediction_stamp(folder), self._clock(), self._busy)
+        used = {run.subject for run in self._database.runs() if run.kind == "segment"}
+        place = folders.place_for(draft, self.prediction_stamp(folder), self._clock(), self._busy, used)
         return draft.model_copy(update={"output": place})
 
     def export_job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -17,9 +18,36 @@ if TYPE_CHECKING:
     from napari_pytc.proofreading.edits import Edit
     from napari_pytc.proofreading.journal import Entry, Journal
     from napari_pytc.proofreading.queue import ReviewQueue
-    from napari_pytc.proofreading.replay import Replay
 
 Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a segmentation that was made again came to.
+
+    Parameters
+    ----------
+    n_edits : int
+        Entries of the journal that were made again.
+    checksum : str
+        Of what was made: from all its edited voxels, its table and its notes.
+    stored : str
+        What the journal noted with the last edit; empty where there never was one.
+    present : str
+        Of what is in the segmentation's folder, with the edits not flushed yet; as `checksum` where it is not current.
+    """
+
+    segmentation: str
+    n_edits: int
+    checksum: str
+    stored: str
+    present: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all of them are the same."""
+        return self.checksum == self.present and self.stored in ("", self.checksum)
 
 
 class Proofreader:
@@ -225,10 +253,11 @@ class Proofreader:
         self._tell([change], former, segmentation)
 
     def has_edits(self, segmentation: str) -> bool:
-        """Whether the journal holds an edit of a segmentation, also one that is taken back."""
-        return any(e.segmentation == segmentation and _is_of_segments(e) for e in self.entries())
+        """Whether a segmentation was ever edited, also where all of it was taken back."""
+        journal = self.journal
+        return journal is not None and bool(journal.stored_checksum(segmentation))
 
-    def reopen(self, between: Callable[[], None]) -> None:
+    def reopen(self, between: Callable[[], object]) -> None:
         """Let go of journal and document, call `between`, which may change their files, and open them again."""
         with self._changing():
             self._close_journal()
@@ -265,8 +294,8 @@ class Proofreader:
                     "Close the project there, or wait for a moment when nobody edits, then do this again.",
                 )
 
-    def replay(self, segmentation: str, mend: bool = False, report: Report | None = None) -> Replay:
-        """Make a segmentation again from its decoding and the journal.
+    def replay(self, segmentation: str, mend: bool = False, report: Report | None = None) -> Replayed:
+        """Make a segmentation again from its decoding and the journal, and compare it with what is stored.
 
         Parameters
         ----------
@@ -280,7 +309,7 @@ class Proofreader:
         """
         from napari_pytc.labels.segmentation import Segmentation
         from napari_pytc.proofreading.document import LabelDocument
-        from napari_pytc.proofreading.replay import Replay, replay
+        from napari_pytc.proofreading.replay import replay
 
         with self.editing():
             if mend:
@@ -289,9 +318,17 @@ class Proofreader:
             journal = self.journal
             if journal is None:
                 checksum = LabelDocument(found, writable=False).checksum()
-                return Replay(segmentation, 0, checksum, "")
+                return Replayed(segmentation, 0, checksum, "", checksum)
             total = sum(e.segmentation == segmentation and _is_of_segments(e) for e in journal.entries())
-            return replay(journal, found, mend, report and (lambda done: report(done, total)))
+            made = replay(journal, found, mend, report and (lambda done: report(done, total)))
+            present = made.checksum
+            if journal.segmentation == segmentation:
+                try:
+                    document = journal.document
+                    present = "" if document is None else document.checksum()
+                except PytcError:  # it does not agree with the journal, or is damaged
+                    present = "damaged"
+            return Replayed(segmentation, made.n_edits, made.checksum, made.stored, present)
 
     def close(self) -> None:
         """Flush and let go of the files; may be called twice."""

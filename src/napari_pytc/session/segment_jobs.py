@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +68,7 @@ def describe_segmentation(
         content = dict(plan) or _fitting(kind, settings)
     content |= settings
     try:
-        job = SegmentJob(prediction=prediction, output=output, decoder=_checked(content), **fields)
+        job = SegmentJob(prediction=prediction, output=output, decoder=checked_decoder(content), **fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -83,7 +85,8 @@ def plan_decoder(model: Path) -> dict[str, Any]:
         return {}
 
 
-def _checked(content: dict[str, Any]) -> DecoderSettings:
+def checked_decoder(content: dict[str, Any]) -> DecoderSettings:
+    """A decoder from its JSON, with its ``kind``; a wrong setting is an `InvalidInput`."""
     from napari_pytc.decoding.base import DecoderSettings, parse_decoder
 
     try:
@@ -116,7 +119,7 @@ class SegmentationFolders:
 
     ::
 
-        segments/<id>/              a segmentation; complete when its record is there
+        segments/<id>/              a segmentation; complete when its record is there, with its segment.json
         segments/.preview/<id>/     decoded for a look, swept away when the project is opened next
         runs/<id>/segment.json      the job of one that is not finished, by which it is found again
     """
@@ -135,13 +138,24 @@ class SegmentationFolders:
         self._reserved.add(name)
         return self._folder.previews / name
 
-    def place_for(self, job: SegmentJob, stamp: str, now: datetime, busy: Collection[str]) -> Path:
-        """The folder of the same work where it was begun and not finished, else a new one."""
+    def place_for(self, job: SegmentJob, stamp: str, now: datetime, busy: Collection[str], used: set[str]) -> Path:
+        """The folder of the same work where it was begun and not finished, else a new one.
+
+        Parameters
+        ----------
+        stamp : str
+            What differs when the prediction was gone on with.
+        busy : collection of str
+            Ids that a job works on.
+        used : set of str
+            Ids that were ever used: the journal may speak of a segmentation that was deleted.
+        """
         work = self._work(job, stamp)
         for name, note in self._begun(busy):
             if note.get("work") == work:
                 return self.place(name)
-        name = new_id(f"{now:%Y%m%d-%H%M}-{plain(job.decoder.kind)}", self._is_taken)
+        stem = f"{now:%Y%m%d-%H%M}-{plain(job.decoder.kind)}"
+        name = new_id(stem, lambda name: name in used or self._is_taken(name))
         self._reserved.add(name)
         return self.place(name)
 
@@ -154,8 +168,18 @@ class SegmentationFolders:
             write_text_durably(place / _NOTE, json.dumps(note))
 
     def end(self, id: str) -> None:
-        """Forget the note of a segmentation that is finished."""
+        """Lay the note of a finished segmentation beside it, so that it tells of itself all there is to know."""
+        with suppress(OSError):  # it is finished without, too
+            os.replace(self._folder.runs / id / _NOTE, self.place(id) / _NOTE)
         shutil.rmtree(self._folder.runs / id, ignore_errors=True)
+
+    def job_of(self, id: str) -> dict[str, Any]:
+        """The job that made a segmentation, as JSON; empty where that is not known."""
+        try:
+            job = json.loads((self.place(id) / _NOTE).read_text(encoding="utf-8"))["job"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return job if isinstance(job, dict) else {}
 
     def unfinished(self, busy: Collection[str]) -> list[SegmentJob]:
         """What was begun, is not finished and can be gone on with, the latest first."""

@@ -18,7 +18,7 @@ from napari_pytc.session.core import SessionCore
 from napari_pytc.session.objects import add_objects
 from napari_pytc.session.opening import OpenedProject
 from napari_pytc.session.records import SegmentationInfo
-from napari_pytc.session.segment_jobs import SegmentationFolders
+from napari_pytc.session.segment_jobs import SegmentationFolders, checked_decoder
 
 if TYPE_CHECKING:
     from napari_pytc.decoding.jobs import SegmentJob
@@ -81,6 +81,38 @@ class Segmenting(SessionCore):
         place = self.segmentation_folder(id)
         read_record(place)
         self._proofreader.switch(place.name)
+
+    def regroup_segmentation(self, id: str, settings: dict[str, Any]) -> SegmentationInfo:
+        """Group the supervoxels of a segmentation anew, which touches no voxel; any thread.
+
+        Parameters
+        ----------
+        settings : dict
+            Settings of its decoder to change, such as the threshold of an agglomeration; or another decoder's with its
+            ``kind``.
+
+        Raises
+        ------
+        ProjectError
+            If it has edits, which are of the segments it has now.
+        InvalidInput
+            If its supervoxels were not made to be grouped, or a setting is wrong.
+        """
+        from napari_pytc.decoding.blockwise import check_repartition, repartition
+
+        self._check_changeable()
+        place = self.segmentation_folder(id)
+        if self._proofreader.has_edits(place.name):
+            raise ProjectError(
+                f"The segmentation {place.name} has edits, which another grouping would make void.",
+                "Segment again with these settings: it becomes a segmentation of its own.",
+            )
+        record = read_record(place)
+        decoder = checked_decoder(record.decoder | settings if "kind" not in settings else settings)
+        check_repartition(record, decoder)
+        self._proofreader.reopen(lambda: repartition(place, decoder))
+        self.segmentations_changed.emit()
+        return _info(place, self._proofreader.segmentation == place.name)
 
     def delete_segmentation(self, id: str) -> None:
         """Delete a segmentation with its edits; where it is the current one, none is afterwards.
@@ -185,8 +217,14 @@ def _info(place: Path, active: bool) -> SegmentationInfo:
         created=record.created.isoformat(timespec="seconds"),
         box=record.box,
         decoder=record.decoder,
-        prediction=record.prediction,
+        prediction=_name_of(record.prediction),
         n_supervoxels=record.n_supervoxels,
         n_segments=record.n_segments,
         seconds=record.seconds,
     )
+
+
+def _name_of(prediction: str) -> str:
+    """The id of a prediction that lies in a project, or its path."""
+    path = Path(prediction)
+    return path.stem if path.parent.name == "predictions" else prediction
