@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QPushButton, QSpinBox, QWidget
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.ui.parts import row
 
@@ -99,3 +100,19 @@ def deepened(box: Box, depth: int, shape: Shape) -> Box:
     start[axis] = min(max(0, box.start[axis] - (n - 1) // 2), shape[axis] - n)
     stop[axis] = start[axis] + n
     return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
+
+
+def drawn_box(workspace: Workspace) -> Box:
+    """The box that was drawn last, as deep as it is meant.
+
+    Raises
+    ------
+    InvalidInput
+        If none is drawn.
+    """
+    layers, session = workspace.require_layers(), workspace.session
+    assert session is not None
+    box = layers.drawn_box()
+    if box is None:
+        raise InvalidInput("No box is drawn.", "Draw a rectangle: Data > Hold out > Draw box, or any shapes layer.")
+    return deepened(box, box_depth(workspace).sections, session.annotations.shape)

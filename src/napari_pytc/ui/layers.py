@@ -15,8 +15,10 @@ from napari_pytc.geometry import Box
 from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.session.session import Session
-from napari_pytc.ui.arrays import MOST_BYTES, VolumeArray
+from napari_pytc.ui.arrays import VolumeArray
 from napari_pytc.ui.background import Background
+from napari_pytc.ui.contrast import find_contrast, widest
+from napari_pytc.ui.flat import FlatOnly
 from napari_pytc.ui.paint import ScribbleArray
 from napari_pytc.ui.port import Look, Pointer, ViewerPort, box_of_points
 from napari_pytc.ui.predictions import PredictionLayers, once
@@ -25,7 +27,6 @@ from napari_pytc.ui.segment_arrays import SegmentSource
 from napari_pytc.ui.segments import SegmentLayers
 from napari_pytc.ui.strokes import StrokeSaver
 from napari_pytc.volumes.source import VolumeSource
-from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistics
 
 BRUSH_SIZE = 5
 """Diameter in voxels."""
@@ -37,7 +38,6 @@ VIEW_IN_3D = (64, 512, 512)
 _REFRESH_MS = 60
 _HELD_OUT_MS = 80
 """Drawing shapes costs more than a slice: outlines follow when the scrolling rests."""
-_CONTRAST_BLOCKS = 24
 
 
 class ProjectLayers(QObject):
@@ -86,7 +86,7 @@ class ProjectLayers(QObject):
         self._is_open = True
         self._was_predicted_seen = False
         self._chosen = 1
-        self._hidden_in_3d: list[Any] = []
+        self._flat = FlatOnly(viewer, Box.of_shape(image.shape).size)
         self._boxes: Any = None
         self._reader = SectionReader()
         self._image_cache = SectionCache(
@@ -130,7 +130,7 @@ class ProjectLayers(QObject):
         self.segments.failed.connect(self.failed)
         self.segments.added.connect(self._bind_keys)
         self.restore()
-        self._background.run(self._look_at_image, self._set_contrast, lambda error: None)
+        find_contrast(viewer, image, lambda: self._image if self._is_open else None, background)
         self._stops = [
             viewer.on_view_changed(self._on_view_changed),
             viewer.on_layers_changed(self._on_layers_changed),
@@ -147,7 +147,7 @@ class ProjectLayers(QObject):
         """Put back layers that the user deleted, and take up the brush."""
         space, viewer = self._session.space, self._viewer
         if not viewer.has(self._image):
-            look = Look(self._session.folder.stem, "image", contrast_limits=self._first_contrast())
+            look = Look(self._session.folder.stem, "image", contrast_limits=widest(self._image_source))
             self._image = viewer.add_image(VolumeArray(self._image_cache), space, look)
             self._bind_keys(self._image)
         if not viewer.has(self._strokes):
@@ -349,25 +349,10 @@ class ProjectLayers(QObject):
         if self._is_open and not self._viewer.has(self._strokes):
             self._viewer.show_status("The strokes are safe. Choose a class to bring their layer back.")
 
-    def _keep_out_of_3d(self) -> None:
-        """Switch off what is too large for 3D: see `LazyArray`."""
-        n_voxels = Box.of_shape(self._image_source.shape).size
-        item_sizes = {self._image: np.dtype(self._image_source.dtype).itemsize}
-        item_sizes |= dict.fromkeys(self.segments.layers, np.dtype(np.uint32).itemsize)
-        for layer in (self._image, self._strokes, *self.predictions.layers, *self.segments.layers):
-            if n_voxels * item_sizes.get(layer, 1) > MOST_BYTES and self._viewer.is_visible(layer):
-                self._viewer.set_visible(layer, False)
-                self._hidden_in_3d.append(layer)
-        if self._hidden_in_3d:
-            self._viewer.show_status("The volume is too large for 3D display; its layers come back in 2D.")
-
     def _on_view_changed(self) -> None:
-        if self._viewer.is_3d():
-            self._keep_out_of_3d()
-        elif self._hidden_in_3d:
-            hidden, self._hidden_in_3d = self._hidden_in_3d, []
-            for layer in hidden:
-                self._viewer.set_visible(layer, True)
+        sizes = dict.fromkeys((self._strokes, *self.predictions.layers), 1)
+        sizes[self._image] = np.dtype(self._image_source.dtype).itemsize
+        self._flat.look(sizes | dict.fromkeys(self.segments.layers, np.dtype(np.uint32).itemsize))
         if self._viewer.has(self._held_out):
             self._held_out_timer.start()
 
@@ -412,17 +397,3 @@ class ProjectLayers(QObject):
         if not self._has_told:
             self._has_told = True
             self.failed.emit(error)
-
-    def _first_contrast(self) -> tuple[float, float]:
-        dtype = np.dtype(self._image_source.dtype)
-        return (0.0, 1.0) if dtype.kind == "f" else (float(max(0, np.iinfo(dtype).min)), float(np.iinfo(dtype).max))
-
-    def _look_at_image(self) -> IntensityStatistics:
-        return sample_statistics(self._image_source, n_blocks=_CONTRAST_BLOCKS)
-
-    def _set_contrast(self, found: IntensityStatistics) -> None:
-        if self._is_open and self._viewer.contrast(self._image) == self._first_contrast():  # not the user's
-            high = found.high if found.high > found.low else found.low + 1
-            is_byte = self._image_source.dtype == np.uint8
-            extent = (0.0, 255.0) if is_byte else (min(found.minimum, found.low), max(found.maximum, high))
-            self._viewer.set_contrast(self._image, (found.low, high), extent)

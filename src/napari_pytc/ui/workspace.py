@@ -201,19 +201,12 @@ class Workspace(QObject):
         """Predict what is in view, in the drawn box, or everything from the view outwards."""
 
         def describe(session: Session) -> JobSpec:
+            from napari_pytc.ui.drawn_box import drawn_box
+
             layers = self.require_layers()
             if scope == "view":
                 return session.view_job(layers.view_box(), model, plan)
-            box = None
-            if scope == "box":
-                from napari_pytc.ui.drawn_box import box_depth, deepened
-
-                drawn = layers.drawn_box()
-                if drawn is None:
-                    raise InvalidInput(
-                        "No box is drawn.", "Draw a rectangle: Data > Hold out > Draw box, or any shapes layer."
-                    )
-                box = deepened(drawn, box_depth(self).sections, session.annotations.shape)
+            box = drawn_box(self) if scope == "box" else None
             return session.predict_job(plan, model, box, layers.focus())
 
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]

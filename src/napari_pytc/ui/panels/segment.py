@@ -9,7 +9,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QButtonGroup, QFormLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord, SegmentationInfo
 from napari_pytc.ui.bridge import JobView
@@ -18,16 +17,17 @@ from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, line_up, section, voxels, wrapped
 from napari_pytc.ui.prediction_list import where
-from napari_pytc.ui.segmenting.choices import PredictionFacts, SegmentChoices, read_facts
+from napari_pytc.ui.segmenting.choices import SegmentChoices
 from napari_pytc.ui.segmenting.decoder_fields import DecoderFields
+from napari_pytc.ui.segmenting.known import KnownPredictions
 from napari_pytc.ui.segmenting.mask_fields import MaskFields
 from napari_pytc.ui.segmenting.preview import SegmentPreview
 from napari_pytc.ui.segmenting.preview_row import PreviewRow
+from napari_pytc.ui.segmenting.regroup_row import RegroupRow
 from napari_pytc.ui.segmenting.segmentation_list import SegmentationList
-from napari_pytc.ui.segmenting.work import activate, delete, go_on, look_up, segment
+from napari_pytc.ui.segmenting.work import activate, delete, go_on, keep_regrouped, look_up, segment
 
 if TYPE_CHECKING:
-    from napari_pytc.decoding.base import DecoderSettings
     from napari_pytc.decoding.jobs import SegmentJob
     from napari_pytc.ui.workspace import Workspace
 
@@ -53,11 +53,8 @@ class SegmentPanel(QWidget):
         super().__init__(parent)
         self.setObjectName("segmentPanel")
         self._workspace = workspace
-        self._facts: dict[str, PredictionFacts] = {}
-        self._problems: dict[str, PytcError] = {}
-        self._models: dict[str, type[DecoderSettings]] = {}
+        self._known = KnownPredictions(workspace, self)
         self._unfinished: list[SegmentJob] = []
-        self._generation = 0
         self._build()
         self._try_timer = QTimer(self)
         self._try_timer.setSingleShot(True)
@@ -72,7 +69,7 @@ class SegmentPanel(QWidget):
     def choices(self) -> SegmentChoices | None:
         """What the fields say; None while something is missing or wrong."""
         record = self._record
-        if record is None or record.id not in self._facts or self.decoder.problem:
+        if record is None or record.id not in self._known.facts or self.decoder.problem:
             return None
         return SegmentChoices(record.id, self.decoder.value(), self.decoder.boundary_class, self.restriction.value)
 
@@ -97,7 +94,7 @@ class SegmentPanel(QWidget):
                 "There is no prediction yet. Make one in the Predict panel: its objects are told apart here.", "Predict"
             )
         self._list_segmentations()
-        self._read_facts()
+        self._known.read(list(reversed(predictions)))
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """A box may have been drawn meanwhile."""
@@ -115,6 +112,7 @@ class SegmentPanel(QWidget):
         super().hideEvent(event)
         if event is not None and not event.spontaneous():
             self.live.stop()
+            self.regroup.drop()
 
     # ---- what follows is ours
 
@@ -160,8 +158,10 @@ class SegmentPanel(QWidget):
         for widget in (self.extent, self.segment_button, self.resume_button, self.reason, self.rows):
             form.addWidget(widget)
         self.list = SegmentationList()
+        self.regroup = RegroupRow(workspace)
         self.shown, shown = section("Segmentations")
         shown.addWidget(self.list)
+        shown.addWidget(self.regroup)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         for part in (self.empty, self.form, self.shown):
@@ -171,16 +171,20 @@ class SegmentPanel(QWidget):
     def _connect(self) -> None:
         workspace = self._workspace
         self.prediction.currentIndexChanged.connect(self._on_prediction)
+        self._known.changed.connect(self._on_known)
         self.decoder.changed.connect(self._on_setting)
         self.restriction.changed.connect(self._on_setting)
         self.decoder.slider.moved.connect(self._on_slider)
         self.live.wanted.connect(self._try_soon)
+        self.live.check.toggled.connect(self._on_live)
         self.scopes.idToggled.connect(self._look)
         self.box.depth_box.valueChanged.connect(self._look)
         self.segment_button.clicked.connect(self._segment)
         self.resume_button.clicked.connect(self._resume)
         self.list.activate_asked.connect(lambda found: activate(workspace, found))
         self.list.delete_asked.connect(self._delete)
+        self.regroup.began.connect(self.live.switch_off)
+        self.regroup.keep_asked.connect(partial(keep_regrouped, workspace))
         for signal in (workspace.session_changed, workspace.predictions_changed, workspace.runner_changed):
             signal.connect(self.refresh)
         workspace.segmentations_changed.connect(self._list_segmentations)
@@ -217,41 +221,14 @@ class SegmentPanel(QWidget):
             return None
         return deepened(drawn, self.box.sections, session.annotations.shape)
 
-    def _read_facts(self) -> None:
-        """Look at all predictions; those that are running may have another kind of channels than before."""
-        self._generation += 1
-        generation, session = self._generation, self._workspace.session
-        records = [self.prediction.itemData(k) for k in range(self.prediction.count())]
-        if session is None or not records:
-            self._facts, self._problems = {}, {}
-            self._on_prediction()
-            return
-
-        def read() -> tuple[dict[str, PredictionFacts], dict[str, PytcError], dict[str, type[DecoderSettings]]]:
-            from napari_pytc.decoding.base import DecoderSettings
-
-            facts, problems = {}, {}
-            for record in records:
-                try:
-                    facts[record.id] = read_facts(session, record)
-                except PytcError as error:
-                    problems[record.id] = error
-            return facts, problems, DecoderSettings.variants()
-
-        def put(
-            found: tuple[dict[str, PredictionFacts], dict[str, PytcError], dict[str, type[DecoderSettings]]],
-        ) -> None:
-            if generation == self._generation:
-                self._facts, self._problems, self._models = found
-                self.restriction.put(list(self._facts.values()))
-                self._on_prediction()
-
-        self._workspace.background.run(read, put, self._workspace.failed.emit, receiver=self)
+    def _on_known(self) -> None:
+        self.restriction.put(list(self._known.facts.values()))
+        self._on_prediction()
 
     def _on_prediction(self) -> None:
         record = self._record
-        facts = None if record is None else self._facts.get(record.id)
-        problem = None if record is None else self._problems.get(record.id)
+        facts = None if record is None else self._known.facts.get(record.id)
+        problem = None if record is None else self._known.problems.get(record.id)
         if problem is not None:
             self.trouble.show_error(problem)
         elif self.trouble.isVisible():
@@ -260,7 +237,7 @@ class SegmentPanel(QWidget):
         for part in parts:
             part.setVisible(facts is not None)
         if facts is not None:
-            self.decoder.show_facts(facts, self._models)
+            self.decoder.show_facts(facts, self._known.models)
             self.restriction.setVisible(self.restriction.classes.count() > 0)
             self.live.setVisible(self._workspace.is_changeable)
             order_tabs(self)
@@ -278,6 +255,11 @@ class SegmentPanel(QWidget):
         elif self.preview.source is not None:
             self._try_timer.stop()
             self._try()
+
+    def _on_live(self, is_on: bool) -> None:
+        """The canvas shows one trial at a time."""
+        if is_on:
+            self.regroup.drop()
 
     def _try_soon(self) -> None:
         if self.live.is_on and self.isVisible():
@@ -319,7 +301,7 @@ class SegmentPanel(QWidget):
             return "the project's image was not found."
         if record is None:
             return "there is no prediction yet; make one first."
-        if record.id in self._problems:
+        if record.id in self._known.problems:
             return "this prediction cannot be read."
         if self.decoder.problem:
             return self.decoder.problem
@@ -363,7 +345,7 @@ class SegmentPanel(QWidget):
             if session is not self._workspace.session:
                 return
             segmentations, self._unfinished = found
-            titles = {kind: model.title for kind, model in self._models.items()}
+            titles = {kind: model.title for kind, model in self._known.models.items()}
             locked = "" if self._workspace.is_changeable else "this project is open for reading only."
             busy = "a segmentation runs." if self._is_segmenting else ""
             self.list.put(segmentations, titles, locked or busy)

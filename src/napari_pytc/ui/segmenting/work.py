@@ -8,6 +8,7 @@ from napari_pytc.errors import PytcError
 from napari_pytc.ui.segmenting.choices import SegmentChoices
 
 if TYPE_CHECKING:
+    from napari_pytc.decoding.base import DecoderSettings
     from napari_pytc.decoding.jobs import SegmentJob
     from napari_pytc.geometry import Box
     from napari_pytc.session.records import SegmentationInfo
@@ -34,6 +35,16 @@ def activate(workspace: Workspace, segmentation: str) -> None:
     session = workspace.session
     if session is not None:
         workspace.segments.do(lambda proofreader: session.activate_segmentation(segmentation))
+
+
+def keep_regrouped(workspace: Workspace, decoder: DecoderSettings) -> None:
+    """Group the current segmentation's supervoxels anew, as a new segmentation, off the window's thread."""
+    session, document = workspace.session, workspace.segments.document
+    if session is None or document is None:
+        return
+    from napari_pytc.session.regrouping import regroup
+
+    workspace.segments.do(lambda proofreader: regroup(session, document.id, decoder))
 
 
 def delete(workspace: Workspace, info: SegmentationInfo) -> None:

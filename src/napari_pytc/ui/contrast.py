@@ -1,0 +1,40 @@
+"""The first contrast of an image: what its type allows, then what samples of it say, then the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_pytc.ui.background import Background
+from napari_pytc.ui.port import ViewerPort
+from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistics
+
+_BLOCKS = 24
+
+
+def widest(image: VolumeSource) -> tuple[float, float]:
+    """The limits of an image that nobody has looked at."""
+    dtype = np.dtype(image.dtype)
+    return (0.0, 1.0) if dtype.kind == "f" else (float(max(0, np.iinfo(dtype).min)), float(np.iinfo(dtype).max))
+
+
+def find_contrast(viewer: ViewerPort, image: VolumeSource, layer: Callable[[], Any], background: Background) -> None:
+    """Look at samples of an image in the helper thread and set its layer's contrast, unless the user has meanwhile.
+
+    Parameters
+    ----------
+    layer : callable
+        The image's layer by then.
+    """
+
+    def put(found: IntensityStatistics) -> None:
+        if viewer.contrast(layer()) == widest(image):  # not the user's
+            high = found.high if found.high > found.low else found.low + 1
+            is_byte = image.dtype == np.uint8
+            extent = (0.0, 255.0) if is_byte else (min(found.minimum, found.low), max(found.maximum, high))
+            viewer.set_contrast(layer(), (found.low, high), extent)
+
+    background.run(lambda: sample_statistics(image, n_blocks=_BLOCKS), put, lambda error: None)
