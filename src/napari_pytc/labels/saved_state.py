@@ -63,7 +63,7 @@ class SavedState:
         """
         path = folder / STATE
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 version = int(arrays["version"])
                 if version <= VERSION:
                     found = {entry.name: arrays[entry.name] for entry in fields(cls)}
