@@ -90,7 +90,7 @@ def test_nothing_beyond_the_halo_is_looked_at_and_its_last_voxel_is(name: str, a
 
         assert changed(start - reach - 1) < 1e-12
         assert changed(start + block + reach) < 1e-12
-        assert changed(start) > 1e-5
+        assert changed(start) > 1e-8  # in double precision, of small networks with random statistics
         # Not twice what is needed: within the halo, rounded up to a block, something matters.
         near = range(start - reach, start - reach + max(block, 1)) if reach else [start]
         if name != "filter bank":  # whose own figure is an upper bound

@@ -58,7 +58,7 @@ class BlockUNet(nn.Module):
                 nn.Sequential(
                     nn.Conv3d(fine, coarse, stride, stride, bias=False),
                     nn.BatchNorm3d(coarse),
-                    nn.ReLU(inplace=True),
+                    nn.LeakyReLU(inplace=True),
                     _convolutions(coarse, coarse, _deep_last(kernels[level + 1], n_convolutions)),
                 )
             )
@@ -91,7 +91,7 @@ def _convolutions(n_in: int, n_out: int, kernels: Sequence[Shape]) -> nn.Sequent
         layers += [
             nn.Conv3d(n_in if k == 0 else n_out, n_out, kernel, padding="same", bias=False),
             nn.BatchNorm3d(n_out),
-            nn.ReLU(inplace=True),
+            nn.LeakyReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
 
