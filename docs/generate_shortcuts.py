@@ -10,18 +10,29 @@ from mkdocs.structure.files import File, Files
 
 from napari_pytc.ui.commands import COMMANDS
 from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
+from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS
 
 _INTRODUCTION = """\
 # Keys
 
 They work while the canvas has the focus: click it once. All of the commands are also in the command palette
 (`Ctrl-Shift-P`), where they end in "(PyTC)". Painting has napari's own keys as well: `[` and `]` change the size of the
-brush, `Ctrl-Z` undoes, holding `Space` pans.
+brush, holding `Space` pans.
 """
 _PAINTING = """
 ## On the project's layers
 
-Number keys choose a class here; on other layers they are napari's own.
+Number keys choose a class here; on other layers they are napari's own. `Control-Z` and `Control-Shift-Z` go through the
+project's journal, which remembers every stroke and every edit, also after a restart.
+
+| key | what it does |
+|---|---|
+"""
+_PROOFREADING = """
+## On the segments
+
+These work while the layer Segments is the active one (`Shift-R`), and in the Proofread panel. See
+[Proofreading](proofreading.md).
 
 | key | what it does |
 |---|---|
@@ -41,6 +52,8 @@ def shortcuts_page() -> str:
     lines.append(_PAINTING.rstrip())
     lines += [f"| `{key}` | Paint class {key} |" for key in CLASS_KEYS]
     lines.append(f"| `{ERASER_KEY}` | Erase strokes |")
+    lines.append(_PROOFREADING.rstrip())
+    lines += [f"| `{found.key}` | **{found.title}.** {found.tip} |" for found in (*TOOLS, *ACTIONS)]
     return "\n".join(lines) + "\n"
 
 

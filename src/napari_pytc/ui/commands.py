@@ -61,6 +61,23 @@ def _toggle_prediction(workspace: Workspace) -> None:
     workspace.require_layers().toggle_prediction()
 
 
+def _proofread(workspace: Workspace) -> None:
+    from napari_pytc.ui.proofreading.acts import acts_of
+
+    workspace.require_layers()
+    acts_of(workspace).desk.choose_tool("look")
+
+
+def _act(name: str) -> Callable[[Workspace], object]:
+    def run(workspace: Workspace) -> None:
+        from napari_pytc.ui.proofreading.acts import acts_of
+
+        workspace.require_layers()
+        acts_of(workspace).run(name)
+
+    return run
+
+
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
     Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
@@ -70,6 +87,10 @@ COMMANDS = (
     Command("cancel_jobs", "Cancel all jobs", "Shift-C", _cancel),
     Command("draw_box", "Draw a box", "Shift-B", lambda w: w.require_layers().start_drawing_box()),
     Command("hold_out", "Hold out the drawn box", "Shift-H", _hold_out),
+    Command("proofread", "Proofread: mouse and keys to the segments", "Shift-R", _proofread),
+    Command("review_next", "Review: fly to the next doubtful place", "Shift-N", _act("next")),
+    Command("undo_edit", "Take the last edit or stroke back", "", _act("undo")),
+    Command("redo_edit", "Make the edit or stroke again that was taken back", "", _act("redo")),
 )
 
 
@@ -138,3 +159,23 @@ def draw_box() -> None:
 def hold_out() -> None:
     """Hold the drawn box out of training."""
     _execute_in_front("hold_out")
+
+
+def proofread() -> None:
+    """Give mouse and keys to the segments."""
+    _execute_in_front("proofread")
+
+
+def review_next() -> None:
+    """Fly to the next place of the review."""
+    _execute_in_front("review_next")
+
+
+def undo_edit() -> None:
+    """Take the last edit or stroke back."""
+    _execute_in_front("undo_edit")
+
+
+def redo_edit() -> None:
+    """Make the edit or stroke again that was taken back last."""
+    _execute_in_front("redo_edit")

@@ -162,6 +162,15 @@ class PredictDock(_PanelDock):
         super().__init__(viewer, PredictPanel)
 
 
+class ProofreadDock(_PanelDock):
+    """Proofread alone."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_pytc.ui.panels.proofread import ProofreadPanel
+
+        super().__init__(viewer, ProofreadPanel)
+
+
 class ExportDock(_PanelDock):
     """Export alone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,10 @@ class Acts(QObject):
         """What is bound on the layers of segments."""
         keys: dict[str, Callable[[], object]] = {}
         for tool in TOOLS:
-            keys[tool.key] = lambda name=tool.name: self.desk.choose_tool(name)
+            keys[tool.key] = partial(self.desk.choose_tool, tool.name)
         for found in ACTIONS:
             if found.name not in _ELSEWHERE:
-                keys[found.key] = lambda name=found.name: self.run(name)
+                keys[found.key] = partial(self.run, found.name)
         return keys
 
     def run(self, name: str) -> None:
@@ -168,12 +169,12 @@ class Acts(QObject):
         self._apply(lambda: orders.set_class(ids, number), "Setting the class …")
 
     def _fill(self) -> None:
-        segment = self._ids[0]
-        self.desk.propose(lambda document: orders.fill_holes(segment), "Looking for holes …")
+        one = self.desk.selected[0]
+        self.desk.propose(lambda document: orders.fill_holes(document, one.segment, one.voxel), "Looking for holes …")
 
     def _smooth(self) -> None:
-        segment = self._ids[0]
-        self.desk.propose(lambda document: orders.smooth(document, segment), "Smoothing …")
+        one = self.desk.selected[0]
+        self.desk.propose(lambda document: orders.smooth(document, one.segment, one.voxel), "Smoothing …")
 
     def _go(self) -> None:
         found = self.desk.selected[0]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Plan = Callable[["LabelDocument"], "Edit"]
 """Makes an edit, in the thread of edits; raises a `PytcError` where it is none."""
 
+_MOST_SELECTED = 8
+
 
 @dataclass(frozen=True)
 class Saying:
@@ -229,7 +231,7 @@ class Desk(QObject):
             self.say("There is nothing to apply.", "Mark segments first.", refused=True)
             return
         self.forget()
-        self.apply(lambda document: proposal.edit, f"{proposal.change.title} …")
+        self.apply(lambda document: proposal.edit, f"{proposal.change.title} …", self._select_what_is_left)
 
     def drop(self) -> None:
         """Forget what is proposed and marked; where nothing is, put the tool away."""
@@ -287,6 +289,10 @@ class Desk(QObject):
         return min(range(3), key=lambda k: shape[k])
 
     # ---- what follows is ours
+
+    def _select_what_is_left(self, change: Change) -> None:
+        """Of the segments of an edit, so that they can be locked at once."""
+        self.select_ids(change.segments[:_MOST_SELECTED])
 
     def _refuses(self) -> bool:
         reason = self.locked_reason

@@ -181,7 +181,10 @@ class HistoryList(QWidget):
         return sealed[-1].sealed if sealed else ""
 
     def _put(self) -> None:
+        chosen = self._chosen
         self.model.put(self._past.entries, self._past.position)
+        if chosen is not None and (chosen == 0 or chosen in [entry.id for entry in self._past.entries]):
+            self.view.setCurrentIndex(self.model.index(self.model.line_of(chosen), 0))
         some = bool(self._past.entries)
         self.none.setVisible(not some)
         self.view.setVisible(some)

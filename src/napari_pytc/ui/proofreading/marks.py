@@ -68,11 +68,15 @@ class Stroke:
     def _capsule(self, start: np.ndarray, stop: np.ndarray) -> tuple[Box, np.ndarray] | None:
         """The voxels nearer to a line than half the diameter; those that it passes in any case."""
         radius = self._diameter / 2
+        if radius < 1:  # else a point between voxels would be near enough to none
+            start, stop = np.floor(start + 0.5), np.floor(stop + 0.5)
         low, high = np.minimum(start, stop), np.maximum(start, stop)
         reach = radius / np.asarray(self._ratio)
         reach[self.axis] = 0
-        first = np.floor(low - reach + 0.5).astype(int)
-        last = np.floor(high + reach + 0.5).astype(int) + 1
+        first = np.ceil(low - reach).astype(int)
+        last = np.floor(high + reach).astype(int) + 1
+        first[self.axis] = np.floor(low[self.axis] + 0.5)
+        last[self.axis] = first[self.axis] + 1
         box = Box(tuple(first.tolist()), tuple(last.tolist())).intersect(Box.of_shape(self._shape))
         if box.is_empty:
             return None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # edits read volumes and cut graphs: what they import is for 
     from napari_pytc.proofreading.document import LabelDocument
     from napari_pytc.proofreading.edits import Edit
 
+_LARGE = 24 * 2**20
+"""Voxels of the box around a segment that is mended around a place, not as a whole."""
 _SMOOTH_VOXELS = 2
 """Radius of smoothing, in voxels of the finest axis."""
 
@@ -30,23 +32,19 @@ class NotYet(PytcError):
 
 def join_or_cut(document: LabelDocument, marks: Marks) -> Edit:
     """Marks of one colour join the segments that they touch; marks of several cut the segment between them."""
-    from napari_pytc.proofreading.edits import Merge
-    from napari_pytc.proofreading.split import Split
+    from napari_pytc.proofreading.gesture import edit_of
 
     seeds: dict[int, list[Place]] = {}
     for colour, places in marks:
         seeds.setdefault(colour + 1, []).extend(places)
-    if len(seeds) > 1:
-        return Split(seeds={colour: tuple(places) for colour, places in seeds.items()})
-    found = {segment for _, places in marks for segment in segments_along(document, places)}
-    if not found:
-        raise InvalidEdit("There is no segment where you marked.", "Click on one, or draw through it.")
-    if len(found) == 1:
-        raise NotYet(
-            f"Segment {found.pop()} is marked.",
-            "Mark another one to merge them, or another part in the next colour (Shift or X) to cut it.",
-        )
-    return Merge(segments=tuple(sorted(found)))
+    if len(seeds) == 1:
+        found = {segment for _, places in marks for segment in segments_along(document, places)}
+        if len(found) == 1:
+            raise NotYet(
+                f"Segment {found.pop()} is marked.",
+                "Mark another one to merge them, or another part in the next colour (Shift or X) to cut it.",
+            )
+    return edit_of(document, seeds)
 
 
 def cut_line(document: LabelDocument, voxels: Sequence[Place], axis: int, selected: Sequence[int]) -> Edit:
@@ -67,19 +65,20 @@ def new_segment(box: Box, mask: np.ndarray) -> Edit:
     return NewSegment.of(box, mask)
 
 
-def fill_holes(segment: int) -> Edit:
-    """A segment without holes."""
+def fill_holes(document: LabelDocument, segment: int, place: Place | None) -> Edit:
+    """A segment without holes; of a very large one those around a place."""
     from napari_pytc.proofreading.voxel_edits import FillHoles
 
-    return FillHoles(segment=segment)
+    return FillHoles(segment=segment, at=_where(document, segment, place))
 
 
-def smooth(document: LabelDocument, segment: int) -> Edit:
-    """A segment with a rounder surface."""
+def smooth(document: LabelDocument, segment: int, place: Place | None) -> Edit:
+    """A segment with a rounder surface; a very large one around a place."""
     from napari_pytc.proofreading.voxel_edits import Smooth
 
     finest = min(document.space.voxel_size_nm)
-    return Smooth(segment=segment, radius_um=_SMOOTH_VOXELS * finest / 1000)
+    radius_um = _SMOOTH_VOXELS * finest / 1000
+    return Smooth(segment=segment, radius_um=radius_um, at=_where(document, segment, place))
 
 
 def paint(document: LabelDocument, box: Box, mask: np.ndarray, selected: Sequence[int], first: Place) -> Edit:
@@ -153,9 +152,13 @@ def made_by(change: Change) -> list[int]:
     return [int(segment) for segment in np.unique(after) if segment >= change.next_id[0]]
 
 
+def _where(document: LabelDocument, segment: int, place: Place | None) -> Place | None:
+    return place if document.box(segment).size > _LARGE else None
+
+
 def _without_locked(document: LabelDocument, box: Box, mask: np.ndarray, keep: int = 0) -> np.ndarray:
     """A mask without locked segments; as it is where nothing else is left, so that the refusal says why."""
     owners = document.segments(box)
     locked = [s for s in np.unique(owners[mask]).tolist() if s and s != keep and document.is_locked(s)]
     rest = mask & ~np.isin(owners, np.asarray(locked, np.uint32)) if locked else mask
-    return rest if rest.any() else mask
+    return rest if (rest & (owners != keep)).any() else mask

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_pytc.geometry import Box
+from napari_pytc.geometry import Box, hull_of
 from napari_pytc.proofreading.changes import Change
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.ui.proofreading.picking import Place
@@ -53,7 +53,8 @@ def outlook(
     axis : int
         Across the sections that are looked at; a large change is cut along it first.
     """
-    box = window(change.box.intersect(Box.of_shape(document.shape)), focus, axis)
+    around = [change.box, *(document.box(segment) for segment in change.segments if document.exists(segment))]
+    box = window(hull_of(around).intersect(Box.of_shape(document.shape)), focus, axis)
     if box.is_empty:
         return None
     supervoxels = document.supervoxels(box)

@@ -12,7 +12,7 @@ from napari_pytc.ui.predictions import once
 from napari_pytc.ui.proofreading import orders
 from napari_pytc.ui.proofreading.desk import Desk, desk_of
 from napari_pytc.ui.proofreading.marks import MarksArray, Stroke
-from napari_pytc.ui.proofreading.picking import Picked, Place, first_in_sight, pick
+from napari_pytc.ui.proofreading.picking import Picked, Place, first_in_sight, pick, pick_place
 from napari_pytc.ui.proofreading.tools import COLOURS, ToolName
 from napari_pytc.ui.segment_colours import colour_of
 
@@ -209,7 +209,13 @@ class Pencil(QObject):
         self.changed.emit()
         marks = list(self._marks)
         doing = "Joining …" if len(self.seeds) == 1 else "Working out the cut …"
+        if len(marks) == 1:
+            self.desk.ask(lambda document: pick_place(document, places[0]), self._select_first)
         self.desk.propose(lambda document: orders.join_or_cut(document, marks), doing, self.seeds)
+
+    def _select_first(self, found: Picked | None) -> None:
+        if found is not None:
+            self.desk.select([found])
 
     def _cut_along(self, stroke: Stroke, is_click: bool) -> None:
         if is_click:

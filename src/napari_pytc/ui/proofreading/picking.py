@@ -64,7 +64,11 @@ def pick(document: LabelDocument, pointer: Pointer) -> Picked | None:
     if pointer.far is not None:
         seen = first_in_sight(document, pointer.voxel, pointer.far)
         return None if seen is None else describe(document, seen[1], seen[0])
-    place = place_of(pointer.voxel)
+    return pick_place(document, place_of(pointer.voxel))
+
+
+def pick_place(document: LabelDocument, place: Place) -> Picked | None:
+    """The segment of a voxel, also a deleted one; None for background and outside of the volume."""
     if not Box.of_shape(document.shape).contains_point(place):
         return None
     supervoxel = document.supervoxel_at(place)

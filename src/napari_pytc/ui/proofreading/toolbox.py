@@ -90,17 +90,17 @@ class Toolbox(QWidget):
         self._said_colour = wrapped(dim=True)
         marking.addWidget(self._said_colour, 1)
         self.painting = QWidget()
-        self.size = QSpinBox()
-        self.size.setObjectName("brushSize")
-        self.size.setRange(BRUSHES[0], BRUSHES[-1])
-        self.size.setSuffix(" voxels")
-        self.size.setToolTip("Diameter of the brush. Keys: [ and ].")
-        self.size.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.size.valueChanged.connect(self._pencil.choose_brush)
+        self.diameter = QSpinBox()
+        self.diameter.setObjectName("brushSize")
+        self.diameter.setRange(BRUSHES[0], BRUSHES[-1])
+        self.diameter.setSuffix(" voxels")
+        self.diameter.setToolTip("Diameter of the brush. Keys: [ and ].")
+        self.diameter.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.diameter.valueChanged.connect(self._pencil.choose_brush)
         painting = QHBoxLayout(self.painting)
         painting.setContentsMargins(0, 0, 0, 0)
         painting.addWidget(QLabel("Brush"))
-        painting.addWidget(self.size)
+        painting.addWidget(self.diameter)
         painting.addWidget(wrapped("[ and ] change it", dim=True), 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -129,10 +129,10 @@ class Toolbox(QWidget):
         self._said_colour.setText(
             ("X: next, Shift: the one after", "one colour: merges", "")[min(n, 2)] or f"{n}: cuts"
         )
-        if self.size.value() != self._pencil.brush:
-            self.size.blockSignals(True)
-            self.size.setValue(self._pencil.brush)
-            self.size.blockSignals(False)
+        if self.diameter.value() != self._pencil.brush:
+            self.diameter.blockSignals(True)
+            self.diameter.setValue(self._pencil.brush)
+            self.diameter.blockSignals(False)
 
     def _button(self, tool: Tool) -> KeyButton:
         button = KeyButton(tool.title, tool.key)

@@ -1,0 +1,271 @@
+"""The Proofread panel: what it shows when, its buttons and keys, the review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton
+
+from napari_pytc.session.opening import read_project
+from napari_pytc.ui.commands import COMMANDS
+from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
+from napari_pytc.ui.panels.proofread import ProofreadPanel
+from napari_pytc.ui.proofreading.desk import desk_of
+from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS, key_text
+from tests.ui.proofreading_bench import SHAPE, Bench
+
+Make = Callable[..., Bench]
+
+
+@pytest.fixture
+def make(qtbot: Any, tmp_path: Path) -> Iterator[Make]:
+    made: list[Bench] = []
+
+    def build(**options: Any) -> Bench:
+        made.append(Bench(qtbot, tmp_path, **options))
+        return made[-1]
+
+    yield build
+    for bench in made:
+        bench.close()
+
+
+# ---- what there is
+
+
+def test_it_says_what_is_missing(make: Make) -> None:
+    bench = make(opened=False)
+    panel = bench.panel
+    assert panel.empty.isVisible()
+    assert "No project is open" in panel.empty.label.text()
+    assert not panel.tools.isVisible()
+    assert not panel.past.isVisible()
+    bench.open()
+    assert not panel.empty.isVisible()
+    assert panel.tools.isVisible()
+    bench.session.delete_segmentation("first")
+    bench.until(lambda: bench.desk.document is None)
+    assert "no segments to proofread yet" in panel.empty.label.text()
+    assert not panel.tools.isVisible()
+    assert panel.past.isVisible(), "strokes can be undone without segments"
+    bench.workspace.close_project()
+    assert "No project is open" in panel.empty.label.text()
+
+
+def test_of_a_project_that_is_read_only_nothing_can_be_edited(make: Make) -> None:
+    bench = make(opened=False)
+    other = read_project(bench.path)
+    try:
+        bench.open()
+        assert not bench.workspace.is_changeable
+        assert "reading only" in bench.panel.toolbox.buttons["join"].toolTip()
+        assert not bench.panel.toolbox.buttons["join"].isEnabled()
+        bench.key("M")
+        assert "reading only" in bench.refusal
+        a, _ = bench.neighbours()
+        bench.click(a)
+        assert bench.desk.selected, "one can still look"
+        bench.key("D")
+        assert "reading only" in bench.refusal
+        assert "reading only" in bench.panel.history.undo.toolTip()
+    finally:
+        other.release()
+
+
+def test_two_panels_share_one_desk(make: Make) -> None:
+    bench = make()
+    second = ProofreadPanel(bench.workspace)
+    bench.bot.addWidget(second)
+    assert second.desk is bench.desk is desk_of(bench.workspace)
+    bench.key("P")
+    assert second.toolbox.buttons["paint"].isChecked()
+
+
+# ---- keys
+
+
+def test_every_key_is_shown_once_and_clashes_with_none(make: Make) -> None:
+    keys = [found.key for found in (*TOOLS, *ACTIONS)]
+    assert len(set(keys)) == len(keys)
+    assert not set(keys) & {command.keys for command in COMMANDS}
+    assert not set(keys) & {*CLASS_KEYS, ERASER_KEY, "V", "Space", "Control-Y", "Control-E", "Control-R", "Control-G"}
+    bench = make()
+    bound = bench.layer.keys
+    assert set(keys) <= set(bound)
+    shown = {label.text() for label in bench.panel.findChildren(QLabel)}
+    on_buttons = [*TOOLS, *(a for a in ACTIONS if a.name not in ("colour", "smaller", "larger", "undo", "redo"))]
+    assert {key_text(found.key) for found in on_buttons} <= shown
+
+
+def test_keys_work_while_the_panel_has_the_keyboard(make: Make) -> None:
+    bench = make()
+    from qtpy.QtGui import QShortcut
+
+    shortcuts = {found.key().toString(): found for found in bench.panel.findChildren(QShortcut)}
+    shortcuts["P"].activated.emit()
+    assert bench.desk.tool.name == "paint"
+    shortcuts["Esc"].activated.emit()
+    assert bench.desk.tool.name == "look"
+    assert "Return" not in shortcuts
+    assert "Enter" not in shortcuts
+
+
+def test_the_tab_key_walks_down_the_panel(make: Make) -> None:
+    bench = make()
+    seen, widget = [], bench.panel.toolbox.buttons["look"]
+    for _ in range(400):
+        seen.append(widget.objectName())
+        widget = widget.nextInFocusChain()  # type: ignore[assignment]
+    found = [seen.index(name) for name in ("tool-look", "tool-new", "act-lock", "review-next", "undoButton")]
+    assert found == sorted(found)
+
+
+# ---- the selection
+
+
+def test_buttons_say_why_they_cannot_be_pressed(make: Make) -> None:
+    bench = make(classes=("soma", "neurite"))
+    buttons = bench.panel.selection.buttons
+    assert not buttons["delete"].isEnabled()
+    assert "no segment is selected" in buttons["delete"].toolTip()
+    a, b = bench.neighbours()
+    bench.click(a)
+    assert buttons["delete"].isEnabled()
+    assert "not deleted" in buttons["restore"].toolTip()
+    bench.click(b, keys=["Shift"])
+    assert "one segment at a time" in buttons["fill"].toolTip()
+
+
+def test_lock_delete_restore_and_class_by_button(make: Make) -> None:
+    bench = make(classes=("soma", "neurite"))
+    a, _ = bench.neighbours()
+    segment = bench.segment_at(a)
+    bench.click(a)
+    bench.press(QPushButton, "act-lock")
+    assert bench.document.state(segment).locked
+    assert bench.panel.selection.buttons["lock"].title.text() == "Unlock"
+    assert "locked" in bench.panel.selection.about.text()
+    bench.press(QPushButton, "act-lock")
+    bench.panel.selection.classes.setCurrentIndex(2)
+    bench.panel.selection.classes.activated.emit(2)
+    bench.press(QPushButton, "act-class")
+    assert bench.document.state(segment).class_id == 2
+    assert "neurite" in bench.panel.selection.about.text()
+    bench.press(QPushButton, "act-delete")
+    assert bench.segment_at(a) == 0
+    bench.click((0, 0, 0))
+    bench.click(a)
+    assert "deleted" in bench.panel.selection.about.text(), "one can click where it was"
+    bench.press(QPushButton, "act-restore")
+    assert bench.segment_at(a) == segment
+
+
+def test_smoothing_and_filling_are_shown_before_they_are_made(make: Make) -> None:
+    bench = make(membranes=True, shape=SHAPE)
+    y, x = next((int(y), int(x)) for y, x in np.argwhere(bench.section) if bench.is_inside((6, y, x), 5))
+    bench.click((6, y, x))
+    bench.key("O")
+    assert bench.proposed.startswith("Smooth"), bench.said
+    bench.press(QPushButton, "dropButton")
+    assert bench.titles == []
+    bench.key("F")
+    assert "would change nothing" in bench.refusal or bench.proposed
+
+
+def test_labels_of_a_file_become_segments(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = make()
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[2:4, 10:20, 10:20] = 7
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(tmp_path / "labels.tif"), ""))
+    before = bench.segment_at((2, 12, 12))
+    bench.press(QPushButton, "importLabelsButton")
+    bench.until(lambda: bench.titles == ["Import labels.tif"])
+    assert bench.segment_at((2, 12, 12)) != before
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(tmp_path / "none.tif"), ""))
+    bench.press(QPushButton, "importLabelsButton")
+    assert "cannot be imported" in bench.refusal
+
+
+def test_ids_are_copied(make: Make) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    bench = make()
+    a, b = bench.neighbours()
+    bench.click(a)
+    bench.click(b, keys=["Shift"])
+    bench.acts.copy_ids()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    assert clipboard.text() == f"{bench.segment_at(a)}, {bench.segment_at(b)}"
+
+
+# ---- the review
+
+
+def test_the_review_leads_from_place_to_place(make: Make) -> None:
+    bench = make()
+    review = bench.acts.review
+    box = bench.panel.review
+    assert not box.bar.isVisible()
+    assert "begin" in box.buttons["merge"].toolTip()
+    bench.key("Y")
+    assert "Begin with" in bench.refusal
+    bench.key("J")
+    first = review.item
+    assert first is not None
+    assert box.question.text() == first.text
+    assert bench.viewer.flights[-1][0] == tuple(float(int(v)) for v in first.place)
+    assert [one.segment for one in bench.desk.selected] == list(first.segments)
+    layers = bench.workspace.layers
+    assert layers is not None
+    assert layers.segments.highlighted == first.segments
+    assert box.bar.isVisible()
+    assert review.stand is not None
+    assert box.bar.maximum() == review.stand.n_total
+    bench.key("I")
+    assert review.item is not None
+    assert review.item != first
+    second = review.item
+    bench.key("U")
+    assert review.stand.n_done == 1
+    assert review.item not in (first, second)
+    if len(review.item.segments) == 2:
+        a, b = review.item.segments
+        bench.key("Y")
+        assert bench.document.exists(a) != bench.document.exists(b)
+        assert bench.titles[-1].startswith("Merge")
+        assert review.stand.n_done == 2
+    assert box.bar.value() == review.stand.n_done
+
+
+def test_a_place_that_an_edit_settles_makes_way_for_the_next(make: Make) -> None:
+    bench = make()
+    bench.key("J")
+    first = bench.acts.review.item
+    assert first is not None
+    assert bench.desk.selected
+    bench.key("L")  # they are done
+    bench.until(lambda: bench.acts.review.item != first)
+
+
+def test_the_review_ends_and_says_how_long_it_takes(make: Make) -> None:
+    bench = make(n_cells=4)
+    bench.key("J")
+    review = bench.acts.review
+    seen_time = False
+    for _ in range(400):
+        if review.item is None:
+            break
+        bench.key("U")
+        seen_time = seen_time or "left at your pace" in bench.panel.review.left.text()
+    assert review.item is None
+    assert "Nothing is left" in bench.panel.review.question.text()
+    assert seen_time or review.stand is not None
+    assert review.stand is not None
+    assert bench.panel.review.bar.value() == bench.panel.review.bar.maximum()
