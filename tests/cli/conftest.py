@@ -117,6 +117,19 @@ def trained(tmp_path: Path, _trained: Path) -> Path:
     return Path(shutil.copytree(_trained, tmp_path / "tissue.pytc"))
 
 
+@pytest.fixture(scope="session")
+def _segmented(tmp_path_factory: pytest.TempPathFactory, _trained: Path) -> Path:
+    project = Path(shutil.copytree(_trained, tmp_path_factory.mktemp("segmented") / "tissue.pytc"))
+    assert call("segment", project, "threshold=0.9", "smallest_um3=0.00001", "--json").code == 0
+    return project
+
+
+@pytest.fixture
+def segmented(tmp_path: Path, _segmented: Path) -> Path:
+    """The same with segments of that prediction."""
+    return Path(shutil.copytree(_segmented, tmp_path / "segmented.pytc"))
+
+
 def is_one_error(ended: Ended, *words: str, code: int = 1) -> bool:
     """Whether a command failed with one line for the error, one for the hint, and the words in them."""
     lines = [line for line in ended.err.splitlines() if line.strip()]

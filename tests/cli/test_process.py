@@ -49,12 +49,22 @@ def start(*words: object, **environment: str) -> subprocess.CompletedProcess[str
         ("info", "{trained}"),
         ("info", "{image}"),
         ("export", "{trained}", "{tmp}/out.tif"),
+        ("annotate", "{trained}", "{image}:cells", "--instances"),
+        ("segment", "{trained}"),
+        ("history", "{trained}"),
+        ("export", "{segmented}", "{tmp}/out.tif", "--what", "segments"),
+        ("proofread", "{segmented}", "{tmp}/edits.json"),
+        ("replay", "{segmented}"),
         ("evaluate", "{image}:classes", "{image}:classes"),
     ],
     ids=" ".join,
 )
-def test_what_needs_no_network_loads_none(trained: Path, tissue_file: Path, tmp_path: Path, words: tuple[str, ...]):
-    filled = [word.format(tmp=tmp_path, trained=trained, image=tissue_file) for word in words]
+def test_what_needs_no_network_loads_none(
+    trained: Path, segmented: Path, tissue_file: Path, tmp_path: Path, words: tuple[str, ...]
+):
+    (tmp_path / "edits.json").write_text("[]", encoding="utf-8")
+    places = {"tmp": tmp_path, "trained": trained, "segmented": segmented, "image": tissue_file}
+    filled = [word.format(**places) for word in words]
     done = subprocess.run(
         [sys.executable, "-c", QUICK.format(heavy=HEAVY), *filled], capture_output=True, text=True, check=False
     )
