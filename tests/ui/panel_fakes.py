@@ -136,7 +136,7 @@ class FakeLayers:
         self.in_view = Box.at((3, 0, 0), (1, 48, 40))
         self.drawn: Box | None = None
         self.drawings = 0
-        self.predictions = SimpleNamespace(folder=None, layers=[])
+        self.predictions = SimpleNamespace(folder=None, channels=[], legend=CLASSES)
         self.trial: Any = None
         self.refreshed: list[Box] = []
         self.segments = SimpleNamespace(refresh=self.refreshed.append)

@@ -196,19 +196,19 @@ def test_the_legend_switches_probabilities(
     panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:
     space = VoxelSpace((40.0, 8.0, 8.0))
-    looks = [Look(name, "probability", visible=False) for name in ("Prediction", "P(membrane)", "P(inside)")]
+    looks = [Look(name, "probability", visible=False) for name in ("P(membrane)", "P(inside)")]
     layers = [workspace.viewer.add_image(None, space, look) for look in looks]
     assert workspace.layers is not None
-    workspace.layers.predictions.layers = layers
+    workspace.layers.predictions.channels = layers
     workspace.predictions_changed.emit()
     qtbot.waitUntil(lambda: bool(panel.classes.buttons))
     assert [button.text() for button in panel.classes.buttons] == ["membrane", "inside"]
     click(qtbot, panel, "probability-2")
-    assert [layer.visible for layer in layers] == [False, False, True]
-    layers[2].visible = False
+    assert [layer.visible for layer in layers] == [False, True]
+    layers[1].visible = False
     panel.enterEvent(None)
     assert not panel.classes.buttons[1].isChecked()
-    workspace.layers.predictions.layers = []
+    workspace.layers.predictions.channels = []
     panel.enterEvent(None)
     assert panel.classes.isHidden()
 

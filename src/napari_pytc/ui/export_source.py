@@ -45,13 +45,13 @@ class ExportSource(QWidget):
         self.segmentation = elastic(Combo())
         self.segmentation.setObjectName("exportSegmentation")
         self.segmentation.setToolTip("Which segmentation to write, with all its edits.")
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._form.addRow("What", self.what)
-        self._form.addRow("Prediction", self.prediction)
-        self._form.addRow("Segmentation", self.segmentation)
+        self.fields = QFormLayout(self)
+        self.fields.setContentsMargins(0, 0, 0, 0)
+        self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        self.fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.fields.addRow("What", self.what)
+        self.fields.addRow("Prediction", self.prediction)
+        self.fields.addRow("Segmentation", self.segmentation)
         self._is_chosen = False
         self.what.activated.connect(self._on_activated)
         self.what.currentIndexChanged.connect(self._on_what)
@@ -138,5 +138,5 @@ class ExportSource(QWidget):
         self.changed.emit()
 
     def _show_rows(self) -> None:
-        self._form.setRowVisible(self.prediction, not self.is_of_segments)
-        self._form.setRowVisible(self.segmentation, self.is_of_segments)
+        self.fields.setRowVisible(self.prediction, not self.is_of_segments)
+        self.fields.setRowVisible(self.segmentation, self.is_of_segments)

@@ -103,7 +103,10 @@ def row(*widgets: QWidget | int) -> QHBoxLayout:
 
 
 def line_up(*forms: QFormLayout) -> None:
-    """Let the fields of several forms, one below the other, begin at the same place."""
+    """Let the fields of several forms, one below the other, begin at the same place; to be called when they are shown.
+
+    Before that nobody knows the theme's font, nor how wide the labels are in it.
+    """
     labels = [
         label
         for form in forms
@@ -111,6 +114,8 @@ def line_up(*forms: QFormLayout) -> None:
         if (item := form.itemAt(number, QFormLayout.ItemRole.LabelRole)) is not None
         and (label := item.widget()) is not None
     ]
+    for label in labels:
+        label.ensurePolished()
     width = max((label.sizeHint().width() for label in labels), default=0)
     for label in labels:
         label.setMinimumWidth(width)

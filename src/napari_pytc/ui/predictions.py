@@ -1,4 +1,4 @@
-"""What a model predicted, as layers: the most probable class, and the probability of each."""
+"""What a model predicted, as layers: the most probable class, and the probability of each channel."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_pytc.ui.arrays import VolumeArray
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.port import Look, ViewerPort
 from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.volumes.channels import ClassRole, roles_of
 from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
 
 REFRESH_MS = 200
@@ -99,11 +100,26 @@ class PredictionLayers(QObject):
         self._arrived.connect(self._on_arrival)
         self._has_failed = False
         self._is_visible = True
+        self._of_classes: list[int] = []
+        """Which channels are classes; without any there is no class layer, and the first channel is shown instead."""
 
     @property
     def folder(self) -> Path | None:
         """Where the prediction that is shown, or about to be, lies."""
         return self._folder
+
+    @property
+    def channels(self) -> list[Any]:
+        """The channels' layers, also those that are still to come or that the user deleted."""
+        return list(self._channels)
+
+    @property
+    def legend(self) -> list[ClassInfo]:
+        """Names and colours of the channels."""
+        names = [] if self._source is None else self._source.channels
+        colours = self._colours(names)
+        pairs = enumerate(zip(names, colours, strict=True), start=1)
+        return [ClassInfo(id=k, name=name, colour=colour) for k, (name, colour) in pairs]
 
     @property
     def layers(self) -> list[Any]:
@@ -144,27 +160,28 @@ class PredictionLayers(QObject):
         if self._source is None:
             return
         colours = self._colours(self._source.channels)
-        self._viewer.set_colours(self._layer, dict(enumerate(colours, start=1)))
+        shown = {number: colours[k] for number, k in enumerate(self._of_classes, start=1)}
+        self._viewer.set_colours(self._layer, shown)
         for layer, colour in zip(self._channels, colours, strict=True):
             if layer is not None:
                 self._viewer.set_colours(layer, colour)
 
     def toggle(self) -> None:
-        """Switch the class layer off or on."""
-        if self._layer is not None:
+        """Switch the class layer, or the first channel where there are no classes, off or on."""
+        if self._first is not None:
             self._add_missing()
-            self.set_visible(not self._viewer.is_visible(self._layer))
+            self.set_visible(not self._viewer.is_visible(self._first))
 
     @property
     def is_visible(self) -> bool:
-        """Whether the class layer is switched on, or will be once it is there."""
-        return self._is_visible if self._layer is None else self._viewer.is_visible(self._layer)
+        """Whether that layer is switched on, or will be once it is there."""
+        return self._is_visible if self._first is None else self._viewer.is_visible(self._first)
 
     def set_visible(self, visible: bool) -> None:
-        """Switch the class layer on or off, also one that is still to come."""
+        """Switch that layer on or off, also one that is still to come."""
         self._is_visible = visible
-        if self._layer is not None and self._viewer.is_visible(self._layer) != visible:
-            self._viewer.set_visible(self._layer, visible)
+        if self._first is not None and self._viewer.is_visible(self._first) != visible:
+            self._viewer.set_visible(self._first, visible)
 
     def close(self) -> None:
         """Take the layers away and read no more."""
@@ -172,6 +189,11 @@ class PredictionLayers(QObject):
         self._take_away()
 
     # ---- what follows is ours
+
+    @property
+    def _first(self) -> Any:
+        """What a prediction is shown by."""
+        return next(iter(self.layers), None)
 
     def _opened(self, folder: Path, source: ChunkedArray) -> None:
         if folder != self._folder:  # another was asked for meanwhile
@@ -181,9 +203,16 @@ class PredictionLayers(QObject):
             return
         if self._cache is not None:
             self._cache.close()
+        try:
+            roles = roles_of(source.attributes, source.channels)
+        except PytcError as error:
+            self._not_opened(folder, error)
+            return
         self._source, self._has_failed = source, False
+        self._of_classes = [k for k, role in enumerate(roles) if isinstance(role, ClassRole)]
+        of_classes = self._of_classes
         self._cache = SectionCache(
-            lambda box: _with_classes(source.read(box)),
+            lambda box: _with_classes(source.read(box), of_classes),
             self._shape,
             np.dtype(np.uint8),
             self._reader,
@@ -197,6 +226,9 @@ class PredictionLayers(QObject):
         while len(self._channels) > len(source.channels):
             self._viewer.remove(self._channels.pop())
         self._channels += [None] * (len(source.channels) - len(self._channels))
+        if not self._of_classes:
+            self._viewer.remove(self._layer)
+            self._layer = None
         for layer, (plane, look) in zip([self._layer, *self._channels], self._looks(), strict=True):
             if layer is not None:
                 self._viewer.set_data(layer, VolumeArray(self._cache, plane), look.name)
@@ -212,16 +244,16 @@ class PredictionLayers(QObject):
         """Plane and look of each layer, the class layer first."""
         assert self._source is not None
         colours = self._colours(self._source.channels)
-        shown = dict(enumerate(colours, start=1))
+        shown = {number: colours[k] for number, k in enumerate(self._of_classes, start=1)}
         looks = [Look("Prediction", "prediction", shown, opacity=0.4, visible=self._is_visible)]
-        for name, colour in zip(self._source.channels, colours, strict=True):
+        for k, (name, colour) in enumerate(zip(self._source.channels, colours, strict=True)):
             looks.append(
                 Look(
                     f"P({name})",
                     "probability",
                     colour,
                     opacity=0.7,
-                    visible=False,
+                    visible=k == 0 and not self._of_classes and self._is_visible,
                     contrast_limits=(0.0, 255.0),
                     blending="additive",
                 )
@@ -234,6 +266,8 @@ class PredictionLayers(QObject):
             return
         below = self._below()
         for k, (plane, look) in enumerate(self._looks()):
+            if k == 0 and not self._of_classes:
+                continue
             layer = self._layer if k == 0 else self._channels[k - 1]
             if not self._viewer.has(layer):
                 add = self._viewer.add_labels if k == 0 else self._viewer.add_image
@@ -283,5 +317,9 @@ class PredictionLayers(QObject):
         ]
 
 
-def _with_classes(probabilities: np.ndarray) -> np.ndarray:
-    return np.concatenate([most_probable(probabilities)[None], probabilities])
+def _with_classes(probabilities: np.ndarray, of_classes: Sequence[int]) -> np.ndarray:
+    """The most probable of the channels that are classes, 0 where there are none, then all channels."""
+    if not of_classes:
+        return np.concatenate([np.zeros_like(probabilities[:1]), probabilities])
+    classes = probabilities if len(of_classes) == len(probabilities) else probabilities[list(of_classes)]
+    return np.concatenate([most_probable(classes)[None], probabilities])

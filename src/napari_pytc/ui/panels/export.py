@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtGui import QEnterEvent
+from qtpy.QtGui import QEnterEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -38,7 +38,7 @@ from napari_pytc.ui.export_outlook import (
 from napari_pytc.ui.export_source import ExportSource
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
-from napari_pytc.ui.parts import MARGIN, EmptyState, allow, row, section, voxels, wrapped
+from napari_pytc.ui.parts import MARGIN, EmptyState, allow, line_up, row, section, voxels, wrapped
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
@@ -129,6 +129,11 @@ class ExportPanel(QWidget):
         """A box may have been drawn meanwhile, or a file made or deleted."""
         self._ask_again()
         super().enterEvent(event)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """The theme is known now."""
+        super().showEvent(event)
+        line_up(self.source.fields, self._fields)
 
     # ---- what follows is ours
 

@@ -233,9 +233,9 @@ class PredictPanel(QWidget):
         if workspace.session is None or workspace.layers is None:
             self.classes.put([], [])
             return
-        channels = workspace.layers.predictions.layers[1:]
-        visible = [workspace.viewer.is_visible(layer) for layer in channels]
-        self.classes.put(workspace.session.classes, visible)
+        predictions = workspace.layers.predictions
+        visible = [workspace.viewer.is_visible(layer) for layer in predictions.channels]
+        self.classes.put(predictions.legend, visible)
 
     def _predict(self) -> None:
         from napari_pytc.learning.config import PredictPlan
@@ -250,7 +250,7 @@ class PredictPanel(QWidget):
     def _show_probability(self, number: int, visible: bool) -> None:
         workspace = self._workspace
         if workspace.layers is not None:
-            workspace.viewer.set_visible(workspace.layers.predictions.layers[number + 1], visible)
+            workspace.viewer.set_visible(workspace.layers.predictions.channels[number], visible)
 
     def _delete(self, prediction: PredictionRecord) -> None:
         answer = QMessageBox.question(

@@ -104,6 +104,7 @@ class SegmentPanel(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Go on with the preview."""
         super().showEvent(event)
+        line_up(*self._fields)
         self._look()
         self._try_soon()
 
@@ -149,7 +150,7 @@ class SegmentPanel(QWidget):
         below.addRow("Where", scopes)
         below.addRow("Box", self.box)
         self._below = below
-        line_up(top, *self.decoder.forms, self.restriction.fields, below)
+        self._fields = (top, *self.decoder.forms, self.restriction.fields, below)
         form.addLayout(top)
         above: tuple[QWidget, ...] = (self.trouble, self.decoder, self.restriction, self.live)
         for widget in above:

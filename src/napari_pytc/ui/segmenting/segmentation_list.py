@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
@@ -73,13 +74,15 @@ class SegmentationList(QWidget):
             Why none may be changed; empty if they may.
         """
         before = self.selected
-        chosen = None if before is None else before.id
+        # Who had the current one selected goes along when another becomes it.
+        follows = before is None or before.active
+        chosen = None if before is None or follows else before.id
         self._locked = locked
         self.tree.clear()
         for info in reversed(segmentations):
             kind = str(info.decoder.get("kind", ""))
             n = "damaged" if info.problem else f"{info.n_segments:,}".replace(",", "\u2009")
-            item = QTreeWidgetItem([when(info.created), titles.get(kind, kind), n])
+            item = QTreeWidgetItem([_short(info.created), titles.get(kind, kind), n])
             item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             item.setData(0, Qt.ItemDataRole.UserRole, info)
             for column in range(3):
@@ -88,7 +91,7 @@ class SegmentationList(QWidget):
                 font.setBold(info.active)
                 item.setFont(column, font)
             self.tree.addTopLevelItem(item)
-            if info.id == chosen or (before is None and info.active):
+            if info.id == chosen or (follows and info.active):
                 item.setSelected(True)
         if not self.tree.selectedItems() and self.tree.topLevelItemCount():
             first = self.tree.topLevelItem(0)
@@ -120,8 +123,19 @@ class SegmentationList(QWidget):
         allow(self.delete_button, reason, "Delete it from the disk with all edits, after a question.")
 
 
+def _short(created: str) -> str:
+    """Day and time; the year is in the tooltip."""
+    return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M") if created else "?"
+
+
 def _about(info: SegmentationInfo) -> str:
-    lines = [info.id, f"{info.n_segments} segments of {info.n_supervoxels} supervoxels when it was made"]
+    if info.problem:
+        return f"{info.id}\n{info.problem}"
+    lines = [
+        info.id,
+        when(info.created),
+        f"{info.n_segments} segments of {info.n_supervoxels} supervoxels when it was made",
+    ]
     lines.append("The whole volume" if info.box is None else f"Voxels {info.box}, {where(info.box)}")
     lines.append(f"Prediction {info.prediction}, in {duration(info.seconds)}")
     settings = ", ".join(f"{name} {value}" for name, value in info.decoder.items() if name != "kind" and value != "")
@@ -129,4 +143,4 @@ def _about(info: SegmentationInfo) -> str:
         lines.append(settings)
     if info.active:
         lines.append("The current one")
-    return "\n".join([*lines, *([info.problem] if info.problem else [])])
+    return "\n".join(lines)
