@@ -54,7 +54,8 @@ def random_edit(document: LabelDocument, rng: np.random.Generator, labels: Path 
         if kind == "set_class":
             values["class_id"] = int(rng.integers(0, 3))
     elif kind in ("unlock", "restore"):
-        values["segments"] = [int(rng.choice(noted))] if noted else some[:1]
+        wanted = [k for k in noted if getattr(document.note(k), "locked" if kind == "unlock" else "deleted")]
+        values["segments"] = [int(rng.choice(wanted))] if wanted else some[:1]
     elif kind == "split":
         places = np.argwhere(document.segments(Box.of_shape(document.shape)) == some[0])
         chosen = places[rng.integers(0, len(places), 2)].tolist() if len(places) else [[0, 0, 0]] * 2

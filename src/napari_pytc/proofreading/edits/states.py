@@ -69,7 +69,7 @@ class Restore(StateEdit):
 
     kind: Literal["restore"] = "restore"
     verb: ClassVar[str] = "Restore"
-    holds_already: ClassVar[str] = "not deleted"
+    holds_already: ClassVar[str] = "shown"
 
     def _check(self, document: LabelDocument, segment: int) -> None:
         if not document.exists(segment):
@@ -95,7 +95,7 @@ class Unlock(StateEdit):
 
     kind: Literal["unlock"] = "unlock"
     verb: ClassVar[str] = "Unlock"
-    holds_already: ClassVar[str] = "not locked"
+    holds_already: ClassVar[str] = "unlocked"
 
     def _after(self, state: SegmentState) -> SegmentState:
         return replace(state, locked=False)
