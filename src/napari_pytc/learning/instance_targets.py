@@ -68,8 +68,10 @@ def _affinity(labels: np.ndarray, offset: Sequence[int]) -> np.ndarray:
     voxel, partner = pair_slices(labels.shape, offset)
     a, b = labels[voxel], labels[partner]
     if a.size:
-        answer = np.where((a == b) & (a > NO_OBJECT), np.uint8(ONE), np.uint8(ZERO))
-        found[voxel] = answer * ((a != UNLABELLED) & (b != UNLABELLED))
+        answer = ((a == b) & (a > NO_OBJECT)).view(np.uint8) * np.uint8(ONE - ZERO)
+        answer += np.uint8(ZERO)
+        answer *= ((a != UNLABELLED) & (b != UNLABELLED)).view(np.uint8)
+        found[voxel] = answer
     return found
 
 
