@@ -76,7 +76,7 @@ class WatershedDecoder(FloodingSettings):
     smallest_um3: float = setting(0.0005, "Smallest object", "Smaller objects are dropped.", "µm³", ge=0)
 
     title: ClassVar[str] = "Watershed"
-    joining: ClassVar[Joining] = "overlapping"
+    joining: ClassVar[Joining] = "matching"
 
     def halo(self, space: VoxelSpace) -> Shape:
         """As far as seeds and distances reach."""
