@@ -83,10 +83,15 @@ def test_no_window_is_no_reason_to_stop(cli: Command, machine: pytest.MonkeyPatc
 
 def test_no_qt_and_no_opengl_have_their_commands(machine: pytest.MonkeyPatch):
     machine.setattr(probes, "installed_version", lambda name: None if name.startswith("Py") else "1.0")
-    found = {f.name: f for f in doctor.findings(probes.Probe(TORCH), probes.Probe({}, "No module named 'PyQt6'"))}
+    found = {
+        f.name: f
+        for f in doctor.findings(
+            probes.Probe(TORCH), probes.Probe(OBJECTS), probes.Probe({}, "No module named 'PyQt6'")
+        )
+    }
     assert "napari-pytc[qt]" in found["Window (Qt)"].mend
     without = probes.Probe({**WINDOW, "opengl": None})
-    found = {f.name: f for f in doctor.findings(probes.Probe(TORCH), without)}
+    found = {f.name: f for f in doctor.findings(probes.Probe(TORCH), probes.Probe(OBJECTS), without)}
     assert found["OpenGL"].mend
 
 
