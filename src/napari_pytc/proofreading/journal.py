@@ -13,7 +13,7 @@ from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits.base import Edit
 from napari_pytc.proofreading.edits.switch import Switch
 from napari_pytc.proofreading.entries import Documents, Entry
-from napari_pytc.proofreading.journal_file import JournalFile, Row, insert_entry, set_meta
+from napari_pytc.proofreading.journal_file import JournalFile, Row, forget, insert_entry, set_meta
 from napari_pytc.proofreading.opened import NO_SEGMENTS, Opened
 from napari_pytc.proofreading.stroke_document import StrokeDocument
 from napari_pytc.proofreading.walk import Walk
@@ -383,19 +383,8 @@ class Journal:
                 self.flush_problem = str(error)
 
     def _forget(self) -> None:
-        """Delete what no document needs any more: rows of the log that are flushed, entries that were left behind."""
+        """Delete what no document needs any more."""
         document = self._at.document
         with self._file.changing() as connection:
-            set_meta(connection, "strokes_done", self._at.strokes_done)
-            connection.execute(
-                "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE target = 'annotations')",
-                (self._at.strokes_done,),
-            )
-            if document is not None:
-                connection.execute(
-                    "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE segmentation = ? "
-                    "AND target = 'segments')",
-                    (document.log_index, document.id),
-                )
-            connection.execute("DELETE FROM log WHERE entry IN (SELECT id FROM entries WHERE kind = 'switch')")
-            connection.execute("DELETE FROM entries WHERE dropped = 1 AND id NOT IN (SELECT entry FROM log)")
+            flushed = None if document is None else (document.id, document.log_index)
+            forget(connection, self._at.strokes_done, flushed)

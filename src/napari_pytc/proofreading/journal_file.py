@@ -251,6 +251,32 @@ def set_meta(connection: sqlite3.Connection, key: str, value: object) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, str(value)))
 
 
+def forget(connection: sqlite3.Connection, strokes_done: int, flushed: tuple[str, int] | None) -> None:
+    """Delete rows of the log that are flushed, and entries that were left behind and are no longer in the log.
+
+    Parameters
+    ----------
+    strokes_done : int
+        The row of the log up to which all strokes are on the disk.
+    flushed : tuple of str and int, optional
+        A segmentation and the row of the log up to which it was flushed.
+    """
+    set_meta(connection, "strokes_done", strokes_done)
+    connection.execute(
+        "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE target = 'annotations')",
+        (strokes_done,),
+    )
+    if flushed is not None:
+        segmentation, log_index = flushed
+        connection.execute(
+            "DELETE FROM log WHERE n <= ? AND entry IN "
+            "(SELECT id FROM entries WHERE segmentation = ? AND target = 'segments')",
+            (log_index, segmentation),
+        )
+    connection.execute("DELETE FROM log WHERE entry IN (SELECT id FROM entries WHERE kind = 'switch')")
+    connection.execute("DELETE FROM entries WHERE dropped = 1 AND id NOT IN (SELECT entry FROM log)")
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Tell an error of SQLite in one sentence."""
