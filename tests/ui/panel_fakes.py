@@ -138,8 +138,8 @@ class FakeLayers:
         self.drawings = 0
         self.predictions = SimpleNamespace(folder=None, channels=[], legend=CLASSES)
         self.trial: Any = None
-        self.refreshed: list[Box] = []
-        self.segments = SimpleNamespace(refresh=self.refreshed.append)
+        self.refreshed: list[Box | None] = []
+        self.segments = SimpleNamespace(refresh=lambda box=None: self.refreshed.append(box))
         self._viewer = viewer
 
     def view_box(self) -> Box:

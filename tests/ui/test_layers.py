@@ -12,14 +12,17 @@ import pytest
 
 from napari_pytc.errors import PytcError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.session.session import Session
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.layers import VIEW_IN_3D, ProjectLayers
 from napari_pytc.ui.predictions import most_probable
+from napari_pytc.volumes.channels import BoundaryRole, DistanceRole, roles_to_json
 from napari_pytc.volumes.memory import MemoryVolume
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr
 from tests.support.arrays import VirtualArray
+from tests.support.segmentations import make_segmentation
 from tests.support.tissue import make_tissue
 from tests.support.viewers import FakeViewer
 
@@ -289,6 +292,56 @@ def test_tiles_appear_as_they_are_written(
     assert (shown.data[3, :16, :16] == 2).all()
     assert shown.data[3, :, :].sum() == 2 * 256
     assert (viewer.find("P(inside)").data[3, :16, :16] == 200).all()
+
+
+def test_of_a_prediction_without_classes_the_first_channel_is_shown(
+    qtbot: Any, layers: ProjectLayers, viewer: FakeViewer, tmp_path: Path
+) -> None:
+    roles = [BoundaryRole(), DistanceRole(reach_nm=100.0)]
+    sink = create_ome_zarr(
+        tmp_path / "b.zarr", SHAPE, np.uint8, SPACE, channels=[role.title for role in roles],
+        chunk_shape=(4, 16, 16), attributes={"napari_pytc": {"channels": roles_to_json(roles)}},
+    )  # fmt: skip
+    sink.write(Box.of_shape(SHAPE), filled(Box.of_shape(SHAPE), 10, 200))
+    layers.show_new_voxels(sink.path, [])
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4)
+    qtbot.wait(50)
+    assert [layer.name for layer in viewer.layers] == ["fly", "P(distance)", "P(boundary)", "Strokes"]
+    assert viewer.find("P(boundary)").visible
+    assert not viewer.find("P(distance)").visible
+    assert (viewer.find("P(boundary)").data[3, :, :] == 10).all()
+    assert [one.name for one in layers.predictions.legend] == ["boundary", "distance"]
+    layers.toggle_prediction()
+    assert not viewer.find("P(boundary)").visible
+    # One of classes in its place has a class layer again.
+    classes = prediction_of(tmp_path / "c.zarr")
+    layers.show_new_voxels(classes.path, [])
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5)
+    assert viewer.find("Prediction")
+
+
+def test_segments_take_the_place_of_the_predicted_classes(
+    qtbot: Any, layers: ProjectLayers, viewer: FakeViewer, tmp_path: Path
+) -> None:
+    made = make_segmentation(tmp_path / "segments", SHAPE)
+    layers.show_new_voxels(prediction_of(tmp_path / "p.zarr").path, [])
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5)
+    layers.show_segments(LabelDocument(made.segmentation))
+    assert not viewer.find("Prediction").visible
+    np.testing.assert_array_equal(viewer.find("Segments").data[3, :, :], made.segments[3])
+    assert "1" in viewer.find("Segments").keys
+    trial = LabelDocument(made.segmentation)
+    layers.show_trial(trial)
+    assert not viewer.find("Segments").visible
+    layers.show_trial(None)
+    assert viewer.find("Segments").visible
+    assert not viewer.find("Prediction").visible
+    layers.show_segments(None)
+    assert viewer.find("Prediction").visible
+    layers.show_trial(trial)
+    assert not viewer.find("Prediction").visible
+    layers.show_trial(None)
+    assert viewer.find("Prediction").visible
 
 
 def test_voxels_elsewhere_cause_no_refresh(

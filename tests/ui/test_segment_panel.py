@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +18,13 @@ from qtpy.QtWidgets import QMessageBox, QPushButton
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, Progressed
+from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.panels.segment import SegmentPanel
 from napari_pytc.ui.segmenting.preview import MOST_VOXELS, preview_box
 from napari_pytc.volumes.channels import AffinityRole, axis_offset, roles_to_json
 from napari_pytc.volumes.zarr_output import create_ome_zarr
+from tests.support.segmentations import make_segmentation
 from tests.support.tissue import make_tissue
 from tests.ui.panel_fakes import SHAPE, FakeSession, FakeWorkspace, prediction, segmentation
 
@@ -398,6 +401,70 @@ def test_segmentations_are_listed_used_and_deleted(
     assert with_classes.deleted == []
     click(qtbot, panel, "deleteSegmentationButton")
     assert with_classes.deleted == ["s1"]
+
+
+@pytest.fixture
+def with_document(
+    panel: SegmentPanel, with_classes: FakeSession, workspace: FakeWorkspace, tmp_path: Path
+) -> LabelDocument:
+    """The current segmentation was made by agglomeration."""
+    made = make_segmentation(tmp_path / "s1", SHAPE).segmentation
+    decoder = {"kind": "agglomeration", "threshold": 0.5, "smallest_um3": 0.0}
+    document = LabelDocument(replace(made, record=made.record.model_copy(update={"decoder": decoder})))
+    workspace.segments.document = document
+    workspace.segments.document_changed.emit()
+    return document
+
+
+def test_the_current_segmentation_is_grouped_anew_in_sight_and_kept_as_a_new_one(
+    panel: SegmentPanel,
+    with_classes: FakeSession,
+    with_document: LabelDocument,
+    workspace: FakeWorkspace,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row, layers = panel.regroup, workspace.layers
+    assert layers is not None
+    assert row.isVisible()
+    assert row.slider.value == 0.5
+    assert not row.keep_button.isVisible()
+    row.slider.slider.setValue(100)
+    qtbot.waitUntil(lambda: layers.trial is not None)
+    many = np.unique(layers.trial.segments(Box.of_shape(SHAPE)))
+    assert f"{np.count_nonzero(many)} segments; nothing is kept yet." == row.status.text()
+    row.slider.slider.setValue(0)
+    qtbot.waitUntil(lambda: bool(layers.refreshed))
+    assert len(np.unique(layers.trial.segments(Box.of_shape(SHAPE)))) < len(many)
+    assert layers.trial.segment_at((3, 20, 20)) == layers.trial.segments(Box.at((3, 20, 20), (1, 1, 1)))[0, 0, 0]
+    click(qtbot, panel, "dropRegroupedButton")
+    assert layers.trial is None
+    assert row.slider.value == 0.5
+    kept: list[Any] = []
+    monkeypatch.setattr("napari_pytc.session.regrouping.regroup", lambda *arguments: kept.append(arguments))
+    row.slider.slider.setValue(20)
+    qtbot.waitUntil(row.keep_button.isVisible)
+    click(qtbot, panel, "keepRegroupedButton")
+    ((session, name, decoder),) = kept
+    assert (session, name, decoder.threshold) == (with_classes, with_document.id, 0.2)
+    workspace.segments.document = None
+    workspace.segments.document_changed.emit()
+    assert layers.trial is None
+    assert not row.isVisible()
+
+
+def test_the_canvas_shows_one_trial_at_a_time(
+    panel: SegmentPanel, with_document: LabelDocument, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    panel.regroup.slider.slider.setValue(20)
+    qtbot.waitUntil(lambda: panel.regroup.is_trying)
+    start_preview(qtbot, panel, workspace)
+    assert not panel.regroup.is_trying
+    panel.regroup.slider.slider.setValue(40)
+    qtbot.waitUntil(lambda: panel.regroup.is_trying)
+    assert not panel.live.is_on
+    assert workspace.layers is not None
+    assert workspace.layers.trial is not None
 
 
 def test_a_project_that_is_read_only_is_only_looked_at(
