@@ -170,8 +170,9 @@ class Bench:
     def refusal(self) -> str:
         return self.said if self.desk.saying.refused else ""
 
-    def has_layer(self, name: str) -> bool:
-        return any(layer.name == name and layer.visible for layer in self.viewer.layers)
+    def is_shown(self, name: str) -> bool:
+        """Whether a layer has something to show in the section."""
+        return any(np.asarray(layer.data[Z]).any() for layer in self.viewer.layers if layer.name == name)
 
     @property
     def n_marked(self) -> int:

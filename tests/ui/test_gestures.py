@@ -42,13 +42,13 @@ def test_one_stroke_through_two_segments_joins_them(make: Make) -> None:
     bench.draw([a, b])
     assert bench.proposed.startswith("Merge")
     assert bench.n_marked
-    assert bench.has_layer("Edit preview")
+    assert bench.is_shown("Edit preview")
     assert bench.document.present_checksum() == before, "nothing is changed before Enter"
     bench.key("Enter")
     assert bench.segment_at(a) == bench.segment_at(b)
     assert len(bench.titles) == 1
     assert not bench.n_marked
-    assert not bench.has_layer("Edit preview")
+    assert not bench.is_shown("Edit preview")
     assert [one.segment for one in bench.desk.selected] == [bench.segment_at(a)], "it can be locked at once"
 
 

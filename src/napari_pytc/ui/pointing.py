@@ -39,15 +39,13 @@ def hold(layer: Any, held: bool, brush: float | None) -> None:
         layer.cursor_size = max(1.0, brush * abs(layer.scale[-1]))
 
 
-def fly(viewer: Any, layer: Any, displayed: Sequence[int], seen: Box, voxel: Sequence[float], box: Box | None) -> None:
+def fly(viewer: Any, layer: Any, displayed: Sequence[int], voxel: Sequence[float], box: Box | None) -> None:
     """Set sliders and camera of a viewer.
 
     Parameters
     ----------
     displayed : sequence of int
         The axes of the layer that are shown.
-    seen : Box
-        The voxels in view.
     """
     world = np.asarray(layer.data_to_world(voxel), float)
     extra = viewer.dims.ndim - layer.ndim
@@ -58,9 +56,12 @@ def fly(viewer: Any, layer: Any, displayed: Sequence[int], seen: Box, voxel: Seq
     camera.center = tuple(np.r_[np.zeros(3 - len(displayed)), world[list(displayed)]])
     if box is None:
         return
-    shares = [box.shape[axis] / max(1, seen.shape[axis]) for axis in displayed]
-    if not _LEAST_SHARE <= max(shares) <= _MOST_SHARE:
-        camera.zoom = float(camera.zoom * _GOOD_SHARE / max(shares))
+    height, width = viewer.canvas.size
+    room = (height, width) if len(displayed) == 2 else (min(height, width),) * 3
+    lengths = [box.shape[axis] * abs(layer.scale[axis]) * camera.zoom for axis in displayed]
+    share = max(length / max(1, pixels) for length, pixels in zip(lengths, room, strict=True))
+    if not _LEAST_SHARE <= share <= _MOST_SHARE:
+        camera.zoom = float(camera.zoom * _GOOD_SHARE / share)
 
 
 def _pointer(layer: Any, event: Any, phase: Any, button: int) -> Pointer:

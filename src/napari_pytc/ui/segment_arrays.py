@@ -87,9 +87,13 @@ class OutlineArray(LazyArray):
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, cache: SectionCache, segments: Sequence[int]) -> None:
+    def __init__(self, cache: SectionCache, segments: Sequence[int] = ()) -> None:
         self._cache, self._segments = cache, list(segments)
         self.shape: Shape = cache.shape
+
+    def put(self, segments: Sequence[int]) -> None:
+        """Outline others, or none."""
+        self._segments = list(segments)
 
     def read(self, selection: Selection) -> Any:
         """Outlines, as far as the segments are read."""
@@ -122,19 +126,23 @@ class PatchArray(LazyArray):
 
     def __init__(self, shape: Shape, box: Box, labels: np.ndarray, outline: bool) -> None:
         self.shape: Shape = shape
-        self._box = box.intersect(Box.of_shape(shape))
-        self._labels = np.asarray(labels)[self._box.relative_to(box.start).slices].astype(np.uint8)
-        self._outline = outline
+        self.put(box, labels, outline)
+
+    def put(self, box: Box, labels: np.ndarray, outline: bool) -> None:
+        """Show other labels."""
+        inside = box.intersect(Box.of_shape(self.shape))
+        self._patch = (inside, np.asarray(labels)[inside.relative_to(box.start).slices].astype(np.uint8), outline)
 
     def read(self, selection: Selection) -> Any:
         """The labels of a selection."""
         check_size(selection.box, 1)
         found = np.zeros(selection.box.shape, np.uint8)
-        both = self._box.intersect(selection.box)
+        box, labels, is_outline = self._patch
+        both = box.intersect(selection.box)
         if not both.is_empty:
-            inner = self._labels[both.relative_to(self._box.start).slices]
+            inner = labels[both.relative_to(box.start).slices]
             section = selection.section(self.shape)
-            if self._outline and section is not None:
+            if is_outline and section is not None:
                 inner = np.expand_dims(outlined(inner.squeeze(section.axis)), section.axis)
             found[both.relative_to(selection.box.start).slices] = inner
         return found[selection.inside]

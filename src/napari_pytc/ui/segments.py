@@ -30,8 +30,8 @@ class SegmentLayers(QObject):
 
     ::
 
-        Edit preview       what an edit would change, in plain colours; there while something is previewed
-        Highlighted        outlines of the segments that are talked about; there while there are some
+        Edit preview       what an edit would change, in plain colours; from the first preview on
+        Highlighted        outlines of the segments that are talked about; from the first on
         Segments, tried    segments that nothing keeps yet, as of a decoder that is tried; hides those below
         Segments           the document's: 0 and deleted ones transparent, locked ones hatched
 
@@ -87,8 +87,11 @@ class SegmentLayers(QObject):
         self._cache_of = cache_of
         self._segments, self._trial = _Shelf(), _Shelf()
         self._highlighted: tuple[int, ...] = ()
-        self._highlight_colours: tuple[str, ...] = HIGHLIGHT
+        self._highlight_array: OutlineArray | None = None
+        self._highlight_colours: dict[int, str] = {}
         self._highlight: Any = None
+        self._edit_array: PatchArray | None = None
+        self._edit_colours: dict[int, str] = {}
         self._edit: Any = None
         self._was_hidden = False
         self._timer = once(self, REFRESH_MS, self._refresh)
@@ -99,8 +102,7 @@ class SegmentLayers(QObject):
     def show(self, source: SegmentSource | None) -> None:
         """Show the segments of a document, or none."""
         self._has_failed = False
-        self.clear_preview()
-        self.highlight(())
+        self._clear_marks()
         if source is None:
             self._segments.clear(self._viewer)
         else:
@@ -172,20 +174,27 @@ class SegmentLayers(QObject):
 
     def highlight(self, segments: Sequence[int], colours: Sequence[str] = HIGHLIGHT) -> None:
         """Outline segments, each in the next of the colours; none to highlight nothing."""
-        self._highlighted, self._highlight_colours = tuple(segments), tuple(colours)
-        if not self._highlighted or self._segments.cache is None:
-            self._viewer.remove(self._highlight)
-            self._highlight = None
+        self._highlighted = tuple(segments)
+        if self._segments.cache is None:
             return
-        shown = {k: self._highlight_colours[(k - 1) % len(colours)] for k in range(1, len(self._highlighted) + 1)}
-        array = OutlineArray(self._segments.cache, self._highlighted)
-        if not self._viewer.has(self._highlight):
-            self._highlight = self._add(array, Look("Highlighted", "highlight", shown, opacity=1.0))
+        n = max(len(self._highlighted), len(colours))
+        shown = {k: colours[(k - 1) % len(colours)] for k in range(1, n + 1)}
+        if not self._highlighted:
+            # Adding and removing a layer costs napari a third of a second: it stays, and is empty.
+            if self._highlight_array is not None:
+                self._highlight_array.put(())
+        elif self._highlight_array is None or not self._viewer.has(self._highlight):
+            self._highlight_array = OutlineArray(self._segments.cache, self._highlighted)
+            self._highlight = self._add(self._highlight_array, Look("Highlighted", "highlight", shown, opacity=1.0))
             if self._viewer.has(self._edit):
                 self._viewer.put_below(self._highlight, self._edit)
+            self._highlight_colours = shown
         else:
-            self._viewer.set_colours(self._highlight, shown)
-            self._viewer.set_data(self._highlight, array)
+            self._highlight_array.put(self._highlighted)
+            if not shown.items() <= self._highlight_colours.items():
+                self._highlight_colours = shown
+                self._viewer.set_colours(self._highlight, shown)
+        self._viewer.refresh(self._highlight)
 
     @property
     def highlighted(self) -> tuple[int, ...]:
@@ -204,17 +213,22 @@ class SegmentLayers(QObject):
         outline : bool
             Whether only the edges of what is labelled are shown.
         """
-        array = PatchArray(self._shape, box, labels, outline)
-        if self._viewer.has(self._edit):
-            self._viewer.set_colours(self._edit, dict(colours))
-            self._viewer.set_data(self._edit, array)
-        else:
-            self._edit = self._add(array, Look("Edit preview", "edit-preview", dict(colours), opacity=0.75))
+        shown = dict(colours)
+        if self._edit_array is None or not self._viewer.has(self._edit):
+            self._edit_array, self._edit_colours = PatchArray(self._shape, box, labels, outline), shown
+            self._edit = self._add(self._edit_array, Look("Edit preview", "edit-preview", shown, opacity=0.75))
+            return
+        self._edit_array.put(box, labels, outline)
+        if not shown.items() <= self._edit_colours.items():
+            self._edit_colours = shown
+            self._viewer.set_colours(self._edit, shown)
+        self._viewer.refresh(self._edit)
 
     def clear_preview(self) -> None:
         """Show no edit."""
-        self._viewer.remove(self._edit)
-        self._edit = None
+        if self._edit_array is not None:
+            self._edit_array.put(Box.of_shape((0, 0, 0)), np.zeros((0, 0, 0), np.uint8), False)
+            self._viewer.refresh(self._edit)
 
     def close(self) -> None:
         """Take the layers away and read no more."""
@@ -223,6 +237,13 @@ class SegmentLayers(QObject):
         self.show(None)
 
     # ---- what follows is ours
+
+    def _clear_marks(self) -> None:
+        """Take the layers away that are of a document which is shown no longer."""
+        self._viewer.remove(self._edit)
+        self._viewer.remove(self._highlight)
+        self._edit = self._edit_array = self._highlight = self._highlight_array = None
+        self._highlighted = ()
 
     def _put(self, shelf: _Shelf, source: SegmentSource, look: Look) -> None:
         if tuple(source.shape) != self._shape:

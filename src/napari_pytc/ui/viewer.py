@@ -185,7 +185,7 @@ class NapariViewer:
     def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
         """Sliders and camera."""
         if self.has(layer):
-            fly(self.viewer, layer, self._displayed_of(layer), self.voxels_in_view(layer), voxel, box)
+            fly(self.viewer, layer, self._displayed_of(layer), voxel, box)
 
     def voxels_in_view(self, layer: Any) -> Box:
         """Of the corner pixels that napari keeps for a layer."""

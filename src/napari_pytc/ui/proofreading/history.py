@@ -109,8 +109,7 @@ class HistoryList(QWidget):
         assert header is not None
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
-        header.resizeSection(1, 104)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.none = wrapped("Nothing yet. Edits and strokes will be listed here, and can be undone.", dim=True)
         self.undo = QPushButton("Undo")
         self.undo.setObjectName("undoButton")
