@@ -75,7 +75,7 @@ class Seeds:
 
     def inside(self, box: Box) -> Seeds:
         """Those in a box."""
-        return self.chosen(((self.voxels >= box.start) & (self.voxels < box.stop)).all(axis=1))
+        return self.chosen(np.all((self.voxels >= box.start) & (self.voxels < box.stop), axis=1))
 
 
 def supervoxels_at(document: LabelDocument, voxels: np.ndarray) -> np.ndarray:

@@ -151,5 +151,5 @@ def _spread(document: LabelDocument, members: np.ndarray, local: np.ndarray, col
         return everything
     stored = document.graph
     kept = stored.within(members)
-    parts = (np.asarray(getattr(stored, name)[kept]) for name in ("edges", "scores", "contacts", "places"))
-    return adopt_orphans(_pieces(members, RegionGraph(*parts)), everything, everything)
+    graph = RegionGraph(stored.edges[kept], stored.scores[kept], stored.contacts[kept], stored.places[kept])
+    return adopt_orphans(_pieces(members, graph), everything, everything)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import numpy as np
 from bioimage_cpp.distance import distance_transform
 from bioimage_cpp.segmentation import watershed
-from scipy import ndimage
+from scipy import ndimage, spatial
 
-from napari_pytc.geometry import Shape
+from napari_pytc.geometry import Box, Shape, TileGrid
 
-_AT_ONCE = 150_000
-"""Voxels that are flooded at full resolution, about a tenth of a second."""
+_AT_ONCE = 1_500_000
+"""Voxels that are flooded at full resolution: a coarse flood is less exact, and pays for itself only beyond that."""
+_SPARSE = 12
+"""How many times as many voxels around them may be looked at."""
 _FLAT = 1e-3
-_NEARNESS = 0.02
-"""What the way to the nearest seed adds to the boundary map at most: where nothing else tells, the nearer seed wins."""
+_SEED_NM, _SEED_VOXELS = 30.0, 2.0
+"""Radius of the ball that a seed stands for: the larger of the two, but the latter at most twice."""
+_APART = 0.67
+_TILE: Shape = (64, 64, 64)
+_STEPS = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
+_FACES = ndimage.generate_binary_structure(3, 1)
 
 
 def watershed_from(
@@ -21,7 +27,9 @@ def watershed_from(
 ) -> np.ndarray:
     """Give every voxel of a mask to the seed it is reached from over the lowest boundary.
 
-    A large mask is flooded coarsely first, and then anew at full resolution near where two colours met.
+    A seed stands for a small ball around it: a single voxel that happens to lie on something that looks like a boundary
+    would be shut in there. A large mask is flooded coarsely first, and then anew at full resolution near where two
+    colours met.
 
     ::
 
@@ -45,51 +53,102 @@ def watershed_from(
     ndarray of uint32, shape (z, y, x)
         Colours; 0 outside of the mask, and in parts of it that no seed reaches.
     """
-    stride = _stride(int(np.count_nonzero(mask)), voxel_size_nm)
-    coarse = voxels // np.array(stride)
-    if stride == (1, 1, 1) or _clash(coarse, colours):
-        return _flood(mask, boundary, voxels, colours, voxel_size_nm)
+    grown, grown_colours = _grown(mask, voxels, colours, voxel_size_nm)
+    stride = _stride(max(int(np.count_nonzero(mask)), mask.size // _SPARSE), voxel_size_nm)
+    cells = np.concatenate([grown, voxels]) // np.array(stride)
+    if stride == (1, 1, 1) or _clash(voxels // np.array(stride), colours):
+        markers = _markers(mask.shape, np.concatenate([grown, voxels]), np.concatenate([grown_colours, colours]))
+        return _flood(mask, boundary, markers, voxel_size_nm)
     small_mask, small_boundary = _pooled(mask, stride), _pooled(boundary * mask, stride)
     small_size = tuple(n * s for n, s in zip(voxel_size_nm, stride, strict=True))
-    found = _flood(small_mask, small_boundary, coarse, colours, small_size)
-    return _refined(mask, boundary, found, stride, voxels, colours)
+    # Seeds come last: a cell that the balls of two colours share goes to the seed in it.
+    markers = _markers(small_mask.shape, cells, np.concatenate([grown_colours, colours]))
+    return _refined(mask, boundary, _flood(small_mask, small_boundary, markers, small_size), stride, voxels, colours)
 
 
-def _flood(
-    mask: np.ndarray, boundary: np.ndarray, voxels: np.ndarray, colours: np.ndarray, voxel_size_nm: tuple[float, ...]
+def _grown(
+    mask: np.ndarray, voxels: np.ndarray, colours: np.ndarray, voxel_size_nm: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels of the mask close to a seed, and much closer than to any seed of another colour; with their colours."""
+    size = np.array(voxel_size_nm)
+    radius = min(max(_SEED_NM, _SEED_VOXELS * size.min()), 2 * _SEED_VOXELS * size.min())
+    reach = (radius // size).astype(int)
+    offsets = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+    offsets = offsets[((offsets * size) ** 2).sum(axis=1) <= radius**2]
+    near = np.unique((voxels[:, None] + offsets).reshape(-1, 3), axis=0)
+    near = near[((near >= 0) & (near < mask.shape)).all(axis=1)]
+    near = near[mask[tuple(near.T)]]
+    used = np.unique(colours)
+    away = np.stack([spatial.cKDTree(voxels[colours == c] * size).query(near * size)[0] for c in used], axis=1)
+    nearest = away.argmin(axis=1)
+    ordered = np.sort(away, axis=1)
+    clear = (ordered[:, 0] <= radius) & (ordered[:, 0] <= _APART * ordered[:, 1] if len(used) > 1 else True)
+    linked = _linked(near[clear], used[nearest[clear]], voxels, colours, int(reach.max()))
+    return near[clear][linked], used[nearest[clear]][linked]
+
+
+def _linked(
+    places: np.ndarray, place_colours: np.ndarray, voxels: np.ndarray, colours: np.ndarray, n_steps: int
 ) -> np.ndarray:
-    markers = np.zeros(mask.shape, np.uint32)
+    """Which places are reached from seeds of their colour by steps over faces, from place to place."""
+    limits = np.max(np.concatenate([places, voxels]), axis=0, initial=0) + 3
+
+    def keys_of(rows: np.ndarray, of_colours: np.ndarray) -> np.ndarray:
+        flat = ((rows[:, 0] + 1) * limits[1] + rows[:, 1] + 1) * limits[2] + rows[:, 2] + 1
+        return np.asarray(flat * (int(colours.max()) + 1) + of_colours)
+
+    keys, seeds = keys_of(places, place_colours), keys_of(voxels, colours)
+    reached = np.isin(keys, seeds)
+    for _ in range(n_steps):
+        front = [keys_of(places[reached] + step, place_colours[reached]) for step in _STEPS]
+        reached |= np.isin(keys, np.concatenate(front))
+    return reached
+
+
+def _markers(shape: tuple[int, ...], voxels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    markers = np.zeros(shape, np.uint32)
     markers[tuple(voxels.T)] = colours
-    away = distance_transform(markers == 0, sampling=voxel_size_nm)
-    inside = boundary[mask]
-    if float(np.ptp(inside)) < _FLAT:
-        height = away
-    else:
-        height = boundary + away * np.float32(_NEARNESS / max(float(away.max()), 1e-6))
-    return np.asarray(watershed(np.ascontiguousarray(height, np.float32), markers, mask=mask))
+    return markers
+
+
+def _flood(mask: np.ndarray, boundary: np.ndarray, markers: np.ndarray, voxel_size_nm: tuple[float, ...]) -> np.ndarray:
+    if _is_flat(boundary, mask):  # nothing tells: the nearer seed wins
+        boundary = distance_transform(markers == 0, sampling=voxel_size_nm)
+    return np.asarray(watershed(np.ascontiguousarray(boundary, np.float32), markers, mask=mask))
 
 
 def _refined(
-    mask: np.ndarray,
-    boundary: np.ndarray,
-    found: np.ndarray,
-    stride: Shape,
-    voxels: np.ndarray,
-    colours: np.ndarray,
+    mask: np.ndarray, boundary: np.ndarray, found: np.ndarray, stride: Shape, voxels: np.ndarray, colours: np.ndarray
 ) -> np.ndarray:
-    highest = ndimage.maximum_filter(found, footprint=ndimage.generate_binary_structure(3, 1))
-    beyond = np.where(found == 0, np.iinfo(np.uint32).max, found)
-    lowest = ndimage.minimum_filter(beyond, footprint=ndimage.generate_binary_structure(3, 1))
-    near = (found > 0) & (highest != lowest) & (lowest <= highest)
-    open_cells = near | ((found == 0) & _pooled(mask, stride))
-    rim = ndimage.binary_dilation(open_cells, ndimage.generate_binary_structure(3, 1))
-    result = np.where(mask, _enlarged(found, stride, mask.shape), 0)
-    markers = np.where(_enlarged(open_cells, stride, mask.shape), 0, result).astype(np.uint32)
-    markers[tuple(voxels.T)] = colours
-    again = _enlarged(rim, stride, mask.shape) & mask
-    again[tuple(voxels.T)] = True
-    flooded = watershed(np.ascontiguousarray(boundary, np.float32), markers, mask=again)
-    return np.where(again & (flooded > 0), flooded, np.where(again, 0, result)).astype(np.uint32)
+    """Colours of voxels from those of cells."""
+    highest = ndimage.maximum_filter(found, footprint=_FACES)
+    lowest = ndimage.minimum_filter(np.where(found == 0, np.iinfo(found.dtype).max, found), footprint=_FACES)
+    undecided = (found > 0) & (highest != lowest)
+    flat = _is_flat(boundary, mask)
+    result = np.where(mask, _enlarged(found, stride, mask.shape), 0).astype(np.uint32)
+    result[tuple(voxels.T)] = colours
+    halo = (2 * stride[0], 2 * stride[1], 2 * stride[2])
+    for tile in TileGrid(Box.of_shape(mask.shape), _TILE, halo):
+        cells = tuple(
+            slice(a // s, -(-b // s)) for a, b, s in zip(tile.read.start, tile.read.stop, stride, strict=True)
+        )
+        if flat or not undecided[cells].any():
+            continue
+        here = tile.read.slices
+        again = _enlarged_part(undecided, stride, tile.read) & mask[here]
+        markers = np.where(again, 0, result[here])
+        local = ((voxels >= tile.read.start) & (voxels < tile.read.stop)).all(axis=1)
+        markers[tuple((voxels[local] - tile.read.start).T)] = colours[local]
+        rim = ndimage.binary_dilation(again, _FACES) & mask[here]
+        flooded = watershed(np.ascontiguousarray(boundary[here], np.float32), markers.astype(np.uint32), mask=rim)
+        inner = tile.inner.slices
+        chosen = (again & (flooded > 0))[inner]
+        result[tile.write.slices][chosen] = flooded[inner][chosen]
+    return result
+
+
+def _is_flat(boundary: np.ndarray, mask: np.ndarray) -> bool:
+    return float(np.ptp(boundary[mask])) < _FLAT
 
 
 def _stride(n_voxels: int, voxel_size_nm: tuple[float, ...]) -> Shape:
@@ -118,3 +177,9 @@ def _enlarged(cells: np.ndarray, stride: Shape, shape: tuple[int, ...]) -> np.nd
     for axis, step in enumerate(stride):
         cells = np.repeat(cells, step, axis=axis) if step > 1 else cells
     return cells[tuple(slice(0, n) for n in shape)]
+
+
+def _enlarged_part(cells: np.ndarray, stride: Shape, box: Box) -> np.ndarray:
+    """The voxels of a box from cells."""
+    index = [np.arange(a, b) // s for a, b, s in zip(box.start, box.stop, stride, strict=True)]
+    return cells[np.ix_(*index)]

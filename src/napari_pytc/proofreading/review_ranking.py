@@ -1,0 +1,224 @@
+"""What is worth a look, and in which order: all contacts and segments ranked at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_pytc.proofreading.document import LabelDocument
+
+Kind = Literal["undecided contact", "orphan", "ends inside volume", "unusual shape"]
+KINDS: tuple[Kind, ...] = ("undecided contact", "orphan", "ends inside volume", "unusual shape")
+CONTACT, ORPHAN, END, SHAPE = range(4)
+
+_ORPHAN_SHARE = 0.1
+"""Of what lies wholly inside the volume, the smallest, by this quantile of all segments' sizes weighted by size."""
+_ODD = 3.0
+"""Deviations from the usual from which on a shape is unusual."""
+_ODD_CHANCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Places to look at, the most useful first; arrays of one length.
+
+    Parameters
+    ----------
+    kinds : ndarray of uint8
+        Index into `KINDS`.
+    first, second : ndarray of uint32
+        Supervoxels that stand for the two segments; 0 as the second where one segment is looked at alone.
+    scores : ndarray of float32
+        Probability that the two are one object; nan where there is one.
+    sizes : ndarray of int64
+        Voxels of the smaller segment.
+    places : ndarray of float32, shape (n, 3)
+        Where to look, in voxels (z, y, x).
+    values : ndarray of float64
+        How much a look is worth; descending.
+    """
+
+    kinds: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    scores: np.ndarray
+    sizes: np.ndarray
+    places: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segments:
+    """Segments that can be edited: ids ascending, voxels, boxes (n, 6), largest supervoxels; `rank` finds them."""
+
+    owners: np.ndarray
+    ids: np.ndarray
+    sizes: np.ndarray
+    boxes: np.ndarray
+    largest: np.ndarray
+
+    def rank(self, segments: np.ndarray) -> np.ndarray:
+        """Row of each segment; -1 for those that cannot be edited."""
+        if not len(self.ids):
+            return np.full(len(segments), -1)
+        at = np.minimum(np.searchsorted(self.ids, segments), len(self.ids) - 1)
+        return np.where(self.ids[at] == segments, at, -1)
+
+
+def rank(document: LabelDocument, chance: Chance | None = None) -> Ranking:
+    """Rank all contacts between segments that are neither locked nor deleted, and all of them whose shape is unusual.
+
+    A contact is worth as much as a merge would mend, times the chance that it is one: what a merge mends is the
+    information that a voxel's segment gains about its object, which grows with the smaller side above all. Contacts are
+    those of the supervoxels as decoded; all contacts of two segments are one place.
+    """
+    segments = _segments(document)
+    contacts = _contacts(document, segments, chance or Chance())
+    shapes = _shapes(document, segments)
+    columns = [np.concatenate(pair) for pair in zip(contacts, shapes, strict=True)]
+    order = np.argsort(-columns[-1], kind="stable")
+    return Ranking(*(column[order] for column in columns))
+
+
+class Chance:
+    """Chance that a contact is a wrong cut, by its score: the score itself until answers tell more.
+
+    Answers are counted in bins of the score; the score counts as `_WEIGHT` answers, and neighbouring bins lend a part
+    of theirs.
+    """
+
+    _N_BINS, _WEIGHT, _LENT = 20, 6.0, 0.5
+
+    def __init__(self) -> None:
+        self._merged, self._asked = np.zeros(self._N_BINS), np.zeros(self._N_BINS)
+
+    def learn(self, score: float, merged: bool) -> None:
+        """Take an answer into account."""
+        here = min(int(score * self._N_BINS), self._N_BINS - 1)
+        for k, share in ((here, 1.0), (here - 1, self._LENT), (here + 1, self._LENT)):
+            if 0 <= k < self._N_BINS:
+                self._asked[k] += share
+                self._merged[k] += share * merged
+
+    def of(self, scores: np.ndarray) -> np.ndarray:
+        """The chance for each score."""
+        scores = np.nan_to_num(np.asarray(scores, float))
+        bins = np.clip((scores * self._N_BINS).astype(int), 0, self._N_BINS - 1)
+        return np.asarray((self._merged[bins] + self._WEIGHT * scores) / (self._asked[bins] + self._WEIGHT), float)
+
+
+def information(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Bits times voxels that are gained when parts of so many voxels of one object become one segment."""
+    return np.asarray((a + b) * np.log2(a + b) - a * np.log2(a) - b * np.log2(b))
+
+
+def _segments(document: LabelDocument) -> _Segments:
+    supervoxels = np.arange(document.next_id, dtype=np.uint32)
+    owners, sizes = document.lookup(supervoxels), document.sizes(supervoxels)
+    locked = [segment for segment in document.noted_segments() if document.is_locked(segment)]
+    alive = (owners > 0) & (sizes > 0) & ~np.isin(owners, np.array(locked, np.uint32))
+    mine = supervoxels[alive]
+    order = np.lexsort((sizes[mine], owners[mine]))
+    mine = mine[order]
+    ids, starts = np.unique(owners[mine], return_index=True)
+    if not len(ids):
+        return _Segments(owners, ids, np.zeros(0, np.int64), np.zeros((0, 6), np.int32), mine)
+    boxes = document.boxes(mine)
+    hulls = np.concatenate(
+        [np.minimum.reduceat(boxes[:, :3], starts), np.maximum.reduceat(boxes[:, 3:], starts)], axis=1
+    )
+    ends = np.append(starts[1:], len(mine)) - 1
+    return _Segments(owners, ids, np.add.reduceat(sizes[mine], starts), hulls, mine[ends])
+
+
+def _contacts(document: LabelDocument, segments: _Segments, chance: Chance) -> tuple[np.ndarray, ...]:
+    graph = document.graph
+    edges = np.asarray(graph.edges)
+    ends = segments.rank(segments.owners[edges.ravel()]).reshape(-1, 2)
+    between = np.flatnonzero((ends[:, 0] != ends[:, 1]) & (ends >= 0).all(axis=1))
+    ends, faces = np.sort(ends[between], axis=1), np.asarray(graph.contacts)[between].astype(float)
+    keys = ends[:, 0] * (len(segments.ids) + 1) + ends[:, 1]
+    order = np.lexsort((faces, keys))
+    between, keys, faces = between[order], keys[order], faces[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, int)
+    if not len(starts):
+        return _none()
+    total = np.add.reduceat(faces, starts)
+    scores = np.add.reduceat(faces * np.asarray(graph.scores)[between], starts) / total
+    # The largest contact of two segments stands for all of them; it is the last of its group.
+    shown = between[np.append(starts[1:], len(keys)) - 1]
+    pairs = ends[order][starts]
+    sizes = segments.sizes[pairs]
+    small = np.take_along_axis(pairs, sizes.argmin(axis=1)[:, None], axis=1)[:, 0]
+    inside = _lies_inside(document, segments)
+    kinds = np.full(len(starts), CONTACT, np.uint8)
+    kinds[inside[small]] = END
+    kinds[inside[small] & (segments.sizes[small] < _orphan_size(segments.sizes))] = ORPHAN
+    values = chance.of(scores) * information(sizes[:, 0].astype(float), sizes[:, 1].astype(float))
+    return (
+        kinds,
+        edges[shown, 0],
+        edges[shown, 1],
+        scores.astype(np.float32),
+        sizes.min(axis=1),
+        np.asarray(graph.places)[shown].astype(np.float32),
+        values,
+    )
+
+
+def _shapes(document: LabelDocument, segments: _Segments) -> tuple[np.ndarray, ...]:
+    """Segments that fill much less of their box than others of their size do, as false merges often do."""
+    sizes = segments.sizes.astype(float)
+    large = np.flatnonzero(sizes >= np.median(sizes)) if len(sizes) >= 20 else np.zeros(0, int)
+    if not len(large):
+        return _none()
+    lengths = (segments.boxes[large, 3:] - segments.boxes[large, :3]).astype(float)
+    spread, extent = np.log(lengths.prod(axis=1) / sizes[large]), np.log(sizes[large])
+    slope = np.cov(spread, extent)[0, 1] / max(float(extent.var()), 1e-9)
+    rest = spread - spread.mean() - slope * (extent - extent.mean())
+    deviation = 1.4826 * np.median(np.abs(rest - np.median(rest)))
+    oddness = (rest - np.median(rest)) / max(float(deviation), 1e-6)
+    odd = large[oddness > _ODD]
+    n = len(odd)
+    places = (segments.boxes[odd, :3] + segments.boxes[odd, 3:] - 1) / 2
+    half = sizes[odd] / 2
+    return (
+        np.full(n, SHAPE, np.uint8),
+        segments.largest[odd],
+        np.zeros(n, np.uint32),
+        np.full(n, np.nan, np.float32),
+        segments.sizes[odd],
+        places.astype(np.float32),
+        _ODD_CHANCE * information(half, half),
+    )
+
+
+def _lies_inside(document: LabelDocument, segments: _Segments) -> np.ndarray:
+    """Which segments touch no face of the volume; faces of an axis of one section are none."""
+    shape = np.array(document.shape)
+    flat = shape == 1
+    return np.asarray((((segments.boxes[:, :3] > 0) & (segments.boxes[:, 3:] < shape)) | flat).all(axis=1))
+
+
+def _orphan_size(sizes: np.ndarray) -> int:
+    """Segments below this size hold a tenth of all voxels."""
+    ordered = np.sort(sizes)
+    return int(ordered[np.searchsorted(np.cumsum(ordered), _ORPHAN_SHARE * ordered.sum())]) if len(sizes) else 0
+
+
+def _none() -> tuple[np.ndarray, ...]:
+    return (
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.uint32),
+        np.zeros(0, np.float32),
+        np.zeros(0, np.int64),
+        np.zeros((0, 3), np.float32),
+        np.zeros(0),
+    )
