@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pytc.decoding.jobs import SegmentJob
-from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.errors import InvalidEdit, InvalidInput, ProjectError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent
 from napari_pytc.jobs.runners import InlineRunner
@@ -260,6 +260,29 @@ def test_without_a_boundary_prediction_the_image_tells(session: Session):
     document = session.proofreader().document
     assert document is not None
     assert not document.boundary(box).any()
+
+
+def test_the_class_that_was_chosen_for_the_boundary_is_the_one_to_cut_along(predicted: Session, tissue: Tissue):
+    segment(predicted, boundary_class="inside")
+    document = predicted.proofreader().document
+    assert document is not None
+    boundary = document.boundary(WHOLE)
+    membrane = tissue.classes == 1
+    assert boundary[~membrane].mean() > 0.5 > boundary[membrane].mean()
+    predicted.delete_prediction("p1")
+    steep = document.boundary(WHOLE)
+    assert not np.array_equal(steep, boundary)
+    assert steep.any()
+
+
+def test_there_is_one_queue_for_a_segmentation(predicted: Session):
+    with pytest.raises(InvalidEdit, match="no segmentation to review"):
+        predicted.proofreader().queue()
+    segment(predicted)
+    queue = predicted.proofreader().queue()
+    assert predicted.proofreader().queue() is queue
+    segment(predicted, settings={"threshold": 0.9})
+    assert predicted.proofreader().queue() is not queue
 
 
 def test_segments_are_exported_with_edits_that_no_file_had_yet(predicted: Session, tmp_path: Path):

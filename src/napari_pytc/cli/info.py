@@ -157,7 +157,7 @@ def _model(folder: Path) -> Answer:
         ("learns", model.plan.target.kind),
         ("decoder", model.plan.decoder.get("kind")),
         ("parent", model.parent),
-        ("channels", ", ".join(model.classes)),
+        ("channels", "; ".join(model.classes)),
         ("trained for", f"{model.steps} steps, {model.seconds:.0f} s"),
         ("voxel size (z, y, x)", voxel_text(model.voxel_size_nm)),
     ]

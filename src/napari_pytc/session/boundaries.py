@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
@@ -35,13 +34,16 @@ class ProjectBoundary:
         self._prediction, self._boundary_class, self._image = prediction, boundary_class, image
         self._opening = threading.Lock()
         self._read: Callable[[Box], np.ndarray] | None = None
+        self._was_there = False
 
     def read(self, box: Box) -> np.ndarray:
         """How likely each voxel is a boundary, float32, 0 to 1; shape ``box.shape``."""
         with self._opening:
-            if self._read is None:
-                self._read = self._open()
-        return self._read(box)
+            there = self._prediction is not None and self._prediction.is_dir()
+            if self._read is None or there != self._was_there:  # deleted since: its chunks would read as 0
+                self._read, self._was_there = self._open(), there
+            read = self._read
+        return read(box)
 
     def _open(self) -> Callable[[Box], np.ndarray]:
         if self._prediction is not None and self._prediction.is_dir():
@@ -71,6 +73,8 @@ class SteepnessReader:
 
     def read(self, box: Box) -> np.ndarray:
         """Steepness of a box, float32, 0 to 1."""
+        from scipy import ndimage
+
         around = box.grow((_REACH,) * 3).intersect(Box.of_shape(self._image.shape))
         values = np.nan_to_num(self._image.read(around).astype(np.float32))
         steep = ndimage.gaussian_gradient_magnitude(values, _SIGMA, mode="nearest", truncate=_REACH / _SIGMA)

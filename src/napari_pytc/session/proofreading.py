@@ -224,7 +224,7 @@ class Proofreader:
         self.history_changed.emit()
 
     def queue(self) -> ReviewQueue:
-        """What to look at next in the current segmentation; its decisions are kept beside the journal.
+        """What to look at next in the current segmentation; its decisions are kept beside it.
 
         Raises
         ------
