@@ -20,9 +20,9 @@ from napari_pytc.settings import Settings, setting
 ASSUMED_VOXEL_NM = 10.0
 """What stands for the edge of a voxel whose size nobody knows, so that settings in micrometres mean something."""
 
-Joining = Literal["touching", "overlapping", "matching"]
-"""Which pieces on both sides of a block's face are one: all that touch; those of which most lies in the other where the
-blocks overlap; those that are mostly the same there."""
+Joining = Literal["touching", "matching"]
+"""Which pieces on both sides of a block's face are one: all that touch, or those that are mostly the same where the
+blocks overlap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class DecoderSettings(Settings):
     title: ClassVar[str] = ""
     slider: ClassVar[str | None] = None
     """The setting that moves without new supervoxels, from few to many merges."""
-    joining: ClassVar[Joining] = "overlapping"
+    joining: ClassVar[Joining] = "matching"
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -227,7 +227,6 @@ class _Blockwise:
                     np.concatenate([here, beyond[name]], axis),
                     np.concatenate([theirs, there], axis),
                     contact,
-                    both=self.decoder.joining == "matching",
                 )
             )
         return np.concatenate(found)

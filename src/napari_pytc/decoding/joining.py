@@ -56,7 +56,7 @@ def touching_pairs(labels: np.ndarray, connectivity: int) -> np.ndarray:
     return _unique_pairs(pairs[:, 0], pairs[:, 1])
 
 
-def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray, *, both: bool) -> np.ndarray:
+def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Pairs of labels that two blocks gave to the same voxels, as far as these are mostly the same: (m, 2).
 
     Parameters
@@ -64,10 +64,8 @@ def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray, *,
     low, high : ndarray of uint32
         What either block calls the voxels that both saw.
     contact : ndarray of uint32, shape (k, 2)
-        Pairs (of low, of high) that touch across the face; no others are joined.
-    both : bool
-        Whether the common voxels must be most of what is either's, or most of the smaller one. The first keeps pieces
-        from growing together; the second joins the arms of an object that meet only in the other block.
+        Pairs (of low, of high) that touch across the face; no others are joined. Each label has at most one partner
+        with which it shares more than half of what is either's, so pieces cannot grow together.
     """
     common = (low > 0) & (high > 0)
     keys, shared = np.unique(packed(np.stack([low[common], high[common]], axis=1)), return_counts=True)
@@ -75,8 +73,7 @@ def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray, *,
     keys, shared = keys[keep], shared[keep]
     pairs = np.stack([keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
     n_low, n_high = _counts(low, pairs[:, 0]), _counts(high, pairs[:, 1])
-    whole = n_low + n_high - shared if both else np.minimum(n_low, n_high)
-    return pairs[shared > MOSTLY * whole]
+    return pairs[shared > MOSTLY * (n_low + n_high - shared)]
 
 
 def _counts(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:

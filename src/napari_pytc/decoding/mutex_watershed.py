@@ -36,7 +36,7 @@ class MutexWatershedDecoder(BoundarySettings):
     )
 
     title: ClassVar[str] = "Mutex watershed"
-    joining: ClassVar[Joining] = "overlapping"
+    joining: ClassVar[Joining] = "matching"
 
     def check(self, kind: EvidenceKind) -> None:
         """Needs affinities of face neighbours along all axes, and long-range ones."""
