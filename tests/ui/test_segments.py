@@ -52,6 +52,9 @@ class FakeDocument:
         self.asked.append(voxel)
         return int(self.labels[voxel])
 
+    def noted_segments(self) -> list[int]:
+        return list(self.states)
+
     def state(self, segment: int) -> SegmentState:
         return self.states.get(segment, SegmentState())
 
@@ -89,7 +92,8 @@ def seen(viewer: FakeViewer, name: str = "Segments") -> np.ndarray:
 
 
 def names(viewer: FakeViewer) -> list[str]:
-    return [layer.name for layer in viewer.layers]
+    """Of the layers that are seen or were hidden by the user."""
+    return [layer.name for layer in viewer.layers if layer.visible or layer.name == "Segments"]
 
 
 def test_segments_lie_below_the_strokes(layers: SegmentLayers, viewer: FakeViewer, document: FakeDocument) -> None:

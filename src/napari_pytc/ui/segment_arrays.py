@@ -37,6 +37,9 @@ class SegmentSource(Protocol):
     def state(self, segment: int) -> SegmentState:
         """Whether it is locked or deleted."""
 
+    def noted_segments(self) -> Sequence[int]:
+        """All that have another state than nothing."""
+
 
 class ShownSegments:
     """What the cache of a source holds of each voxel: its segment, 0 for deleted ones, and what is shown of it."""
@@ -48,7 +51,9 @@ class ShownSegments:
         """Both planes of a box, (2, *box.shape) uint32."""
         source = self._source
         segments = np.ascontiguousarray(source.segments(box), np.uint32)
-        states = {int(s): source.state(int(s)) for s in fastremap.unique(segments)}
+        noted = np.asarray(source.noted_segments(), np.uint32)
+        here = np.intersect1d(fastremap.unique(segments), noted) if len(noted) else noted
+        states = {int(segment): source.state(int(segment)) for segment in here}
         deleted = [s for s, state in states.items() if state.deleted]
         locked = [s for s, state in states.items() if state.locked and not state.deleted]
         if deleted:

@@ -105,6 +105,9 @@ class SegmentLayers(QObject):
         self._clear_marks()
         if source is None:
             self._segments.clear(self._viewer)
+            for layer in (self._highlight, self._edit):
+                self._viewer.remove(layer)
+            self._highlight = self._edit = None
         else:
             self._put(self._segments, source, Look("Segments", "segments", opacity=0.45, by_id=True))
 
@@ -184,11 +187,7 @@ class SegmentLayers(QObject):
             if self._highlight_array is not None:
                 self._highlight_array.put(())
         elif self._highlight_array is None or not self._viewer.has(self._highlight):
-            self._highlight_array = OutlineArray(self._segments.cache, self._highlighted)
-            self._highlight = self._add(self._highlight_array, Look("Highlighted", "highlight", shown, opacity=1.0))
-            if self._viewer.has(self._edit):
-                self._viewer.put_below(self._highlight, self._edit)
-            self._highlight_colours = shown
+            self._add_highlight(shown)
         else:
             self._highlight_array.put(self._highlighted)
             if not shown.items() <= self._highlight_colours.items():
@@ -230,6 +229,16 @@ class SegmentLayers(QObject):
             self._edit_array.put(Box.of_shape((0, 0, 0)), np.zeros((0, 0, 0), np.uint8), False)
             self._viewer.refresh(self._edit)
 
+    def add_missing(self) -> bool:
+        """Add one of the layers that outlines and previews are shown in, empty; whether there was one to add."""
+        if self._segments.cache is None or all(map(self._viewer.has, (self._highlight, self._edit))):
+            return False
+        if not self._viewer.has(self._highlight):
+            self._add_highlight(dict(enumerate(HIGHLIGHT, start=1)))
+        else:
+            self.preview(Box.of_shape((0, 0, 0)), np.zeros((0, 0, 0), np.uint8), {1: HIGHLIGHT[0]}, outline=True)
+        return True
+
     def close(self) -> None:
         """Take the layers away and read no more."""
         self._timer.stop()
@@ -237,6 +246,14 @@ class SegmentLayers(QObject):
         self.show(None)
 
     # ---- what follows is ours
+
+    def _add_highlight(self, colours: dict[int, str]) -> None:
+        assert self._segments.cache is not None
+        self._highlight_array = OutlineArray(self._segments.cache, self._highlighted)
+        self._highlight_colours = colours
+        self._highlight = self._add(self._highlight_array, Look("Highlighted", "highlight", colours, opacity=1.0))
+        if self._viewer.has(self._edit):
+            self._viewer.put_below(self._highlight, self._edit)
 
     def _clear_marks(self) -> None:
         """Take the layers away that are of a document which is shown no longer."""
@@ -262,6 +279,19 @@ class SegmentLayers(QObject):
                 if above is not shelf.layer and self._viewer.has(above):
                     self._viewer.put_below(shelf.layer, above)
                     break
+
+    def _hide(self, layer: Any) -> None:
+        """Layers that come and go are kept: napari takes a tenth of a second to make one."""
+        if self._viewer.is_visible(layer):
+            self._viewer.set_visible(layer, False)
+            nothing = Box((0, 0, 0), (0, 0, 0))
+            self._viewer.set_data(layer, PatchArray(self._shape, nothing, np.zeros((0, 0, 0), bool), False))
+
+    def _renew(self, layer: Any, array: LazyArray, colours: Mapping[int, str]) -> None:
+        self._viewer.set_colours(layer, colours)
+        self._viewer.set_data(layer, array)
+        if not self._viewer.is_visible(layer):
+            self._viewer.set_visible(layer, True)
 
     def _add(self, array: LazyArray, look: Look) -> Any:
         layer = self._viewer.add_labels(array, self._space, look)

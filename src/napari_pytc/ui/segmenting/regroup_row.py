@@ -50,6 +50,10 @@ class RegroupedSource:
         """Nobody has said anything of them."""
         return _NOTHING
 
+    def noted_segments(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
 
 class RegroupRow(QWidget):
     """The slider of the current segmentation's decoder; hidden where that has none."""

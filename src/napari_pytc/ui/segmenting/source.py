@@ -92,3 +92,7 @@ class PreviewSource:
     def state(self, segment: int) -> SegmentState:
         """Nobody has said anything of them."""
         return _NOTHING
+
+    def noted_segments(self) -> tuple[int, ...]:
+        """None."""
+        return ()
