@@ -4,8 +4,8 @@ Run ``python benchmarks/proofreader.py [SEGMENTATION] [--sections 110 170] [--an
 
 SEGMENTATION is a folder of a segmentation of these sections of medulla.h5, without edits; by default one is made of
 another system's supervoxels (gala), each a segment, with contacts scored on the ridges of the raw image. The
-proofreader answers from the truth, as a person would: two segments that mostly are one neuron are merged, others left; a
-segment of unusual shape that mostly is two neurons is cut with a click in the middle of either, else left. The same
+proofreader answers from the truth, as a person would: two segments that mostly are one neuron are merged, others left;
+a segment of unusual shape that mostly is two neurons is cut with a click in the middle of either, else left. The same
 contacts are gone through in the queue's order, in random orders, and beginning at the largest segment. An answer counts
 whatever it is; an edit is a merge or a cut.
 """
@@ -111,7 +111,7 @@ def by_queue(document: LabelDocument, oracle: Oracle, most: int) -> Curve:
             cut = oracle.cut(item.segments[0]) if len(item.segments) == 1 else None
             queue.accept("leave")
             edits += cut is not None and apply(document, oracle, cut)
-        curve.append((answers, edits, oracle.voi()))
+        curve.append((answers, edits, oracle.voi() if edits > curve[-1][1] else curve[-1][2]))
     return curve
 
 
@@ -128,7 +128,7 @@ def by_list(document: LabelDocument, oracle: Oracle, pairs: Iterator[tuple[int, 
         if oracle.are_one(segments):
             document.apply(Merge(segments=segments).plan(document))
             edits += 1
-        curve.append((answers, edits, oracle.voi()))
+        curve.append((answers, edits, oracle.voi() if edits > curve[-1][1] else curve[-1][2]))
     return curve
 
 

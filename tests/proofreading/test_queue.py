@@ -177,11 +177,16 @@ def test_a_shape_that_fills_little_of_its_box_is_unusual(tmp_path: Path) -> None
 
 def test_answers_change_what_a_score_is_worth() -> None:
     chance = Chance()
-    assert chance.of(np.array([0.5]))[0] == pytest.approx(0.5)
-    for _ in range(10):
-        chance.learn(0.52, False)
-    assert chance.of(np.array([0.5]))[0] < 0.25
-    assert chance.of(np.array([0.9]))[0] == pytest.approx(0.9)
+    scores, shares = np.array([0.2, 0.5, 0.8]), np.array([0.3, 0.3, 0.3])
+    before = chance.of(scores, shares)
+    assert (np.diff(before) > 0).all()
+    for _ in range(20):
+        chance.learn(0.7, 0.3, False)
+    assert (chance.of(scores, shares) < before).all()
+    assert chance.of(np.array([0.7]), np.array([0.3]))[0] < 0.3
+    for _ in range(200):
+        chance.learn(0.4, 0.3, True)
+    assert (chance.of(scores, shares) > before).all()
 
 
 def test_a_merge_of_larger_parts_is_worth_more() -> None:

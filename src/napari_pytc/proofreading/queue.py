@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 _PACE = 15
 """How many of the last answers tell the pace."""
 _PAUSE_S = 300.0
-_EDGES_PER_EDIT = 20_000
-"""Ranking anew costs in proportion to the contacts: it waits for an edit for every so many of them."""
-_LEAST_CHANCE = 0.05
+_EDGES_PER_CHANGE = 20_000
+"""Ranking anew costs in proportion to the contacts: it waits for an edit or an answer for every so many of them."""
+_LEAST_CHANCE = 0.01
+"""Contacts that are less likely to be wrong are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class ReviewItem:
         What to decide, for people.
     supervoxels : tuple of int
         What stands for the segments whatever becomes of their ids; 0 as the second where there is one segment.
+    share : float
+        How much of the contact of the smaller one is with the other, 0 to 1.
     """
 
     kind: Kind
@@ -64,6 +67,7 @@ class ReviewItem:
     size: int
     text: str
     supervoxels: tuple[int, int]
+    share: float = 1.0
 
 
 class ReviewQueue:
@@ -177,7 +181,7 @@ class ReviewQueue:
 
     def _note(self, item: ReviewItem, answer: Answer) -> None:
         score = -1.0 if item.score is None else item.score
-        decision = Decision(*item.supervoxels, answer, score)
+        decision = Decision(*item.supervoxels, answer, score, item.share)
         self._store.add(decision)
         self._decisions.append(decision)
         self._learn(decision)
@@ -190,15 +194,16 @@ class ReviewQueue:
 
     def _learn(self, decision: Decision) -> None:
         if decision.answer != "skip" and decision.score >= 0:
-            self._chance.learn(decision.score, decision.answer == "merge")
+            self._chance.learn(decision.score, decision.share, decision.answer == "merge")
 
     def _refresh(self) -> None:
         """Bring ranking and open places up to date with edits and answers."""
         document = self._document
-        edits = document.revision - self._ranked_at
-        if self._ranking is None or edits > len(document.graph) // _EDGES_PER_EDIT:
+        # Edits change what is there, answers what is likely.
+        changes = document.revision + len(self._decisions)
+        if self._ranking is None or changes - self._ranked_at > len(document.graph) // _EDGES_PER_CHANGE:
             self._ranking = rank(document, self._chance)
-            self._ranked_at = document.revision
+            self._ranked_at = changes
             self._checked_at = (-1, -1)
         now = (document.revision, len(self._decisions))
         if now != self._checked_at:
@@ -211,7 +216,7 @@ class ReviewQueue:
         first, second = document.lookup(ranking.first), document.lookup(ranking.second)
         alone = ranking.second == 0
         is_open = (first > 0) & (alone | ((second > 0) & (first != second)))
-        is_open &= alone | (self._chance.of(ranking.scores) >= _LEAST_CHANCE)
+        is_open &= alone | (ranking.chances >= _LEAST_CHANCE)
         locked = [segment for segment in document.noted_segments() if document.is_locked(segment)]
         if locked:
             is_open &= ~(np.isin(first, locked) | np.isin(second, locked))
@@ -243,8 +248,9 @@ class ReviewQueue:
         kind = KINDS[int(ranking.kinds[row])]
         z, y, x = ranking.places[row].tolist()
         score = None if supervoxels[1] == 0 else float(ranking.scores[row])
+        share = float(ranking.shares[row])
         text = _text(kind, segments, score)
-        return ReviewItem(kind, segments, (z, y, x), score, int(ranking.sizes[row]), text, supervoxels)
+        return ReviewItem(kind, segments, (z, y, x), score, int(ranking.sizes[row]), text, supervoxels, share)
 
 
 def _keys(first: np.ndarray, second: np.ndarray) -> np.ndarray:

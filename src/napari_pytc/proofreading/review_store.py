@@ -26,12 +26,15 @@ class Decision:
         and not segments, because these change their ids.
     score : float
         What the place was scored; -1 for none.
+    share : float
+        How much of the contact of the smaller segment it was.
     """
 
     first: int
     second: int
     answer: Answer
     score: float = -1.0
+    share: float = 1.0
 
 
 class ReviewStore(Protocol):
@@ -108,7 +111,9 @@ class FileReviewStore:
 def _parsed(line: bytes) -> Decision | None:
     try:
         value = json.loads(line)
-        decision = Decision(int(value["first"]), int(value["second"]), value["answer"], float(value["score"]))
+        decision = Decision(
+            int(value["first"]), int(value["second"]), value["answer"], float(value["score"]), float(value["share"])
+        )
     except (ValueError, KeyError, TypeError):
         return None
     return decision if decision.answer in _ANSWERS else None
