@@ -1,4 +1,7 @@
-"""Take the pictures of the tutorial from the real window: `make screenshots`.
+"""Take the pictures of the documentation from the real window: `make screenshots`.
+
+    python docs/take_screenshots.py                 # all of them
+    python docs/take_screenshots.py proofreading    # those of one page
 
 Needs a display; the Makefile gives it one with xvfb-run. Every picture is of the program at work: the strokes are
 painted, the models trained and the predictions computed while it runs.
@@ -6,6 +9,7 @@ painted, the models trained and the predictions computed while it runs.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,11 +20,15 @@ import napari
 import numpy as np
 from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit
+from scipy import ndimage
 
 from napari_pytc.geometry import Box
 from napari_pytc.samples import sample_path
 from napari_pytc.ui.demo import open_sample_in
 from napari_pytc.ui.plugin import show_workspace
+from napari_pytc.ui.port import Pointer
+from napari_pytc.ui.proofreading.acts import Acts, acts_of
+from napari_pytc.ui.proofreading.menu import show_menu
 from napari_pytc.volumes.opening import open_volume
 
 IMAGES = Path(__file__).parent / "images"
@@ -89,9 +97,8 @@ class Photographer:
         self.rest(1.5)
 
 
-def main() -> None:
-    IMAGES.mkdir(exist_ok=True)
-    get_settings().appearance.theme = "dark"
+def tutorial() -> None:
+    """From nothing to an exported prediction."""
     with tempfile.TemporaryDirectory() as place:
         camera = Photographer(Path(place))
         workspace, widget = camera.workspace, camera.widget
@@ -140,6 +147,119 @@ def main() -> None:
         camera.viewer.close()
 
 
+class Proofreader:
+    """Somebody who proofreads in a window: the mouse on the segments, and the keys."""
+
+    def __init__(self, camera: Photographer) -> None:
+        self.camera = camera
+        self.acts: Acts = acts_of(camera.workspace)
+
+    def mark(self, voxels: list[tuple[int, int, int]], colour: int = 0) -> None:
+        pencil = self.acts.pencil
+        pencil.choose_colour(colour)
+        for number, voxel in enumerate([*voxels, voxels[-1]]):
+            phase = "press" if number == 0 else "release" if number == len(voxels) else "move"
+            place = tuple(float(v) for v in voxel)
+            pencil.take(Pointer(phase, 1, (8.0 * voxel[2], 8.0 * voxel[1]), place))
+        self.finish()
+
+    def press(self, key: str) -> None:
+        self.acts.keys()[key]()
+        self.finish()
+
+    def finish(self) -> None:
+        self.camera.rest(0.2)
+        self.camera.wait(lambda: not self.acts.desk.is_busy)
+        self.camera.rest(0.2)
+
+    def pair(self) -> list[tuple[int, int, int]]:
+        """A voxel in each of the two segments of the review, in one section and close to the place."""
+        item, document = self.acts.review.item, self.acts.desk.document
+        z, y, x = (int(v) for v in item.place)
+        around = Box.at((z, y, x), (1, 1, 1)).grow((0, 24, 24)).intersect(Box.of_shape(document.shape))
+        labels = document.segments(around)[0]
+        found = []
+        for segment in item.segments:
+            depth = ndimage.distance_transform_edt(labels == segment)
+            row, column = np.unravel_index(depth.argmax(), depth.shape)
+            if depth.max() < 3:
+                return []
+            found.append((z, int(row) + around.start[1], int(column) + around.start[2]))
+        return found if len(found) == 2 else []
+
+
+def proofreading() -> None:
+    """Merge, split, the menu, the review and the history, on the sample's cells."""
+    with tempfile.TemporaryDirectory() as place:
+        camera = Photographer(Path(place))
+        workspace, widget = camera.workspace, camera.widget
+        open_sample_in(workspace, camera.folder)
+        camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
+        camera.look_at(SECTION)
+        camera.paint()
+        for start in (
+            workspace.train_now,
+            lambda: workspace.predict("all"),
+            lambda: workspace.start_job("segment", "Segment", lambda session: session.segment_job()),
+        ):
+            n = len(workspace.jobs.jobs)
+            start()
+            camera.finish_job(n)
+        camera.wait(lambda: workspace.segments.document is not None)
+        widget.show_panel("Proofread")
+        user = Proofreader(camera)
+        user.press("J")
+        places = user.pair()
+        while not places:
+            user.press("I")
+            places = user.pair()
+        camera.take("proofreading-review")
+        user.press("M")
+        user.mark(places)
+        camera.take("proofreading-merge")
+        user.press("Enter")
+        for colour, voxel in enumerate(places):
+            user.mark([voxel, (voxel[0], voxel[1] + 2, voxel[2] + 2)], colour)
+        camera.take("proofreading-split")
+        user.press("Enter")
+        user.press("Z")
+        desk = user.acts.desk
+        desk.select_ids([desk.document.segment_at(places[0])])
+        user.finish()
+        picked = desk.selected[0]
+        menu = show_menu(user.acts, picked, widget)
+        camera.rest(0.5)
+        window = camera.viewer.window._qt_window
+        corner = window.mapToGlobal(window.rect().topLeft())
+        menu.move(corner.x() + 560, corner.y() + 260)
+        camera.rest(0.5)
+        screen = QApplication.primaryScreen()
+        screen.grabWindow(0, corner.x(), corner.y(), *SIZE).save(str(IMAGES / "proofreading-menu.png"))
+        menu.close()
+        user.press("L")
+        user.acts.past.checkpoint("first cell done")
+        user.finish()
+        user.press("J")
+        user.press("U")
+        user.acts.past.undo()
+        user.finish()
+        panel = widget.panel("Proofread")
+        scrolled = panel.parentWidget().parentWidget()
+        scrolled.verticalScrollBar().setValue(10_000)
+        camera.take("proofreading-history")
+        camera.viewer.close()
+
+
+PAGES = {"tutorial": tutorial, "proofreading": proofreading}
+
+
+def main(names: list[str]) -> None:
+    IMAGES.mkdir(exist_ok=True)
+    get_settings().appearance.theme = "dark"
+    for name in names or list(PAGES):
+        PAGES[name]()
+
+
 def most_painted() -> int:
     """The section with the most strokes."""
     source = open_volume(f"{sample_path('medulla')}:strokes")
@@ -147,4 +267,4 @@ def most_painted() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -28,10 +28,13 @@ Voxel = Sequence[int]
 class Bench:
     """Somebody who proofreads."""
 
-    def __init__(self, qtbot: Any, folder: Path, opened: bool = True, **options: Any) -> None:
+    def __init__(self, qtbot: Any, folder: Path, opened: bool = True, undecided: bool = False, **options: Any) -> None:
         self.bot = qtbot
         self.made = make_segmented_project(folder, **{"shape": SHAPE, "n_cells": 10} | options)
         self.path = folder / "cells.pytc"
+        if undecided:  # then there is something to review
+            scores = self.path / "segments" / "first" / "scores.npy"
+            np.save(scores, np.random.default_rng(0).uniform(0.5, 0.8, np.load(scores).shape).astype(np.float32))
         self.viewer = FakeViewer()
         self.viewer.middle = (float(Z), 32.0, 32.0)
         self.viewer.in_view = Box((Z, 0, 0), (Z + 1, 64, 64))

@@ -209,7 +209,7 @@ def test_ids_are_copied(make: Make) -> None:
 
 
 def test_the_review_leads_from_place_to_place(make: Make) -> None:
-    bench = make()
+    bench = make(undecided=True)
     review = bench.acts.review
     box = bench.panel.review
     assert not box.bar.isVisible()
@@ -245,17 +245,25 @@ def test_the_review_leads_from_place_to_place(make: Make) -> None:
 
 
 def test_a_place_that_an_edit_settles_makes_way_for_the_next(make: Make) -> None:
-    bench = make()
+    bench = make(undecided=True)
     bench.key("J")
     first = bench.acts.review.item
     assert first is not None
     assert bench.desk.selected
+    n_flights = len(bench.viewer.flights)
     bench.key("L")  # they are done
-    bench.until(lambda: bench.acts.review.item != first)
+    bench.until(lambda: bench.acts.review.is_settled)
+    assert len(bench.viewer.flights) == n_flights, "the view stays where the user works"
+    assert "settled" in bench.panel.review.question.text()
+    bench.key("Y")
+    assert "Nothing is being reviewed" in bench.refusal, "nobody has seen the next place yet"
+    bench.key("J")
+    assert bench.acts.review.item not in (None, first)
+    assert len(bench.viewer.flights) == n_flights + 1
 
 
 def test_the_review_ends_and_says_how_long_it_takes(make: Make) -> None:
-    bench = make(n_cells=4)
+    bench = make(n_cells=4, undecided=True)
     bench.key("J")
     review = bench.acts.review
     seen_time = False

@@ -32,6 +32,7 @@ _PAINT = len(COLOURS) + 1
 """The label of a stroke that paints; those before are of marks."""
 _ERASED = "#ff3b30"
 _REFRESH_MS = 25
+_READY_MS = 50
 _SETTLE_MS = 150
 """A stroke that was painted stays until the segments are drawn anew."""
 
@@ -65,6 +66,7 @@ class Pencil(QObject):
         self._stroke: Stroke | None = None
         self._pressed: Pointer | None = None
         self._painted: list[Stroke] = []
+        self._getting_ready = once(self, _READY_MS, self._get_ready)
         self._timer = once(self, _REFRESH_MS, self._refresh)
         self._settle = once(self, _SETTLE_MS, self._forget_painted)
         self._shown_colours: dict[int, str] = {}
@@ -355,6 +357,18 @@ class Pencil(QObject):
         layers = self._workspace.layers
         if layers is not None and self._array is not None:
             self._workspace.viewer.select(layers.segments.layer)
+            self._getting_ready.start()
+
+    def _get_ready(self) -> None:
+        """Add the layers that the first edit needs, one in a turn of the event loop: each takes napari a while."""
+        layers = self._workspace.layers
+        if layers is None or self._array is None:
+            return
+        if not self._workspace.viewer.has(self._layer):
+            self._need_layer()
+            self._getting_ready.start()
+        elif layers.segments.add_missing():
+            self._getting_ready.start()
 
     def _on_view(self) -> None:
         """Brushes are for sections: in 3D dragging turns the view, and clicks mark."""

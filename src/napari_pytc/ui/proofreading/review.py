@@ -63,8 +63,10 @@ class ReviewBox(QWidget):
             self.question.setText("One moment …")
         elif stand is None:
             self.question.setText("Goes from one doubtful place to the next, the most useful first.")
+        elif review.is_settled and stand.item is not None:
+            self.question.setText("Your edit settled this place. J flies to the next one.")
         else:
-            self.question.setText("Nothing is left to review. Well done." if item is None else item.text)
+            self.question.setText("Nothing is left to review. Well done." if stand.item is None else stand.item.text)
         self.bar.setVisible(stand is not None)
         self.left.setVisible(stand is not None)
         if stand is not None:
@@ -83,4 +85,5 @@ class ReviewBox(QWidget):
         for name, button in self.buttons.items():
             found = action(name)
             allow(button, reason or busy or reasons[name], f"{found.tip}\n\nKey: {key_text(found.key)}")
-        self.buttons["next"].say("Start" if stand is None else "Look again" if item is not None else "Search again")
+        more = "Search again" if stand is None or stand.item is None else "Next place"
+        self.buttons["next"].say("Start" if stand is None else "Look again" if item is not None else more)

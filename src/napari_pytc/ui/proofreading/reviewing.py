@@ -60,13 +60,15 @@ class Review(QObject):
         """None before the review was begun."""
         self.is_looking = False
         """Whether the queue is asked just now."""
+        self.is_settled = False
+        """Whether an edit by hand settled what was looked at. The view stays where the user works."""
         workspace.segments.document_changed.connect(self.stop)
         workspace.segments.edited.connect(self._on_edited)
 
     @property
     def item(self) -> ReviewItem | None:
-        """What is looked at."""
-        return None if self.stand is None else self.stand.item
+        """What is looked at; None also where an edit settled it, until `fly` shows the next place."""
+        return None if self.stand is None or self.is_settled else self.stand.item
 
     def fly(self) -> None:
         """Fly to the place that is looked at; begin with the first."""
@@ -101,7 +103,7 @@ class Review(QObject):
 
     def stop(self) -> None:
         """Look at nothing."""
-        self.stand, self.is_looking = None, False
+        self.stand, self.is_looking, self.is_settled = None, False, False
         self.changed.emit()
 
     # ---- what follows is ours
@@ -124,7 +126,7 @@ class Review(QObject):
             return _stand(queue)
 
         def take(found: Stand) -> None:
-            self.stand = found
+            self.stand, self.is_settled = found, False
             self._set_looking(False)
             self._show()
 
@@ -155,15 +157,14 @@ class Review(QObject):
 
     def _on_edited(self, change: object) -> None:
         """An edit by hand may have settled what is looked at."""
-        item = self.item
-        if item is None or self.is_looking:
+        if self.stand is None or self.is_looking:
             return
 
         def take(found: Stand) -> None:
-            before, self.stand = self.item, found
-            self.changed.emit()
-            if found.item is not None and found.item != before:
-                self._show()
+            if self.stand is not None and not self.is_looking:
+                self.is_settled = self.is_settled or found.item != self.stand.item
+                self.stand = found
+                self.changed.emit()
 
         self._workspace.segments.do(lambda p: _stand(p.queue()), take, self._desk.refuse, receiver=self)
 

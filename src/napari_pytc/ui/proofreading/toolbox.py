@@ -125,10 +125,8 @@ class Toolbox(QWidget):
         self.painting.setVisible(tool.paints)
         for number, chip in enumerate(self._chips):
             chip.setChecked(number == self._pencil.colour)
-        n = len(self._pencil.seeds)
-        self._said_colour.setText(
-            ("X: next, Shift: the one after", "one colour: merges", "")[min(n, 2)] or f"{n}: cuts"
-        )
+            chip.setText("●" if number == self._pencil.colour else "")
+        self._said_colour.setText(("X: the next", "merges", "cuts")[min(len(self._pencil.seeds), 2)])
         if self.diameter.value() != self._pencil.brush:
             self.diameter.blockSignals(True)
             self.diameter.setValue(self._pencil.brush)
@@ -146,10 +144,7 @@ class Toolbox(QWidget):
         chip.setCheckable(True)
         chip.setFixedSize(22, 22)
         chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        chip.setStyleSheet(
-            f"QToolButton {{ background: {COLOURS[number]}; border: 2px solid transparent; border-radius: 3px; }}"
-            "QToolButton:checked { border: 2px solid palette(text); }"
-        )
+        chip.setStyleSheet(f"QToolButton {{ background: {COLOURS[number]}; color: black; border-radius: 3px; }}")
         chip.setToolTip(f"Mark in this colour: part {number + 1}. {action('colour').tip}\n\nKey: X")
         chip.clicked.connect(lambda checked=False: self._pencil.choose_colour(number))
         return chip
