@@ -128,7 +128,7 @@ def test_a_prediction_of_classes_is_agglomerated_at_its_membranes(
     assert panel.decoder.kind == "agglomeration"
     assert panel.decoder.boundary.isVisible()
     assert panel.decoder.boundary_class == "membrane"
-    assert items(panel.decoder.objects) == ["Everything between boundaries", "Class membrane", "Class inside"]
+    assert items(panel.decoder.objects) == ["All between boundaries", "Class membrane", "Class inside"]
     assert panel.decoder.slider.isVisible()
     assert not panel.empty.isVisible()
     # Mutex watershed needs affinities: it is there, cannot be chosen, and says why.

@@ -130,6 +130,19 @@ def test_the_button_says_why_it_cannot_be_pressed(
     assert not panel.reason.isVisible()
 
 
+def test_a_recipe_of_objects_needs_objects_and_no_strokes(
+    panel: TrainPanel, workspace: FakeWorkspace, session: FakeSession, qtbot: QtBot
+) -> None:
+    session.painted = {"membrane": 0, "inside": 0}
+    workspace.open(session)
+    panel.recipe.load("neurites")
+    qtbot.waitUntil(lambda: "none are marked yet" in panel.reason.text())
+    assert not panel.train_button.isEnabled()
+    session.objects_revision = 1
+    workspace.strokes_changed.emit()
+    assert panel.train_button.isEnabled()
+
+
 def test_nor_without_the_image_or_with_wrong_settings(
     panel: TrainPanel, workspace: FakeWorkspace, session: FakeSession
 ) -> None:

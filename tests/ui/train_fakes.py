@@ -32,6 +32,7 @@ class FakeSession:
         self.folder = folder
         self.classes = [MEMBRANE, INSIDE]
         self.painted = {"membrane": 1200, "inside": 34_000}
+        self.objects_revision = 0
         self.read_only = False
         self.active: str | None = None
         self.names: dict[str, str] = {}

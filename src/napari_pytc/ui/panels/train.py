@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _TRAIN = "Train a model on what is painted outside of the held-out boxes. You can go on painting meanwhile."
 
+_NO_OBJECTS = (
+    "This recipe learns single objects, and none are marked yet: close the project and add labels of some with "
+    "napari-pytc annotate PROJECT LABELS --instances."
+)
+
 
 class TrainPanel(QWidget):
     """Recipe and settings, one button, progress, curves, scores, models.
@@ -258,6 +263,8 @@ class TrainPanel(QWidget):
             return "The project's image was not found: choose it in the Data panel."
         if self._is_training():
             return "A training runs already: let it end, or pause or cancel it."
+        if not self.recipe.problem and self.recipe.plan.target.kind != "classes":
+            return "" if session.objects_revision else _NO_OBJECTS
         painted = [name for name, n_voxels in session.annotated_voxels().items() if n_voxels]
         if len(painted) < 2:
             return "Paint strokes of at least two classes first; " + (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_pytc.decoding.base import DecoderSettings
     from napari_pytc.ui.segmenting.choices import PredictionFacts
 
-ALL_OBJECTS = "Everything between boundaries"
+ALL_OBJECTS = "All between boundaries"
 _N_SIMPLE = 2
 
 
