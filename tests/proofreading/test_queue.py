@@ -181,12 +181,10 @@ def test_answers_change_what_a_score_is_worth() -> None:
     before = chance.of(scores, shares)
     assert (np.diff(before) > 0).all()
     for _ in range(20):
-        chance.learn(0.7, 0.3, False)
-    assert (chance.of(scores, shares) < before).all()
-    assert chance.of(np.array([0.7]), np.array([0.3]))[0] < 0.3
-    for _ in range(200):
-        chance.learn(0.4, 0.3, True)
-    assert (chance.of(scores, shares) > before).all()
+        chance.learn(0.5, 0.3, False)
+    after = chance.of(scores, shares)
+    assert after[1] < before[1] / 2
+    assert after[[0, 2]] == pytest.approx(before[[0, 2]], abs=0.02)
 
 
 def test_a_merge_of_larger_parts_is_worth_more() -> None:

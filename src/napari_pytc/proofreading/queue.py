@@ -32,7 +32,7 @@ _PACE = 15
 _PAUSE_S = 300.0
 _EDGES_PER_CHANGE = 20_000
 """Ranking anew costs in proportion to the contacts: it waits for an edit or an answer for every so many of them."""
-_LEAST_CHANCE = 0.01
+_LEAST_CHANCE = 0.002
 """Contacts that are less likely to be wrong are not asked."""
 
 

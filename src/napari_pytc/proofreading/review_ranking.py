@@ -95,43 +95,38 @@ def rank(document: LabelDocument, chance: Chance | None = None) -> Ranking:
 class Chance:
     """Chance that a contact is a wrong cut, from its score and from how much of the smaller segment's contact it is.
 
-    A logistic curve. Its slopes were measured once, on Gala's supervoxels of fly brain (medulla, sections 0 to 109)
-    scored on ridges of the raw image; where it crosses one half differs from one prediction to the next, and is learnt
-    from the answers.
+    A logistic curve to begin with, measured once on Gala's supervoxels of fly brain (medulla, sections 0 to 109) scored
+    on ridges of the raw image. Answers are counted in bins of what it says and correct it: it counts as `_WEIGHT`
+    answers itself, and neighbouring bins lend a part of theirs.
     """
 
     _SCORE, _SHARE, _MIDDLE = 13.0, 3.6, 0.62
-    _TRUST = 0.25
-    """How firmly the middle is held against the answers: the inverse variance of its logit."""
+    _N_BINS, _WEIGHT, _LENT = 20, 6.0, 0.5
 
     def __init__(self) -> None:
-        self._logits: list[float] = []
-        self._merged: list[bool] = []
-        self._shift: float | None = 0.0
+        self._merged, self._asked = np.zeros(self._N_BINS), np.zeros(self._N_BINS)
 
     def learn(self, score: float, share: float, merged: bool) -> None:
         """Take an answer into account."""
-        self._logits.append(float(self._logit(np.array([score]), np.array([share]))[0]))
-        self._merged.append(merged)
-        self._shift = None
+        here = int(self._bins(self._prior(np.array([score]), np.array([share])))[0])
+        for k, part in ((here, 1.0), (here - 1, self._LENT), (here + 1, self._LENT)):
+            if 0 <= k < self._N_BINS:
+                self._asked[k] += part
+                self._merged[k] += part * merged
 
     def of(self, scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The chance for each contact, by its score and its share."""
-        if self._shift is None:
-            self._shift = self._fitted()
-        return _logistic(self._logit(scores, shares) + self._shift)
+        prior = self._prior(scores, shares)
+        bins = self._bins(prior)
+        return np.asarray((self._merged[bins] + self._WEIGHT * prior) / (self._asked[bins] + self._WEIGHT))
 
-    def _logit(self, scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        return self._SCORE * (np.asarray(scores, float) - self._MIDDLE) + self._SHARE * (np.asarray(shares) - 0.1)
+    def _prior(self, scores: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        return _logistic(
+            self._SCORE * (np.asarray(scores, float) - self._MIDDLE) + self._SHARE * (np.asarray(shares, float) - 0.1)
+        )
 
-    def _fitted(self) -> float:
-        """The most likely shift of all logits, by Newton's method."""
-        logits, merged, shift = np.array(self._logits), np.array(self._merged, float), 0.0
-        for _ in range(8):
-            chance = _logistic(logits + shift)
-            slope = float((merged - chance).sum()) - self._TRUST * shift
-            shift += float(np.clip(slope / (float((chance * (1 - chance)).sum()) + self._TRUST), -2, 2))
-        return shift
+    def _bins(self, chances: np.ndarray) -> np.ndarray:
+        return np.minimum((chances * self._N_BINS).astype(int), self._N_BINS - 1)
 
 
 def _logistic(logits: np.ndarray) -> np.ndarray:
