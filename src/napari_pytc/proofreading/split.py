@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import fastremap
 import numpy as np
 from pydantic import Field
 
@@ -115,10 +116,11 @@ def _relabel(builder: ChangeBuilder, cut: SegmentCut, targets: dict[int, int]) -
         return
     labels, colours = cut.parts.labels.copy(), cut.parts.colours
     here = colours > 0
-    pairs, inverse = np.unique(np.column_stack([labels[here], colours[here]]), axis=0, return_inverse=True)
-    fresh = np.array([builder.new_supervoxel() for _ in pairs], np.uint32)
-    for colour in np.unique(pairs[:, 1]).tolist():
-        builder.move(fresh[pairs[:, 1] == colour], targets[colour])
+    n_colours = int(colours.max()) + 1
+    keys, inverse = fastremap.unique(labels[here].astype(np.uint64) * n_colours + colours[here], return_inverse=True)
+    fresh = np.array([builder.new_supervoxel() for _ in keys], np.uint32)
+    for colour in np.unique(keys % n_colours).tolist():
+        builder.move(fresh[keys % n_colours == colour], targets[colour])
     labels[here] = fresh[inverse.reshape(-1)]
     builder.set_voxels(cut.parts.box, labels)
 
