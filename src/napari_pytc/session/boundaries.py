@@ -1,4 +1,4 @@
-"""Where objects end, for proofreading: what was predicted, else how steep the image is."""
+"""Where objects end, for proofreading: what was predicted, else dark sheets in the image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.proofreading.ridges import RidgeReader
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.statistics import sample_statistics
 
-_SIGMA, _REACH = 1.0, 4
 _N_BLOCKS = 16
 
 
@@ -56,27 +56,8 @@ class ProjectBoundary:
             if reader is not None and reader.kind.has_boundary_map:
                 return lambda box: reader.read(box).boundary_map()
         try:
-            return SteepnessReader(self._image()).read
+            image = self._image()
+            spread = sample_statistics(image, n_blocks=_N_BLOCKS).std
         except PytcError:
             return lambda box: np.zeros(box.shape, np.float32)
-
-
-class SteepnessReader:
-    """The gradient of an image as a boundary: 0 where it is flat, near 1 where it changes by more than it varies.
-
-    The same for a voxel whatever box it is read in.
-    """
-
-    def __init__(self, image: VolumeSource) -> None:
-        self._image = image
-        self._scale = max(sample_statistics(image, n_blocks=_N_BLOCKS).std, 1e-6)
-
-    def read(self, box: Box) -> np.ndarray:
-        """Steepness of a box, float32, 0 to 1."""
-        from scipy import ndimage
-
-        around = box.grow((_REACH,) * 3).intersect(Box.of_shape(self._image.shape))
-        values = np.nan_to_num(self._image.read(around).astype(np.float32))
-        steep = ndimage.gaussian_gradient_magnitude(values, _SIGMA, mode="nearest", truncate=_REACH / _SIGMA)
-        inner = steep[box.relative_to(around.start).slices]
-        return np.asarray(1 - np.exp(-2 * inner / self._scale), np.float32)
+        return RidgeReader(image.read, image.shape, image.space, spread).read
