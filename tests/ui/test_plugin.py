@@ -37,7 +37,7 @@ from tests.support.tissue import make_tissue
 
 pytestmark = [needs_display, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-WIDGETS = ("Workspace", "Data", "Train", "Predict", "Export", "Jobs")
+WIDGETS = ("Workspace", "Data", "Train", "Predict", "Segment", "Proofread", "Export", "Jobs")
 
 
 class NoRunner:
@@ -147,7 +147,8 @@ def test_the_workspace_is_there_once_and_comes_back(viewer: Any, qtbot: QtBot) -
     assert show_workspace(viewer) is widget
     assert widget.isVisible()
     tabs = widget.findChild(QTabWidget)
-    assert [tabs.tabText(index) for index in range(tabs.count())] == ["Data", "Train", "Predict", "Export", "Jobs"]
+    titles = ["Data", "Train", "Predict", "Segment", "Proofread", "Export", "Jobs"]
+    assert [tabs.tabText(index) for index in range(tabs.count())] == titles
 
 
 # ---- commands and keys

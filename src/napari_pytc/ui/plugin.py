@@ -162,6 +162,15 @@ class PredictDock(_PanelDock):
         super().__init__(viewer, PredictPanel)
 
 
+class SegmentDock(_PanelDock):
+    """Segment alone."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_pytc.ui.panels.segment import SegmentPanel
+
+        super().__init__(viewer, SegmentPanel)
+
+
 class ProofreadDock(_PanelDock):
     """Proofread alone."""
 

@@ -12,8 +12,17 @@ from napari_pytc.settings import Settings
 
 
 def editable_fields(model: type[Settings]) -> list[str]:
-    """Names of the fields that have more than one possible value."""
-    return [name for name, field in model.model_fields.items() if not _is_constant(field.annotation)]
+    """Names of the fields that have more than one possible value and are no mapping, for which there is no editor."""
+    return [
+        name
+        for name, field in model.model_fields.items()
+        if not _is_constant(field.annotation) and not _is_mapping(field.annotation)
+    ]
+
+
+def kept_fields(model: type[Settings]) -> list[str]:
+    """Names of the fields that a form keeps as they are."""
+    return [name for name, field in model.model_fields.items() if _is_mapping(field.annotation)]
 
 
 def unit_of(field: FieldInfo) -> str:
@@ -54,3 +63,7 @@ def tooltip_of(field: FieldInfo, dotted: str) -> str:
 
 def _is_constant(annotation: Any) -> bool:
     return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return annotation is dict or get_origin(annotation) is dict

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidInput, PytcError
 from napari_pytc.settings import Settings
-from napari_pytc.ui.forms.fields import editable_fields
+from napari_pytc.ui.forms.fields import editable_fields, kept_fields
 from napari_pytc.ui.forms.rows import Rows
 from napari_pytc.ui.parts import Fold, wrapped
 
@@ -45,7 +45,7 @@ class SettingsForm(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._model, self._hidden = model, tuple(hidden)
+        self._model, self._hidden = model, (*hidden, *kept_fields(model))
         names = [name for name in editable_fields(model) if name not in hidden]
         rest = [name for name in names if name not in simple]
         self._parts = [Rows(model, simple or rest)]
