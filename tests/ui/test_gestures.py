@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_pytc.geometry import Box
 from napari_pytc.ui.proofreading.marks import MarksArray, Stroke
+from napari_pytc.ui.proofreading.outlook import window
 from napari_pytc.ui.proofreading.tools import COLOURS
 from tests.ui.proofreading_bench import SHAPE, Bench, Z
 
@@ -332,6 +333,16 @@ def test_a_stroke_is_round_in_the_plane_and_cut_at_the_volume() -> None:
     outside = Stroke(1, 0, 5, (8.0, 8.0, 8.0), SHAPE)
     outside.move_to((3.0, -40.0, 20.0))
     assert outside.mask() is None
+
+
+def test_of_a_large_edit_what_is_around_the_view_is_outlined() -> None:
+    box = Box((0, 0, 0), (400, 1000, 1000))
+    assert window(box, (200.0, 500.0, 500.0), 0, 10_000_000) == Box((195, 0, 0), (205, 1000, 1000))
+    assert window(box, (0.0, 500.0, 500.0), 0, 10_000_000).start == (0, 0, 0)
+    assert window(box, (200.0, 999.0, 500.0), 1, 10_000_000) == Box((0, 975, 0), (400, 1000, 1000))
+    assert window(box, (7.0, 500.0, 500.0), 0, 1000).shape == (1, 1, 1000)
+    assert window(box, (200.0, 500.0, 500.0), 0) != box
+    assert window(Box((3, 4, 5), (6, 7, 8)), (0.0, 0.0, 0.0), 0) == Box((3, 4, 5), (6, 7, 8))
 
 
 def test_marks_are_a_volume_that_is_empty_elsewhere() -> None:

@@ -66,7 +66,7 @@ def test_one_entry_a_stroke_in_one_list_with_edits_and_undo_shows_at_once(bench:
     refreshed = layers.strokes.refreshed
     layers.strokes.press("Control-Z")
     bench.until(lambda: strokes_shown(bench) == 30)
-    assert layers.strokes.refreshed > refreshed
+    bench.until(lambda: layers.strokes.refreshed > refreshed)
     assert bench.session.annotations.read(Box((Z, 20, 0), (Z + 1, 21, 64))).max() == 0
     bench.key("Control-Z")
     bench.until(lambda: bench.segment_at(a) != bench.segment_at(b))

@@ -296,6 +296,27 @@ def test_a_prediction_in_the_window(window: Window, tmp_path: Path) -> None:
 
 
 @needs_display
+def test_flying_to_a_place_in_sections_and_in_3d(window: Window) -> None:
+    port, image, camera = NapariViewer(window.viewer), window.layers.image, window.viewer.scene.camera
+    zoom = camera.zoom
+    port.fly_to(image, (9, 60, 20))
+    window.settle()
+    assert window.viewer.dims.current_step[0] == 9
+    assert np.allclose(port.focus(image), (9, 60, 20), atol=0.6)
+    assert camera.zoom == zoom, "the user's zoom stays where nothing speaks against it"
+    port.fly_to(image, (3, 40, 30), Box((3, 39, 29), (4, 41, 31)))
+    window.settle()
+    assert camera.zoom > 4 * zoom, "a small box is zoomed at"
+    seen = port.voxels_in_view(image)
+    assert seen.contains(Box((3, 39, 29), (4, 41, 31)))
+    port.fly_to(image, (6, 48, 40), Box.of_shape(SHAPE))
+    window.settle()
+    assert port.voxels_in_view(image).shape[1:] == SHAPE[1:], "a large one is brought into view"
+    window.viewer.dims.ndisplay = 3
+    port.fly_to(image, (2, 10, 70), Box((0, 0, 60), (4, 20, 80)))
+    assert np.allclose(port.focus(image), (2, 10, 70), atol=0.6)
+
+
 def test_image_choices(make_napari_viewer: Callable[..., Any]) -> None:
     viewer = make_napari_viewer()
     port = NapariViewer(viewer)

@@ -65,6 +65,8 @@ def _proofread(workspace: Workspace) -> None:
     from napari_pytc.ui.proofreading.acts import acts_of
 
     workspace.require_layers()
+    if workspace.segments.document is None:
+        raise ProjectError("There are no segments to proofread yet.", "Make some in the Segment panel.")
     acts_of(workspace).desk.choose_tool("look")
 
 

@@ -200,10 +200,13 @@ class ProjectLayers(QObject):
             self.choose_class(min(self._chosen, len(self._session.classes)))
 
     def show_strokes(self, patches: Sequence[LabelPatch]) -> None:
-        """Strokes that an undo or a redo changed on the disk."""
-        for patch in patches:
-            self._array.take_in(patch)
-        self._on_changed_on_disk()
+        """Strokes that an undo or a redo changed on the disk; shown as soon as the helper thread has taken them in."""
+
+        def take_in() -> None:
+            for patch in patches:
+                self._array.take_in(patch)
+
+        self._background.run(take_in, lambda nothing: self._on_changed_on_disk(), self.failed.emit, receiver=self)
 
     def flush(self, then: Callable[[], object], otherwise: Callable[[PytcError], object] | None = None) -> None:
         """Call `then` once every stroke is on the disk, at once if none is on its way; `otherwise` if that fails."""
