@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pytc.ui.port import Look, Pointer
+from napari_pytc.ui.port import Pointer
 from napari_pytc.ui.predictions import once
 from napari_pytc.ui.proofreading import orders
 from napari_pytc.ui.proofreading.desk import Desk, desk_of
-from napari_pytc.ui.proofreading.marks import MarksArray, Stroke
+from napari_pytc.ui.proofreading.marks import Stroke
 from napari_pytc.ui.proofreading.picking import Picked, Place, first_in_sight, pick, pick_place
+from napari_pytc.ui.proofreading.sheet import Sheet
 from napari_pytc.ui.proofreading.tools import COLOURS, ToolName
 from napari_pytc.ui.segment_colours import colour_of
 
@@ -31,10 +32,7 @@ _MARK_SHARE = 1 / 110
 _PAINT = len(COLOURS) + 1
 """The label of a stroke that paints; those before are of marks."""
 _ERASED = "#ff3b30"
-_REFRESH_MS = 25
 _READY_MS = 50
-_SETTLE_MS = 150
-"""A stroke that was painted stays until the segments are drawn anew."""
 
 
 class Pencil(QObject):
@@ -61,20 +59,15 @@ class Pencil(QObject):
         self.brush = 9
         """Diameter in voxels."""
         self._marks: list[tuple[int, list[Place]]] = []
-        self._array: MarksArray | None = None
-        self._layer: Any = None
+        self._sheet: Sheet | None = None
         self._stroke: Stroke | None = None
         self._pressed: Pointer | None = None
-        self._painted: list[Stroke] = []
         self._getting_ready = once(self, _READY_MS, self._get_ready)
-        self._timer = once(self, _REFRESH_MS, self._refresh)
-        self._settle = once(self, _SETTLE_MS, self._forget_painted)
-        self._shown_colours: dict[int, str] = {}
         self._was_3d = workspace.viewer.is_3d()
         self._keys: dict[str, Callable[[], object]] = {}
         desk.tool_changed.connect(self._on_tool)
         desk.tool_chosen.connect(self.take_up)
-        desk.selection_changed.connect(self._colour_layer)
+        desk.selection_changed.connect(self._show_colours)
         desk.dropped.connect(self.clear)
         workspace.segments.document_changed.connect(self._on_document)
         workspace.session_changed.connect(self._on_session)
@@ -102,9 +95,8 @@ class Pencil(QObject):
         """Forget all marks."""
         had = bool(self._marks) or self._stroke is not None
         self._marks, self._stroke, self.desk.n_marks, self.colour = [], None, 0, 0
-        if self._array is not None and not self._array.is_empty:
-            self._array.clear()
-            self._refresh()
+        if self._sheet is not None:
+            self._sheet.clear()
         if had:
             self.changed.emit()
 
@@ -156,24 +148,22 @@ class Pencil(QObject):
         tool = self.desk.tool
         if pointer.button != LEFT or not tool.draws or pointer.voxel is None or pointer.far is not None:
             return
-        document, array = self.desk.document, self._array
-        if document is None or array is None:
+        document, sheet = self.desk.document, self._sheet
+        if document is None or sheet is None:
             return
         if self.desk.proposal is not None and tool.name == "line":
             self.desk.forget()  # a line is drawn again, not further
-        self._need_layer()
-        self._stroke = Stroke(
-            self._number(pointer), pointer.axis, self._diameter(pointer.axis), document.space.voxel_size_nm, array.shape
-        )
-        array.add(self._stroke)
+        sheet.lay_out(self._colours())
+        number, size_nm = self._number(pointer), document.space.voxel_size_nm
+        self._stroke = Stroke(number, pointer.axis, self._diameter(pointer.axis), size_nm, sheet.shape)
         self._stroke.move_to(pointer.voxel)
+        sheet.add(self._stroke)
         self.desk.n_marks += 1
-        self._refresh_soon()
 
     def _move(self, pointer: Pointer) -> None:
-        if self._stroke is not None and pointer.voxel is not None and pointer.far is None:
+        if self._stroke is not None and self._sheet is not None and pointer.voxel is not None and pointer.far is None:
             self._stroke.move_to(pointer.voxel)
-            self._refresh_soon()
+            self._sheet.redraw()
 
     def _release(self, pointer: Pointer) -> None:
         pressed, self._pressed = self._pressed, None
@@ -229,8 +219,8 @@ class Pencil(QObject):
         self.desk.propose(lambda document: orders.cut_line(document, voxels, axis, selected), "Working out the cut …")
 
     def _paint(self, name: ToolName, stroke: Stroke) -> None:
-        drawn, array = stroke.mask(), self._array
-        if drawn is None or array is None:
+        drawn, sheet = stroke.mask(), self._sheet
+        if drawn is None or sheet is None:
             return
         box, mask = drawn
         selected = [one.segment for one in self.desk.selected]
@@ -244,17 +234,13 @@ class Pencil(QObject):
             return orders.paint(document, box, mask, selected, first)
 
         def after(change: Change) -> None:
-            self._painted.append(stroke)
-            self._settle.start()
+            sheet.settle(stroke)
             if name == "new":
                 self.desk.select_ids(orders.made_by(change), lambda: self.desk.choose_tool("paint"))
 
-        def forget() -> None:
-            array.remove([stroke])
-            self._refresh()
-
+        doing = "Erasing …" if name == "erase" else "Painting …"
         self.desk.n_marks = len(self._marks)
-        self.desk.apply(plan, "Painting …" if name != "erase" else "Erasing …", after, forget)
+        self.desk.apply(plan, doing, after, lambda: sheet.take_away(stroke))
 
     def _click_in_3d(self, pressed: Pointer) -> None:
         if self.desk.tool.name != "join":
@@ -326,12 +312,13 @@ class Pencil(QObject):
                 self._attach(layer)
 
     def _on_document(self) -> None:
-        self._workspace.viewer.remove(self._layer)
-        self._layer = self._array = self._pressed = None
+        if self._sheet is not None:
+            self._sheet.close()
+        self._sheet = self._pressed = None
         self.clear()
         document = self.desk.document
         if document is not None:
-            self._array = MarksArray(document.shape)
+            self._sheet = Sheet(self._workspace.viewer, document.shape, document.space, self)
             self._on_tool()
 
     def _attach(self, layer: Any) -> None:
@@ -341,31 +328,31 @@ class Pencil(QObject):
     def _on_tool(self) -> None:
         """Give the mouse to the tool that is chosen."""
         layers, viewer, tool = self._workspace.layers, self._workspace.viewer, self.desk.tool
-        if layers is None or self._array is None:
+        if layers is None or self._sheet is None:
             return
         if not viewer.has(layers.segments.layer):
             layers.segments.restore()
         if tool.draws:
-            self._need_layer()
+            self._sheet.lay_out(self._colours())
         is_flat = not viewer.is_3d()
         brush = float(self.brush) if tool.paints and is_flat else None
         viewer.hold_mouse(layers.segments.layer, tool.draws and is_flat, brush)
-        self._colour_layer()
+        self._show_colours()
 
     def take_up(self) -> None:
         """Select the segments, so that mouse and keys are theirs."""
         layers = self._workspace.layers
-        if layers is not None and self._array is not None:
+        if layers is not None and self._sheet is not None:
             self._workspace.viewer.select(layers.segments.layer)
             self._getting_ready.start()
 
     def _get_ready(self) -> None:
         """Add the layers that the first edit needs, one in a turn of the event loop: each takes napari a while."""
         layers = self._workspace.layers
-        if layers is None or self._array is None:
+        if layers is None or self._sheet is None:
             return
-        if not self._workspace.viewer.has(self._layer):
-            self._need_layer()
+        if not self._sheet.is_there:
+            self._sheet.lay_out(self._colours())
             self._getting_ready.start()
         elif layers.segments.add_missing():
             self._getting_ready.start()
@@ -375,35 +362,13 @@ class Pencil(QObject):
         is_3d = self._workspace.viewer.is_3d()
         if is_3d != self._was_3d:
             self._was_3d = is_3d
-            self._workspace.viewer.set_visible(self._layer, not is_3d)
+            if self._sheet is not None:
+                self._sheet.set_visible(not is_3d)
             self._on_tool()
 
-    def _need_layer(self) -> None:
-        viewer, document = self._workspace.viewer, self.desk.document
-        if document is not None and not viewer.has(self._layer):
-            self._shown_colours = self._colours()
-            look = Look("Marks", "marks", self._shown_colours, opacity=0.9, visible=not viewer.is_3d())
-            self._layer = viewer.add_labels(self._array, document.space, look)
-
-    def _colour_layer(self) -> None:
-        colours = self._colours()
-        if self._layer is not None and colours != self._shown_colours:
-            self._shown_colours = colours
-            self._workspace.viewer.set_colours(self._layer, colours)
-
-    def _forget_painted(self) -> None:
-        painted, self._painted = self._painted, []
-        if self._array is not None:
-            self._array.remove(painted)
-            self._refresh()
-
-    def _refresh_soon(self) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
-
-    def _refresh(self) -> None:
-        if self._layer is not None:
-            self._workspace.viewer.refresh(self._layer)
+    def _show_colours(self) -> None:
+        if self._sheet is not None:
+            self._sheet.show_colours(self._colours())
 
 
 def pencil_of(workspace: Workspace) -> Pencil:
