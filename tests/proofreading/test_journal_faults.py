@@ -127,6 +127,38 @@ def test_strokes_that_cannot_be_written_are_not_in_the_journal(journal: Journal,
     later.close()
 
 
+def test_strokes_that_were_recorded_and_not_made_are_made_by_the_next_edit(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither the strokes nor the taking back of their record could be written: the disk was full for both."""
+    journal.apply(Scribble.of(BOX, noise()))
+    new = Box((5, 2, 3), (6, 12, 13))
+
+    def full(*_: object) -> None:
+        raise VolumeError("The disk is full.", "Free space.")
+
+    monkeypatch.setattr(AnnotationStore, "write", full)
+    monkeypatch.setattr(Journal, "_withdraw", lambda journal, entry: None)
+    painted = np.full(new.shape, 7, np.uint8)
+    with pytest.raises(VolumeError, match="disk is full"):
+        journal.apply(Scribble.of(new, painted))
+    with pytest.raises(VolumeError, match="disk is full"):
+        journal.apply(erase())
+    monkeypatch.undo()
+    journal.apply(erase())
+    assert [entry.kind for entry in journal.entries()] == ["switch", "scribble", "scribble", "paint"]
+    store = FolderDocuments(journal.path.parent).annotations
+    assert store is not None
+    assert (store.read(new) == painted).all()
+    state = state_of(journal)
+    later = reopened(journal)
+    assert state_of(later) == state
+    later.undo()
+    later.undo()
+    assert not store.read(new).any()
+    later.close()
+
+
 def test_strokes_that_a_kill_kept_from_the_disk_come_back(journal: Journal, monkeypatch: pytest.MonkeyPatch):
     def killed(self: AnnotationStore, box: Box, data: np.ndarray) -> None:
         raise KeyboardInterrupt

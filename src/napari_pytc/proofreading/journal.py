@@ -67,7 +67,7 @@ class Journal:
         self._documents, self._flush_bytes, self._clock = documents, flush_bytes, clock
         self._lock = threading.RLock()
         self._file = JournalFile(Path(path), writable, timeout_s)
-        self._broken = ""
+        self._broken, self._can_catch_up = "", False
         self.flush_problem = ""
         try:
             self._at = Opened(self._file, documents)
@@ -162,10 +162,10 @@ class Journal:
             try:
                 walk.make()
             except BaseException as error:  # also what interrupts: a flush must not pass over this edit
-                if change.target == "annotations" and isinstance(error, PytcError):
+                self._broken = "An edit is recorded but was not made."
+                self._can_catch_up = change.target == "annotations"
+                if self._can_catch_up and isinstance(error, (PytcError, OSError)):
                     self._withdraw(entry)
-                else:
-                    self._broken = "An edit is recorded but was not made."
                 raise
             self._tidy()
             return change
@@ -320,6 +320,9 @@ class Journal:
                 self._file.close()
 
     def _check_usable(self) -> None:
+        if self._broken and self._can_catch_up:  # the disk refused strokes, and may take them by now
+            self._at.repeat_strokes()
+            self._broken = ""
         if self._broken:
             raise ProjectError(self._broken, "Close the project and open it again: the journal has every edit.")
 
@@ -355,6 +358,7 @@ class Journal:
                 changes = walk.make()
             except BaseException:  # also what interrupts: a flush must not pass over these steps
                 self._broken = "A step of the journal is recorded but was not made."
+                self._can_catch_up = has_strokes and len(steps) == 1
                 raise
             self._tidy()
             return changes
@@ -368,6 +372,7 @@ class Journal:
                 connection.execute("DELETE FROM entries WHERE id = ?", (entry,))
                 set_meta(connection, "position", parent)
             self._at.position = parent
+            self._broken = ""
         except PytcError as error:
             self._broken = f"An edit is recorded but not made: {error.message}"
 
