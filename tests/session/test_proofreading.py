@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,24 @@ def test_a_large_import_is_several_entries(segmented: Session, made: SegmentedTi
     while segmented.proofreader().undo() is not None:
         pass
     assert sum(segmented.annotated_voxels().values()) == 0
+
+
+def test_an_import_in_a_helper_thread_keeps_what_was_painted_meanwhile(segmented: Session, made: SegmentedTissue):
+    labels = np.full(made.tissue.classes.shape, 1, np.uint8)
+    add, corner = segmented.label_importer(), Box((0, 0, 0), (1, 4, 4))
+
+    def paint_on_the_way(done: int, total: int) -> None:
+        if done == 1:
+            segmented.stroke_writer()(corner, np.full(corner.shape, 2, np.uint8))
+
+    with ThreadPoolExecutor(1) as helper:
+        helper.submit(add, labels, (0, 0, 0), paint_on_the_way).result()
+    assert (segmented.annotations.read(Box.of_shape(labels.shape)) == 1).all()
+    segmented.proofreader().undo()
+    assert (segmented.annotations.read(corner) == 2).all()
+    segmented.close()
+    with pytest.raises(ProjectError, match="closed"):
+        add(labels, (0, 0, 0), None)
 
 
 def test_a_scribble_of_no_class_is_refused(segmented: Session):

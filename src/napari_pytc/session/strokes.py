@@ -95,14 +95,26 @@ class StrokeEditing(SessionCore):
             If the labels are no classes of the project or reach beyond the image.
         """
         self.check_writable()
-        reader = ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
-        strokes = _JournalledStrokes(self._annotations, self._record)
-        with self._annotations.changing():
-            n_classes = len(self.classes)
-            counts = import_labels(strokes, reader, n_classes, offset, report)  # type: ignore[arg-type]
+        counts = self.label_importer()(labels, offset, report)
+        self.annotated.emit(Box.at(offset, _reader(labels).shape))
+        return counts
+
+    def label_importer(self) -> Callable[[np.ndarray | LabelReader, Sequence[int], Report | None], dict[str, int]]:
+        """A function for one helper thread that does as `annotate`; no signal is emitted, whoever imports knows.
+
+        A session that is closed meanwhile ends it with a `ProjectError`; what was imported until then stays.
+        """
+        self._check_changeable()
+
+        def add(
+            labels: np.ndarray | LabelReader, offset: Sequence[int] = (0, 0, 0), report: Report | None = None
+        ) -> dict[str, int]:
+            strokes = _JournalledStrokes(self._annotations, self._record_import)
+            counts = import_labels(strokes, _reader(labels), len(self.classes), offset, report)  # type: ignore[arg-type]
             strokes.finish()
-        self.annotated.emit(Box.at(offset, reader.shape))
-        return {c.name: counts.get(c.id, 0) for c in self.classes}
+            return {c.name: counts.get(c.id, 0) for c in self.classes}
+
+        return add
 
     def annotated_voxels(self) -> dict[str, int]:
         """How many voxels are annotated in all, by name of the class; any thread."""
@@ -119,6 +131,13 @@ class StrokeEditing(SessionCore):
             edit = {"kind": "scribble", "box": str(box)}
             self.proofreader().record(Change(edit, title, box, patches=found, target="annotations"))
 
+    def _record_import(self, painted: list[tuple[Box, np.ndarray]]) -> None:
+        # What was there is looked at now: strokes may have been painted since the labels were read.
+        with self._annotations.changing():
+            self._check_changeable()
+            patches = [self._annotations.painted(box, labels) for box, labels in painted]
+            self._record(*patches, title="Import strokes")
+
     def _check_labels(self, labels: np.ndarray | int) -> None:
         self._check_label(int(np.max(labels, initial=0)))
 
@@ -126,24 +145,26 @@ class StrokeEditing(SessionCore):
 class _JournalledStrokes:
     """Strokes as `import_labels` sees them; what it paints becomes one entry of the journal, or several large ones."""
 
-    def __init__(self, store: AnnotationStore, record: Callable[..., None]) -> None:
-        self._store, self._record = store, record
-        self._patches: list[LabelPatch] = []
+    def __init__(self, store: AnnotationStore, record: Callable[[list[tuple[Box, np.ndarray]]], None]) -> None:
+        self._record = record
+        self._painted: list[tuple[Box, np.ndarray]] = []
         self.shape: Shape = store.shape
         self.chunk_shape: Shape = store.chunk_shape
 
     def paint(self, box: Box, labels: np.ndarray) -> None:
         """Add labels; 0 leaves a voxel as it is."""
-        patch = self._store.painted(box, labels)
-        if patch is not None:
-            self._patches.append(patch)
-            if sum(patch.mask.size for patch in self._patches) >= _MOST_VOXELS:
-                self.finish()
+        self._painted.append((box, labels))
+        if sum(labels.size for _, labels in self._painted) >= _MOST_VOXELS:
+            self.finish()
 
     def finish(self) -> None:
         """Make what was collected."""
-        patches, self._patches = self._patches, []
-        self._record(*patches, title="Import strokes")
+        painted, self._painted = self._painted, []
+        self._record(painted)
+
+
+def _reader(labels: np.ndarray | LabelReader) -> LabelReader:
+    return ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
 
 
 def _title(classes: Sequence[str]) -> str:
