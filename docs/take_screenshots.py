@@ -135,15 +135,26 @@ def tutorial() -> None:
         camera.take("tutorial-6-training")
         camera.finish_job(n)
 
+        n = len(workspace.jobs.jobs)
+        workspace.predict("all")
+        camera.finish_job(n)
+        widget.show_panel("Segment")
+        n = len(workspace.jobs.jobs)
+        workspace.start_job("segment", "Segment the volume", lambda session: session.segment_job())
+        camera.finish_job(n)
+        camera.wait(lambda: workspace.segments.document is not None)
+        camera.rest(1.5)
+        camera.take("tutorial-7-segmented")
+
         widget.show_panel("Export")
         widget.findChild(QLineEdit, "exportPath").setText(str(camera.folder / "membranes.tif"))
         camera.rest(0.5)
         n = len(workspace.jobs.jobs)
         workspace.export("classes", camera.folder / "membranes.tif")
         camera.finish_job(n)
-        camera.take("tutorial-7-exported")
+        camera.take("tutorial-8-exported")
         widget.show_panel("Jobs")
-        camera.take("tutorial-8-jobs")
+        camera.take("tutorial-9-jobs")
         camera.viewer.close()
 
 
