@@ -220,7 +220,11 @@ class TrainingProgress(pl.Callback):
     def _save(self, trainer: pl.Trainer, module: SegmentationModule) -> None:
         if trainer.optimizers:
             self.check_folder()
-            save_training_state(self._run_folder, self._capture(trainer, module))
+            try:
+                save_training_state(self._run_folder, self._capture(trainer, module))
+            except (OSError, ModelError):
+                self.check_folder()  # deleted at this moment
+                raise
 
 
 def _detached(state: TrainingState) -> TrainingState:

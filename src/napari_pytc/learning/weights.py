@@ -18,6 +18,7 @@ from napari_pytc.errors import ModelError
 
 _PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".tar"})
 _CHECKSUM = "crc32"
+_PREFIX = "Error while serializing: I/O error: "
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,24 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, 
         For example a state dict; copied to the CPU first, so sharing memory is no matter.
     notes : mapping of str to str, optional
         Text kept in the file's header.
+
+    Raises
+    ------
+    ModelError
+        If the disk refuses.
     """
     copies = {
         name: tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     header = {**(notes or {}), _CHECKSUM: _checksum(copies)}
-    write_durably(path, lambda aside: save_file(copies, aside, metadata=header))
+    try:
+        write_durably(path, lambda aside: save_file(copies, aside, metadata=header))
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split(" at path")[0].removeprefix(_PREFIX)
+        raise ModelError(
+            f"The weights could not be written to {path}: {reason}.",
+            "Free space on the disk or check its permissions, then train again: it goes on from the last checkpoint.",
+        ) from error
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from napari_pytc.ui.arrays import VolumeArray
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.contrast import find_contrast, widest
 from napari_pytc.ui.flat import FlatOnly
+from napari_pytc.ui.held_out_layer import HeldOutLayer, line_width
 from napari_pytc.ui.paint import ScribbleArray
 from napari_pytc.ui.port import Look, Pointer, ViewerPort, box_of_points
 from napari_pytc.ui.predictions import PredictionLayers, once
@@ -36,8 +37,6 @@ UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
 VIEW_IN_3D = (64, 512, 512)
 """In 3D display everything is in view; this much around its middle counts."""
 _REFRESH_MS = 60
-_HELD_OUT_MS = 80
-"""Drawing shapes costs more than a slice: outlines follow when the scrolling rests."""
 
 
 class ProjectLayers(QObject):
@@ -106,12 +105,11 @@ class ProjectLayers(QObject):
             self._saver.saved.connect(self.saved)
             self._saver.failed.connect(self.failed)
         self._refresh_timer = once(self, _REFRESH_MS, lambda: self._viewer.refresh(self._image))
-        self._held_out_timer = once(self, _HELD_OUT_MS, self._show_held_out)
         self._image_arrived.connect(self._on_image_arrived)
         self._changed_on_disk.connect(self._on_changed_on_disk)
         self._image: Any = None
         self._strokes: Any = None
-        self._held_out: Any = None
+        self._held_out = HeldOutLayer(viewer, session, image.shape, lambda: self._strokes, self)
         self.predictions = PredictionLayers(
             viewer,
             background,
@@ -136,7 +134,6 @@ class ProjectLayers(QObject):
             viewer.on_layers_changed(self._on_layers_changed),
         ]
         session.classes_changed.connect(self._on_classes_changed)
-        session.held_out_changed.connect(self._on_held_out_changed)
         session.annotated.connect(self._on_annotated)
         if newest:
             self.show_prediction(newest[-1])
@@ -158,7 +155,7 @@ class ProjectLayers(QObject):
             viewer.on_mouse(self._strokes, self._on_mouse)
             self._bind_keys(self._strokes)
         self.segments.restore()
-        self._show_held_out()
+        self._held_out.show()
         if self._session.read_only:
             viewer.select(self._strokes)
         else:
@@ -254,7 +251,8 @@ class ProjectLayers(QObject):
             self._viewer.show_status("Boxes are drawn in 2D: switch the 3D display off.")
             return
         if not self._viewer.has(self._boxes):
-            self._boxes = self._viewer.add_boxes(self._session.space, Look("Box", "box", "#42d4f4"), self._line_width)
+            width = line_width(self._image_source.shape)
+            self._boxes = self._viewer.add_boxes(self._session.space, Look("Box", "box", "#42d4f4"), width)
         self._viewer.select(self._boxes, "add_rectangle")
 
     # ---- predictions
@@ -308,7 +306,6 @@ class ProjectLayers(QObject):
             stop()
         session = self._session
         session.classes_changed.disconnect(self._on_classes_changed)
-        session.held_out_changed.disconnect(self._on_held_out_changed)
         session.annotated.disconnect(self._on_annotated)
         if self._saver is not None and not self._saver.close():
             self.failed.emit(
@@ -317,9 +314,9 @@ class ProjectLayers(QObject):
         self.segments.close()
         self.predictions.close()
         self._refresh_timer.stop()
-        self._held_out_timer.stop()
+        self._held_out.close()
         # Shapes first: vispy has crashed drawing what came next where they went between the others.
-        for layer in (self._held_out, self._boxes, self._strokes, self._image):
+        for layer in (self._held_out.layer, self._boxes, self._strokes, self._image):
             self._viewer.remove(layer)
         self._reader.close()
         self._image_cache.close()
@@ -356,23 +353,7 @@ class ProjectLayers(QObject):
         sizes = dict.fromkeys((self._strokes, *self.predictions.layers), 1)
         sizes[self._image] = np.dtype(self._image_source.dtype).itemsize
         self._flat.look(sizes | dict.fromkeys(self.segments.layers, np.dtype(np.uint32).itemsize))
-        if self._viewer.has(self._held_out):
-            self._held_out_timer.start()
-
-    @property
-    def _line_width(self) -> float:
-        """Wide enough to be seen when the whole section is in view."""
-        return max(1.5, 0.002 * max(self._image_source.shape[1:]))
-
-    def _show_held_out(self) -> None:
-        if self._session.held_out and not self._viewer.has(self._held_out):
-            look = Look("Held out", "held-out", "#ffe119")
-            self._held_out = self._viewer.add_boxes(self._session.space, look, self._line_width)
-            self._viewer.put_below(self._held_out, self._strokes)
-        self._viewer.show_boxes(self._held_out, self._session.held_out)
-
-    def _on_held_out_changed(self, *boxes: object) -> None:
-        self._show_held_out()
+        self._held_out.show_soon()
 
     def _on_classes_changed(self, *classes: object) -> None:
         self._viewer.set_colours(self._strokes, {c.id: c.colour for c in self._session.classes})
