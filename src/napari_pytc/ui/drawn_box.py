@@ -12,6 +12,7 @@ from napari_pytc.geometry import Box, Shape
 from napari_pytc.ui.parts import row
 
 if TYPE_CHECKING:
+    from napari_pytc.ui.starting import JobStarter
     from napari_pytc.ui.workspace import Workspace
 
 _MOST = 100_000
@@ -102,7 +103,7 @@ def deepened(box: Box, depth: int, shape: Shape) -> Box:
     return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
 
 
-def drawn_box(workspace: Workspace) -> Box:
+def drawn_box(workspace: JobStarter) -> Box:
     """The box that was drawn last, as deep as it is meant.
 
     Raises
