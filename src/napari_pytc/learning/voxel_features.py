@@ -73,11 +73,11 @@ def annotated_features(
     for number, (corner, where, classes) in enumerate(places):
         ctx.check()
         ctx.report(number, len(places), "features of the annotated voxels")
-        for group in _groups(where):
+        for group in groups_near(where):
             key = hashlib.sha256(f"{context} {corner}".encode() + where[group].tobytes()).hexdigest()
             found = cache.get(key)
             if found is None:
-                found = _compute(network, image, limits, where[group] + np.array(corner))
+                found = features_at(network, image, limits, where[group] + np.array(corner))
                 cache.put(key, found)
             features.append(found)
             labels.append(torch.from_numpy(classes[group].astype(np.int64)))
@@ -102,7 +102,7 @@ def _chosen_voxels(data: TrainingData, seed: int) -> list[tuple[tuple[int, int, 
     return chosen
 
 
-def _groups(where: np.ndarray) -> list[np.ndarray]:
+def groups_near(where: np.ndarray) -> list[np.ndarray]:
     """Indices of voxels whose features are computed in one box.
 
     Starting with small cells, two groups become one while a common box is smaller than two with their margins.
@@ -128,7 +128,7 @@ def _cost(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _compute(network: nn.Module, image: TrainingImage, limits: NetworkLimits, where: np.ndarray) -> torch.Tensor:
+def features_at(network: nn.Module, image: TrainingImage, limits: NetworkLimits, where: np.ndarray) -> torch.Tensor:
     low, high = where.min(axis=0), where.max(axis=0) + 1
     inner = Box(tuple(low), tuple(high))
     read = inner.grow(limits.halo).aligned(limits.alignment).intersect(image.whole)

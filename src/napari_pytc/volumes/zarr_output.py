@@ -162,8 +162,14 @@ def create_ome_zarr(
     return open_ome_zarr(path, writable=True)
 
 
-def open_ome_zarr(path: str | Path, *, writable: bool = False) -> ChunkedArray:
+def open_ome_zarr(path: str | Path, *, writable: bool = False, synced: bool = True) -> ChunkedArray:
     """Open what `create_ome_zarr` made, in this process or another.
+
+    Parameters
+    ----------
+    synced : bool
+        Whether a write waits until the disk itself has it; without, a power cut may lose chunks, which is no loss for
+        what is computed again anyway.
 
     Raises
     ------
@@ -175,7 +181,7 @@ def open_ome_zarr(path: str | Path, *, writable: bool = False) -> ChunkedArray:
         raise VolumeError(f"There is no folder {path}.", "Run the prediction first, or check the path.")
     try:
         group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-        return ChunkedArray(path, _array(path, read=True, write=writable), group)
+        return ChunkedArray(path, _array(path, synced=synced, read=True, write=writable), group)
     except (ValueError, KeyError, OSError) as error:
         raise VolumeError(
             f"{path} is not an OME-Zarr that this program wrote, or it is damaged: {_reason(error)}.",
@@ -183,12 +189,12 @@ def open_ome_zarr(path: str | Path, *, writable: bool = False) -> ChunkedArray:
         ) from error
 
 
-def _array(folder: Path, **options: Any) -> Any:
+def _array(folder: Path, synced: bool = True, **options: Any) -> Any:
     metadata = {"metadata": options.pop("metadata")} if "metadata" in options else {}
     spec = {
         "driver": "zarr3",
         "kvstore": kvstore_spec(str(folder), LEVEL),
-        "context": {"cache_pool": {"total_bytes_limit": _CACHE_BYTES}},
+        "context": {"cache_pool": {"total_bytes_limit": _CACHE_BYTES}, "file_io_sync": synced},
         **metadata,
     }
     return ts.open(spec, **options).result()
