@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,17 @@ from napari_pytc.decoding.base import (
     most_probable,
 )
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
+from napari_pytc.decoding.former import Former, Taken, hold
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.decoding.joining import opposite, overlapping_pairs, slabs, touching_pairs
 from napari_pytc.decoding.partition import components_of
 from napari_pytc.decoding.parts import Parts
-from napari_pytc.decoding.tables import BlockTables, add_up
+from napari_pytc.decoding.tables import BlockTables, VolumeTables, add_up
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.geometry import Box, Shape, Tile, TileGrid, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
-from napari_pytc.labels.region_graph import contact_edges
+from napari_pytc.labels.region_graph import RegionGraph, contact_edges
 from napari_pytc.labels.segmentation import (
     RECORD,
     Segmentation,
@@ -53,6 +55,7 @@ def segment_blockwise(job: SegmentJob, ctx: JobContext) -> dict[str, Any]:
     ::
 
         decode    each block with a halo, and what it sees of its neighbours  -> parts
+                  (or take its supervoxels over, where nothing changed)
         join      labels that two blocks gave to the same voxels              -> one id for what is one
         measure   contacts, sizes, boxes, classes of each block               -> parts, added up
         write     each block with its last ids                                -> supervoxels.zarr
@@ -68,7 +71,8 @@ def segment_blockwise(job: SegmentJob, ctx: JobContext) -> dict[str, Any]:
     begin = time.perf_counter()
     if (job.output / RECORD).exists():
         raise InvalidInput(f"There is already a segmentation at {job.output}.", "Choose another output.")
-    segmentation = _Blockwise(job, ctx).run(begin)
+    run = _Blockwise(job, ctx)
+    segmentation = run.run(begin)
     record = segmentation.record
     ctx.artifact("segments", record.box or Box.of_shape(segmentation.shape))
     return {
@@ -76,6 +80,8 @@ def segment_blockwise(job: SegmentJob, ctx: JobContext) -> dict[str, Any]:
         "folder": str(job.output),
         "n_supervoxels": record.n_supervoxels,
         "n_segments": record.n_segments,
+        "n_blocks": run.n_blocks,
+        "n_reused": run.n_reused,
         "seconds": round(record.seconds, 3),
         "mvoxel_per_s": round((record.box or Box.of_shape(segmentation.shape)).size / 1e6 / record.seconds, 4),
     }
@@ -131,27 +137,45 @@ class _Blockwise:
             raise InvalidInput(f"The box {self.box} does not lie within the prediction {whole}.", "Choose another box.")
         block = job.block_shape or block_shape_for(self.space, self.box.shape)
         self.grid = TileGrid(self.box, block, self.decoder.halo(self.space))
+        self.former = Former(job, self.reader.shape, self.box)
         self.done = 0
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.grid)
+
+    @property
+    def n_reused(self) -> int:
+        """How many of them were taken over."""
+        return sum(self.former.is_reused(tile) for tile in self.grid)
 
     def run(self, begin: float) -> Segmentation:
         """All passes."""
         job, n = self.job, len(self.grid)
-        work = job.model_dump_json(exclude={"workers", "output"}) + f" {self.grid.tile_shape}"
+        work = job.model_dump_json(exclude={"workers", "output"}) + f" {self.grid.tile_shape} {self.former.work}"
         self.parts = Parts(job.output, work, self.reader.shape, self.space)
+        self.former.look(self.grid, self.ctx.check)
         self._with_ledger("decode", self._decode)
         self.parts.count(n)
+        self.taken = self._taken()
         self.joined = self._join()
         self._with_ledger("graph", self._measure)
         self.ctx.report(self.done, 4 * n, "adding up")
         tables = add_up([BlockTables.of(self.parts.load("graph", index)) for index in range(n)], int(self.joined.max()))
         self.ctx.check()
-        keep = self.decoder.kept(tables.sizes, tables.graph, self.space)
+        locks = np.zeros(len(tables.sizes), np.uint32)
+        locks[self.joined] = np.maximum(locks[self.joined], self.taken.locks)
+        keep = self.decoder.kept(tables.sizes, tables.graph, self.space) | (locks > 0)
         tables, final = tables.in_order_of(keep)
+        held = np.zeros(len(tables.sizes), np.uint32)
+        held[final] = self.former.locked_segments(locks)
+        held[0] = 0
         self.final = final[self.joined]
         writer = Segmentation.create(job.output, self.reader.shape, self.space)
         digest = self._write(writer)
         self.ctx.report(self.done, 4 * n, "grouping")
-        segments = self.decoder.partition(tables.graph, tables.sizes, self.space)
+        segments = self._partition(tables, held)
         self.ctx.check()
         record = SegmentationRecord(
             id=job.output.name,
@@ -175,18 +199,64 @@ class _Blockwise:
         return finished
 
     def _decode(self, index: int) -> None:
-        """Labels of one block from 1, and those it gives to voxels of its neighbours."""
+        """Labels of one block from 1, where they come from, and those it gives to voxels of its neighbours."""
         tile = self.grid[index]
-        seen = self.decoder.supervoxels(self.reader.read(tile.read), self.space)
+        seen, origins, locks = self._seen(tile)
         labels = in_order(seen[tile.inner.slices])
-        beyond = {}
+        own = np.zeros(len(origins), np.uint32)
+        own[seen[tile.inner.slices]] = labels
+        n = int(labels.max())
+        arrays = {"n": np.array(n)}
+        for name, source in (("origins", origins), ("locks", locks)):
+            arrays[name] = np.zeros(n + 1, np.uint32)
+            arrays[name][own[source > 0]] = source[source > 0]
+            arrays[name][0] = 0
         if self.decoder.joining != "touching":
-            own = np.zeros(int(seen.max()) + 1, np.uint32)
-            own[seen[tile.inner.slices]] = labels
             for name, box in slabs(tile, self.grid):
-                beyond[name] = own[seen[box.relative_to(tile.read.start).slices]]
+                arrays[name] = own[seen[box.relative_to(tile.read.start).slices]]
         self.parts.raw.write(tile.write, labels)
-        self.parts.save("decode", index, {"n": np.array(labels.max()), **beyond})
+        self.parts.save("decode", index, arrays)
+
+    def _seen(self, tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels of what a block reads, and by label the reused and the locked supervoxel it is of, 0 for none."""
+        locked = self.former.locked(tile.read)
+        if self.former.is_reused(tile):
+            box = tile.write if self.decoder.joining == "touching" else tile.read
+            seen = np.zeros(tile.read.shape, np.uint32)
+            connectivity = getattr(self.decoder, "connectivity", 26)
+            seen[box.relative_to(tile.read.start).slices], origins = self.former.pieces(box, connectivity)
+        else:
+            evidence = self.reader.read(tile.read)
+            if locked is not None:  # nothing grows into what is locked
+                free = locked == 0
+                evidence = replace(
+                    evidence, predicted=free if evidence.predicted is None else evidence.predicted & free
+                )
+            seen = in_order(self.decoder.supervoxels(evidence, self.space))
+            origins = np.zeros(int(seen.max()) + 1, np.uint32)
+        locks = np.zeros(len(origins), np.uint32)
+        if locked is not None:
+            here = locked > 0
+            ids, inverse = np.unique(locked[here], return_inverse=True)
+            seen[here] = inverse.reshape(-1) + len(origins)
+            locks, origins = np.r_[locks, ids], np.r_[origins, np.zeros(len(ids), np.uint32)]
+        return seen, origins, locks
+
+    def _taken(self) -> Taken:
+        """Where the labels of all blocks come from."""
+        stored = [self.parts.load("decode", index) for index in range(len(self.grid))]
+        none = np.zeros(1, np.uint32)
+        origins, locks = (np.concatenate([none, *(one[name][1:] for one in stored)]) for name in ("origins", "locks"))
+        return Taken(origins, locks)
+
+    def _partition(self, tables: VolumeTables, held: np.ndarray) -> np.ndarray:
+        """The segment of each supervoxel; those of locked segments join no other."""
+        graph = tables.graph
+        if held.any():
+            free = ~held[graph.edges].any(axis=1)
+            graph = RegionGraph(graph.edges[free], graph.scores[free], graph.contacts[free], graph.places[free])
+        segments = self.decoder.partition(graph, tables.sizes, self.space)
+        return hold(segments, held) if held.any() else segments
 
     def _join(self) -> np.ndarray:
         """One id, from 1, for all labels that are one: by label of `Parts.read`, uint32 (n_labels + 1,)."""
@@ -196,14 +266,16 @@ class _Blockwise:
             found[index] = self._touching(index) if self.decoder.joining == "touching" else self._overlapping(index)
 
         self._each_block(range(len(self.grid)), pairs_of, "joining blocks")
-        pairs = np.concatenate([found[index] for index in range(len(self.grid))])
+        pairs = np.concatenate([self.taken.pairs(self.former), *(found[index] for index in range(len(self.grid)))])
         groups = components_of(pairs, self.parts.n_labels + 1)
         is_first = groups == np.arange(len(groups))
         return np.asarray((np.cumsum(is_first) - 1)[groups].astype(np.uint32))
 
     def _touching(self, index: int) -> np.ndarray:
         around = self.grid[index].write.grow((1, 1, 1)).intersect(self.box)
-        return touching_pairs(self.parts.read(around, self.grid), getattr(self.decoder, "connectivity", 6))
+        return self.taken.allowed(
+            touching_pairs(self.parts.read(around, self.grid), getattr(self.decoder, "connectivity", 6))
+        )
 
     def _overlapping(self, index: int) -> np.ndarray:
         """Pairs across the far faces of a block."""
@@ -222,20 +294,19 @@ class _Blockwise:
             )
             here, there = self.parts.read(below, self.grid), self.parts.read(above, self.grid)
             contact = np.stack([here.take(-1, axis).ravel(), there.take(0, axis).ravel()], axis=1)
-            found.append(
-                overlapping_pairs(
-                    np.concatenate([here, beyond[name]], axis),
-                    np.concatenate([theirs, there], axis),
-                    contact,
-                )
+            pairs = overlapping_pairs(
+                np.concatenate([here, beyond[name]], axis),
+                np.concatenate([theirs, there], axis),
+                contact,
             )
+            found.append(self.taken.allowed(pairs, contact))
         return np.concatenate(found)
 
     def _beyond(self, index: int) -> dict[str, np.ndarray]:
         """What a block calls the voxels beyond its faces, with ids as `Parts.read` gives them."""
         stored = self.parts.load("decode", index)
         start = np.uint32(self.parts.starts[index])
-        return {name: np.where(a > 0, a + start, 0).astype(np.uint32) for name, a in stored.items() if name != "n"}
+        return {name: np.where(a > 0, a + start, 0).astype(np.uint32) for name, a in stored.items() if a.ndim == 3}
 
     def _measure(self, index: int) -> None:
         """Sizes, boxes, classes and contacts of the labels in one block."""

@@ -31,6 +31,15 @@ class SegmentJob(JobSpec):
     block_shape: Shape | None = Field(None, description="Voxels of a block; what suits the voxel size by default.")
     workers: int = Field(1, ge=1, description="Blocks that are decoded at a time.")
     voxel_size_nm: tuple[float, float, float] | None = Field(None, description="Instead of the prediction's own.")
+    reuse: Path | None = Field(
+        None, description="A segmentation of the same volume: where nothing changed, its supervoxels are taken over."
+    )
+    changed: tuple[Box, ...] = Field(
+        (), description="With reuse: where the prediction is another one; blocks that look there are decoded anew."
+    )
+    keep: Path | None = Field(
+        None, description="A segmentation whose locked segments stay as they are, voxel by voxel and by id."
+    )
 
     def reader(self) -> EvidenceReader:
         """The prediction and what restricts it, opened.

@@ -75,15 +75,38 @@ class SegmentsView:
         """Up to which row of the journal's log edits are seen."""
         return self._state.log_index
 
-    def read(self, box: Box) -> np.ndarray:
-        """Segments of a box within the volume, 0 where there is none."""
+    @property
+    def digests(self) -> tuple[int, ...]:
+        """Tells this state of the edits from any other."""
+        return tuple(int(value) for value in self._state.digests)
+
+    @property
+    def decoded(self) -> Box:
+        """The voxels that were decoded."""
+        return self._segmentation.record.box or Box.of_shape(self.shape)
+
+    @property
+    def locked(self) -> np.ndarray:
+        """Segments that a person called done, ascending; uint32."""
+        return self._state.noted[self._state.locked]
+
+    def supervoxels(self, box: Box) -> np.ndarray:
+        """Supervoxels of a box within the volume as edits left them, uint32."""
         if not Box.of_shape(self.shape).contains(box):
             raise InvalidInput(f"The box {box} does not lie within the volume {Box.of_shape(self.shape)}.")
         supervoxels = self._segmentation.supervoxels.read(box)
         if self._edits is not None:
             edits = self._edits.read(box)
             supervoxels = np.where(edits == 0, supervoxels, edits - np.uint32(1))
-        segments = self._table.lookup(supervoxels)
+        return supervoxels
+
+    def owners(self, supervoxels: np.ndarray) -> np.ndarray:
+        """Segments of supervoxels, the deleted ones included; uint32."""
+        return self._table.lookup(supervoxels)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Segments of a box within the volume, 0 where there is none."""
+        segments = self._table.lookup(self.supervoxels(box))
         if len(self._deleted):
             segments = np.where(_among(segments, self._deleted), np.uint32(0), segments)
         return segments
