@@ -196,6 +196,7 @@ class FakeWorkspace(QObject):
         self.session: FakeSession | None = None
         self.layers: FakeLayers | None = None
         self.is_warm = True
+        self.give_way = lambda then: then()
         self.calls: list[tuple[Any, ...]] = []
         self.errors: list[PytcError] = []
         self.failed.connect(self.errors.append)

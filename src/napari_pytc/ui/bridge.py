@@ -32,6 +32,8 @@ _DRAIN_MS = 40
 _DRAIN_S = 0.01
 """As long as one turn of the window's thread may be spent on events; the rest waits for the next."""
 _LOG_LINES = 400
+_VOXELS = ("prediction", "segments")
+"""Kinds of artifacts that are shown on the canvas."""
 _END_STATES: dict[type, JobState] = {
     Finished: JobState.FINISHED,
     Failed: JobState.FAILED,
@@ -144,6 +146,15 @@ class JobView:
             del self.log[:-_LOG_LINES]
 
 
+@dataclass
+class _News:
+    """What came of some events: the jobs that changed with the voxels they wrote, what else is new, what is over."""
+
+    touched: dict[JobView, list[Box]] = field(default_factory=dict)
+    others: dict[tuple[JobView, str], None] = field(default_factory=dict)
+    over: list[JobView] = field(default_factory=list)
+
+
 class JobBoard(QObject):
     """All jobs of a workspace, the oldest first. Events may come from any thread; signals are emitted in this one.
 
@@ -157,6 +168,8 @@ class JobBoard(QObject):
     """A `JobView` whose state, progress, curves or log changed."""
     produced = Signal(object, object)
     """A `JobView` and the list of boxes whose voxels on disk are new."""
+    noticed = Signal(object, str)
+    """A `JobView` and the kind of another thing that is new on the disk, as "suggestions"."""
     ended = Signal(object)
     """A `JobView` that had its one end; comes after the `changed` of the same event."""
     cleared = Signal()
@@ -172,12 +185,12 @@ class JobBoard(QObject):
         self._events: deque[tuple[JobView, JobEvent]] = deque()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(_DRAIN_MS)
         self._timer.timeout.connect(lambda: self._drain(_DRAIN_S))
         self._arrived.connect(self._schedule)
         self._is_open = True
         self._is_announced = False
         self._is_draining = False
+        self._drained = 0.0
 
     @property
     def running(self) -> list[JobView]:
@@ -217,44 +230,48 @@ class JobBoard(QObject):
         # A listener may run the event loop, as napari's progress bars do: the events of a job must not overtake
         # each other, so what comes meanwhile waits.
         if self._is_draining:
-            self._timer.start()
+            self._timer.start(_DRAIN_MS)
             return
         self._is_draining = True
         try:
-            self._tell_panels(*self._collect(seconds))
+            self._tell_panels(self._collect(seconds))
         finally:
             self._is_draining = False
+            self._drained = time.monotonic()
         if self._is_open and self._events:
-            self._timer.start()
+            self._timer.start(_DRAIN_MS)
 
-    def _collect(self, seconds: float | None) -> tuple[dict[JobView, list[Box]], list[JobView]]:
-        """Apply events to their jobs; which jobs changed with the voxels they wrote, and which are over."""
+    def _collect(self, seconds: float | None) -> _News:
+        """Apply events to their jobs; what is new by them."""
         until = None if seconds is None else time.monotonic() + seconds
-        touched: dict[JobView, list[Box]] = {}
-        over: list[JobView] = []
+        news = _News()
         # Cleared before the events are taken: one that comes now is announced again, or is among these.
         self._is_announced = False
         for _ in range(len(self._events)):
             view, event = self._events.popleft()
             if view.is_over:  # it was withdrawn while its runner still spoke
                 continue
-            boxes = touched.setdefault(view, [])
-            if isinstance(event, Produced):
+            boxes = news.touched.setdefault(view, [])
+            if isinstance(event, Produced) and event.kind in _VOXELS:
                 boxes.append(event.box)
+            elif isinstance(event, Produced):
+                news.others[view, event.kind] = None
             else:
                 view._take(event)
             if isinstance(event, TERMINAL):
-                over.append(view)
+                news.over.append(view)
             if until is not None and time.monotonic() > until:
                 break
-        return touched, over
+        return news
 
-    def _tell_panels(self, touched: dict[JobView, list[Box]], over: list[JobView]) -> None:
-        for view, boxes in touched.items():
+    def _tell_panels(self, news: _News) -> None:
+        for view, boxes in news.touched.items():
             if boxes:
                 self.produced.emit(view, boxes)
             self.changed.emit(view)
-        for view in over:
+        for view, kind in news.others:
+            self.noticed.emit(view, kind)
+        for view in news.over:
             self.ended.emit(view)
 
     def _take(self, view: JobView, event: JobEvent) -> None:
@@ -272,4 +289,5 @@ class JobBoard(QObject):
 
     def _schedule(self) -> None:
         if self._is_open and not self._timer.isActive():
-            self._timer.start()
+            passed_ms = 1000 * (time.monotonic() - self._drained)
+            self._timer.start(max(0, round(_DRAIN_MS - passed_ms)))  # what comes after a pause is not kept waiting

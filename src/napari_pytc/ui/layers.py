@@ -59,6 +59,8 @@ class ProjectLayers(QObject):
 
     saved = Signal()
     """Strokes are on disk, or were changed there by others: counts may differ."""
+    stroke_written = Signal(object)
+    """The `Box` of strokes that are on the disk, whoever made them."""
     failed = Signal(object)
     """A `PytcError`."""
     class_chosen = Signal(int)
@@ -103,6 +105,7 @@ class ProjectLayers(QObject):
         if not session.read_only:
             self._saver = StrokeSaver(self._array, session.stroke_writer(), self)
             self._saver.saved.connect(self.saved)
+            self._saver.wrote.connect(self.stroke_written)
             self._saver.failed.connect(self.failed)
         self._refresh_timer = once(self, _REFRESH_MS, lambda: self._viewer.refresh(self._image))
         self._image_arrived.connect(self._on_image_arrived)
@@ -366,6 +369,7 @@ class ProjectLayers(QObject):
         if self._saver is None or threading.get_ident() != self._saver.thread_id:
             self._array.forget(box)
             self._changed_on_disk.emit()
+            self.stroke_written.emit(box)
 
     def _on_changed_on_disk(self) -> None:
         if self._is_open:

@@ -58,6 +58,8 @@ class JobStarter(QObject):
         self.worker.changed.connect(self.runner_changed)
         self.worker.failed.connect(self.failed)
         self._closed = False
+        self.give_way: Callable[[Callable[[], object]], object] = lambda then: then()
+        """Called before a job starts: live learning, which has the worker to itself, ends and then calls back."""
 
     # ---- the worker
 
@@ -193,7 +195,10 @@ class JobStarter(QObject):
             except (PytcError, OSError) as error:
                 refuse(readable(error))
 
-        layers.flush(lambda: self.worker.when_hired(run, refuse), refuse)
+        def begin() -> None:
+            self.worker.when_hired(run, refuse)
+
+        layers.flush(begin if kind == "live" else lambda: self.give_way(begin), refuse)
 
     # ---- what follows is ours
 

@@ -45,6 +45,8 @@ class StrokeSaver(QObject):
 
     saved = Signal()
     """Everything that was painted until a moment ago is on the disk."""
+    wrote = Signal(object)
+    """The `Box` of a stroke that is on the disk."""
     failed = Signal(object)
     """A `PytcError`: strokes are in memory only."""
 
@@ -142,6 +144,7 @@ class StrokeSaver(QObject):
         try:
             while self._strokes:
                 self._write(self._strokes[0].box, self._strokes[0].labels)
+                self.wrote.emit(self._strokes[0].box)
                 self._array.mark_saved(self._strokes.popleft())
                 wrote = True
         except (PytcError, OSError) as problem:

@@ -200,7 +200,7 @@ class Workspace(JobStarter):
             self.failed.emit(ProjectError(session.read_only_reason, "You can look and export; close it there to edit."))
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
-        if self.layers is None or view.kind != "predict":
+        if self.layers is None or view.kind not in ("predict", "live"):
             return
         # A prediction comes to the canvas with its first voxels; after that the user may look at another one.
         if not view.is_shown or view.output == self.layers.predictions.folder:

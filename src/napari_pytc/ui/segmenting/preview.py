@@ -174,7 +174,7 @@ class SegmentPreview(QObject):
             except (PytcError, OSError) as error:
                 refuse(readable(error))
 
-        self._workspace.worker.when_hired(run, refuse)
+        self._workspace.give_way(lambda: self._workspace.worker.when_hired(run, refuse))
 
     def _tell(self, of: tuple[_Request, SegmentJob], event: JobEvent) -> None:
         """Called by the runner's threads."""
