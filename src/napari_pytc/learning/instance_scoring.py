@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.learning.held_out_blocks import HeldOutBlocks, Part
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.instance_targets import IGNORED, ONE, ZERO, instance_targets
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.objects import ObjectLabels, renumbered
-from napari_pytc.learning.scoring import SCORED_TILE, chosen_boxes, hull_of_labels
+from napari_pytc.learning.scoring import SCORED_TILE, chosen_boxes, hull_of_labels, mean_of_known
 from napari_pytc.volumes.channels import AffinityRole, ChannelRole, DistanceRole
 from napari_pytc.volumes.source import VolumeSource
 
@@ -32,6 +34,8 @@ class InstanceScorer:
         What the network's channels mean.
     most_voxels : int
         At most about this many voxels are predicted a time; a larger part is sampled, always the same.
+    part : str
+        Which of the `HeldOutBlocks` to score.
     """
 
     def __init__(
@@ -43,11 +47,16 @@ class InstanceScorer:
         space: VoxelSpace,
         normalisation: Normalisation,
         most_voxels: int,
+        part: Part = "all",
     ) -> None:
         self._objects, self._source, self._held_out = objects, source, held_out
         self._roles, self._space, self._normalisation = roles, space, normalisation
-        tiles = objects.scored_tiles(SCORED_TILE)
-        self._boxes = chosen_boxes([hull_of_labels(objects.truth(tile), tile) for tile in tiles], most_voxels)
+        self._groups = list(dict.fromkeys(group_of(role) for role in roles))
+        self._are_distances = np.array([isinstance(self._role_of(group), DistanceRole) for group in self._groups])
+        hulls = [hull_of_labels(objects.truth(tile), tile) for tile in objects.scored_tiles(SCORED_TILE)]
+        self._blocks = HeldOutBlocks(hulls, lambda box: objects.truth(box) != 0, 1, space)
+        self._is_counted = self._blocks.of_part(part)
+        self._boxes = chosen_boxes(hulls, most_voxels) if self._is_counted.any() else []
 
     @property
     def n_boxes(self) -> int:
@@ -72,40 +81,71 @@ class InstanceScorer:
             ``dice`` and ``iou`` (group to number, None where there is nothing of it), ``mean`` of the groups' ``dice``,
             ``error_nm`` (mean error of the distance) and ``n_voxels``.
         """
-        counts: dict[str, np.ndarray] = {group_of(role): np.zeros(3) for role in self._roles}
-        whole, n_voxels = Box.of_shape(self._source.shape), 0
+        return self.summary(self.count(inferer, check).sum(axis=0))
+
+    def count(
+        self,
+        inferer: Inferer,
+        check: Callable[[], None] = lambda: None,
+        normalisation: Normalisation | None = None,
+    ) -> np.ndarray:
+        """What `_counted` tells of each group, and labelled voxels in a last one, (blocks, groups + 1, 3)."""
+        counts = np.zeros((len(self._blocks), len(self._groups) + 1, 3))
+        whole = Box.of_shape(self._source.shape)
         for box in self._boxes:
             check()
             read = box.grow(inferer.limits.halo).aligned(inferer.limits.alignment).intersect(whole)
-            image = self._normalisation.apply(self._source.read(read))
+            image = (normalisation or self._normalisation).apply(self._source.read(read))
             found = inferer(image, box.relative_to(read.start)).numpy()
-            labels = renumbered(self._objects.truth(box))
-            targets = instance_targets(labels, self._roles, self._space)
-            n_voxels += int(np.count_nonzero(labels))
+            ids = self._objects.truth(box)
+            block = self._blocks.numbers(box)
+            block[ids == 0] = -1
+            counted = (block >= 0) & self._is_counted[block]
+            targets = instance_targets(renumbered(ids), self._roles, self._space)
+            counts[:, -1, 2] += np.bincount(block[counted], minlength=len(counts))
             for role, answer, target in zip(self._roles, found, targets, strict=True):
-                counts[group_of(role)] += _counted(role, answer, target)
+                known = counted & (target != IGNORED)
+                group = self._groups.index(group_of(role))
+                counts[:, group] += _counted(role, answer[known], target[known], block[known], len(counts))
+        return counts[counts[:, -1, 2] > 0]
+
+    def summary(self, sums: np.ndarray) -> dict[str, Any]:
+        """See `Scorer`."""
+        values, mean = self._values(sums[None, :-1])[0], float(self.means(sums[None])[0])
         dice: dict[str, float | None] = {}
         iou: dict[str, float | None] = {}
         error_nm: dict[str, float] = {}
-        for role in {group_of(role): role for role in self._roles}.values():
-            group, (right, wrong, n) = group_of(role), counts[group_of(role)]
+        for group, value, (right, wrong, _) in zip(self._groups, values, sums[:-1], strict=True):
+            role, is_known = self._role_of(group), not math.isnan(value)
+            dice[group] = float(value) if is_known else None
+            iou[group] = None
             if isinstance(role, DistanceRole):
-                error = right / n if n else None
-                dice[group], iou[group] = None if error is None else 1 - error, None
-                if error is not None:
-                    error_nm[group] = error * role.reach_nm
-            else:
-                dice[group] = 2 * right / (2 * right + wrong) if right + wrong else None
-                iou[group] = right / (right + wrong) if right + wrong else None
-        known = [value for value in dice.values() if value is not None]
+                if is_known:
+                    error_nm[group] = (1 - float(value)) * role.reach_nm
+            elif is_known:
+                iou[group] = float(right / (right + wrong))
         return {
             "dice": dice,
             "iou": iou,
-            "mean": float(np.mean(known)) if known else None,
+            "mean": None if math.isnan(mean) else mean,
             "error_nm": error_nm,
-            "n_voxels": n_voxels,
+            "n_voxels": int(sums[-1, 2]),
             "boxes": [str(box) for box in self._held_out],
         }
+
+    def means(self, sums: np.ndarray) -> np.ndarray:
+        """Mean of the groups' scores; see `Scorer`."""
+        return mean_of_known(self._values(sums[:, :-1]))
+
+    def _values(self, sums: np.ndarray) -> np.ndarray:
+        """The score of each group, (n, groups); nan where there is nothing of it."""
+        right, wrong, n = np.moveaxis(sums, -1, 0)
+        dice = np.where(right + wrong > 0, 2 * right / np.maximum(2 * right + wrong, 1), np.nan)
+        left = np.where(n > 0, 1 - right / np.maximum(n, 1), np.nan)
+        return np.where(self._are_distances, left, dice)
+
+    def _role_of(self, group: str) -> ChannelRole:
+        return next(role for role in self._roles if group_of(role) == group)
 
 
 def group_of(role: ChannelRole) -> str:
@@ -115,12 +155,14 @@ def group_of(role: ChannelRole) -> str:
     return role.title
 
 
-def _counted(role: ChannelRole, answer: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Voxels that are found and right, those that are found or right alone, and 0; or the error's sum, 0, voxels."""
-    known = target != IGNORED
-    answer, target = answer[known], target[known]
+def _counted(role: ChannelRole, answer: np.ndarray, target: np.ndarray, block: np.ndarray, n: int) -> np.ndarray:
+    """For each of n blocks, (n, 3): voxels found and right, those found or right alone, all; or error, 0, all."""
     if isinstance(role, DistanceRole):
         wanted = (target.astype(np.float32) - ZERO) / (ONE - ZERO)
-        return np.array([2 * np.abs(answer - wanted).sum(dtype=float), 0, len(target)])
-    found, truth = (answer < 0.5, target == ZERO) if isinstance(role, AffinityRole) else (answer >= 0.5, target == ONE)
-    return np.array([np.count_nonzero(found & truth), np.count_nonzero(found != truth), 0], float)
+        right, wrong = 2 * np.abs(answer - wanted).astype(float), np.zeros(len(target))
+    else:
+        is_of_pairs = isinstance(role, AffinityRole)
+        found, truth = (answer < 0.5, target == ZERO) if is_of_pairs else (answer >= 0.5, target == ONE)
+        right, wrong = (found & truth).astype(float), (found != truth).astype(float)
+    weights = (right, wrong, None)
+    return np.stack([np.bincount(block, weights=of, minlength=n) for of in weights], axis=-1)

@@ -32,6 +32,9 @@ class TrainJob(JobSpec):
     model_folder: Path = Field(description="Where the model appears when training is done.")
     run_folder: Path = Field(description="Where checkpoints to resume from are kept meanwhile.")
     parent: Path | None = Field(None, description="Folder of the model to fine-tune.")
+    baseline: Path | None = Field(
+        None, description="Folder of the model in use, which the new one is compared with beside its parent."
+    )
     resume: bool = Field(True, description="Go on from the run folder's checkpoint, if it has one.")
 
     def run(self, ctx: JobContext) -> dict[str, Any]:
@@ -43,7 +46,13 @@ class TrainJob(JobSpec):
         ctx.check()
         data = TrainingData.open(self)
         check_image(data.source, self.image_digest)
-        folders = TrainingFolders(model=self.model_folder, run=self.run_folder, parent=self.parent, resume=self.resume)
+        folders = TrainingFolders(
+            model=self.model_folder,
+            run=self.run_folder,
+            parent=self.parent,
+            resume=self.resume,
+            in_use=self.baseline,
+        )
         return train(self.plan, data, folders, ctx).summary()
 
 

@@ -8,6 +8,7 @@ from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
+from napari_pytc.learning.held_out_blocks import Part
 from napari_pytc.learning.instance_scoring import InstanceScorer
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.object_batches import ObjectBatches
@@ -40,8 +41,8 @@ class Lesson(Protocol):
     ) -> BatchSource:
         """The batches of patches."""
 
-    def scorer(self, normalisation: Normalisation, most_voxels: int) -> Scorer:
-        """What scores a network on the held-out boxes."""
+    def scorer(self, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> Scorer:
+        """What scores a network on the held-out boxes, or the part of them that decides or does not."""
 
 
 class ClassLesson:
@@ -71,9 +72,9 @@ class ClassLesson:
         """See `Lesson`."""
         return PatchBatches(self._data, image, plan, batch_size, shape, guesses)
 
-    def scorer(self, normalisation: Normalisation, most_voxels: int) -> HeldOutScorer:
+    def scorer(self, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> HeldOutScorer:
         """See `Lesson`."""
-        return HeldOutScorer(self._data, normalisation, most_voxels)
+        return HeldOutScorer(self._data, normalisation, most_voxels, part)
 
 
 class ObjectLesson:
@@ -112,11 +113,11 @@ class ObjectLesson:
         """See `Lesson`; there are no guesses of objects."""
         return ObjectBatches(self._objects, image, self.roles, self._data.space, plan, batch_size, shape)
 
-    def scorer(self, normalisation: Normalisation, most_voxels: int) -> InstanceScorer:
+    def scorer(self, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> InstanceScorer:
         """See `Lesson`."""
         data = self._data
         return InstanceScorer(
-            self._objects, data.source, data.held_out, self.roles, data.space, normalisation, most_voxels
+            self._objects, data.source, data.held_out, self.roles, data.space, normalisation, most_voxels, part
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,13 @@ from napari_pytc.errors import ModelError
 from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.arithmetic import Arithmetic
 from napari_pytc.learning.checkpoints import TrainingState, save_training_state
+from napari_pytc.learning.comparison import Standing
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.lessons import Lesson
 from napari_pytc.learning.module import SegmentationModule
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.scoring import Scorer
 
 _SCORED_VOXELS, _FINALLY_SCORED_VOXELS = 400_000, 3_000_000
 
@@ -37,6 +39,8 @@ class TrainingProgress(pl.Callback):
         Names the work, so that a checkpoint of other work is not gone on from.
     started : float
         When the training began, by the monotonic clock.
+    baselines : sequence of Path
+        Folders of the models that the new one is compared with.
     """
 
     def __init__(
@@ -49,15 +53,19 @@ class TrainingProgress(pl.Callback):
         fingerprint: str,
         ctx: JobContext,
         started: float,
+        baselines: Sequence[Path] = (),
     ) -> None:
         self._plan, self._ctx, self._limits = plan, ctx, limits
+        self._baselines = tuple(baselines)
         self._run_folder, self._fingerprint = run_folder, fingerprint
         self._had_run_folder = run_folder.is_dir()
         self._roles = lesson.roles
-        self._scorer = lesson.scorer(normalisation, _SCORED_VOXELS)
-        self._final_scorer = lesson.scorer(normalisation, _FINALLY_SCORED_VOXELS)
-        if not self._scorer.n_boxes:
+        self._scorer = lesson.scorer(normalisation, _SCORED_VOXELS, "watched")
+        self._final_scorer = lesson.scorer(normalisation, _FINALLY_SCORED_VOXELS, "scored")
+        if not self._final_scorer.n_boxes:
             ctx.warn("No annotated voxel is held out, so the model gets no score and the last weights are kept.")
+        elif not self._scorer.n_boxes:
+            ctx.warn("So little is annotated in the held-out boxes that all of it scores: the last weights are kept.")
         self._started = started
         self._seconds_before = 0.0
         self._since_best = 0
@@ -174,22 +182,25 @@ class TrainingProgress(pl.Callback):
                 average.load_state_dict(self.best)
         scores: dict[str, Any] = {}
         if self._final_scorer.n_boxes:
-            scores = self._score(self._final_scorer, module)
-            scores["history"] = self.history
+            with self._inferer(module) as inferer:
+                found = Standing.of(self._final_scorer, inferer, self._ctx.check)
+            compared = found.against(self._baselines, self._roles, self._plan, self._ctx)
+            scores = {**found.scores, "history": self.history, **compared}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in average.state_dict().items()}, scores
 
-    def _score(self, scorer: Scorer, module: SegmentationModule) -> dict[str, Any]:
-        network = module.average.module.eval()
-        inferer = Inferer(network, self._limits, module.device, self.arithmetic, warn=self._ctx.warn, roles=self._roles)
+    @contextmanager
+    def _inferer(self, module: SegmentationModule) -> Iterator[Inferer]:
+        network, roles, device = module.average.module.eval(), self._roles, module.device
         try:
-            return scorer.score(inferer, self._ctx.check)
+            yield Inferer(network, self._limits, device, self.arithmetic, warn=self._ctx.warn, roles=roles)
         finally:
             network.to(module.device)  # the averaged weights go on here, also if memory only sufficed on the CPU
 
     def _validate(self, module: SegmentationModule) -> None:
         if not self._scorer.n_boxes:
             return
-        scores = self._score(self._scorer, module)
+        with self._inferer(module) as inferer:
+            scores = self._scorer.score(inferer, self._ctx.check)
         self.history.append({"step": self.step, "mean": scores["mean"], "dice": scores["dice"]})
         for name, value in scores["dice"].items():
             if value is not None:

@@ -10,12 +10,13 @@ import numpy as np
 
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.data import TrainingData
+from napari_pytc.learning.held_out_blocks import HeldOutBlocks, Part
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.metrics.overlap import ClassCounts
 
 SCORED_TILE: Shape = (64, 256, 256)
 """Held-out boxes are scored in tiles of this shape."""
+_FOUND, _PREDICTED, _TRUE = range(3)
 
 
 class Scorer(Protocol):
@@ -28,6 +29,17 @@ class Scorer(Protocol):
     def score(self, inferer: Inferer, check: Callable[[], None] = ...) -> dict[str, Any]:
         """``dice`` and ``iou`` by name, and the ``mean`` that decides which weights are the best."""
 
+    def count(
+        self, inferer: Inferer, check: Callable[[], None] = ..., normalisation: Normalisation | None = None
+    ) -> np.ndarray:
+        """What a score is made of, (blocks, ...), for the same blocks whatever the network; blocks add up."""
+
+    def summary(self, sums: np.ndarray) -> dict[str, Any]:
+        """The score of counts that were added up over blocks."""
+
+    def means(self, sums: np.ndarray) -> np.ndarray:
+        """The mean scores of several such sums (n, ...); nan where a sum holds nothing to score."""
+
 
 class HeldOutScorer:
     """Dice and IoU of a network on the annotated voxels of the held-out boxes.
@@ -36,13 +48,18 @@ class HeldOutScorer:
     ----------
     most_voxels : int
         At most about this many voxels are predicted a time; a larger part is sampled, always the same.
+    part : str
+        Which of the `HeldOutBlocks` to score.
     """
 
-    def __init__(self, data: TrainingData, normalisation: Normalisation, most_voxels: int) -> None:
+    def __init__(self, data: TrainingData, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> None:
         self._data = data
         self._normalisation = normalisation
-        tiles = data.scored_tiles(SCORED_TILE)
-        self._boxes = chosen_boxes([hull_of_labels(data.annotations.read(tile), tile) for tile in tiles], most_voxels)
+        read = data.annotations.read
+        hulls = [hull_of_labels(read(tile), tile) for tile in data.scored_tiles(SCORED_TILE)]
+        self._blocks = HeldOutBlocks(hulls, read, len(data.classes), data.space)
+        self._is_counted = self._blocks.of_part(part)
+        self._boxes = chosen_boxes(hulls, most_voxels) if self._is_counted.any() else []
 
     @property
     def n_boxes(self) -> int:
@@ -63,29 +80,62 @@ class HeldOutScorer:
             ``dice`` and ``iou`` (class name to number, None where neither truth nor prediction has the class), ``mean``
             (mean Dice of the classes in the truth) and ``n_voxels``.
         """
-        counts = ClassCounts(ignore=0)
-        whole = Box.of_shape(self._data.source.shape)
+        return self.summary(self.count(inferer, check).sum(axis=0))
+
+    def count(
+        self,
+        inferer: Inferer,
+        check: Callable[[], None] = lambda: None,
+        normalisation: Normalisation | None = None,
+    ) -> np.ndarray:
+        """Voxels of each class that are found, predicted and true, (blocks, classes, 3); see `Scorer`."""
+        n, whole = len(self._data.classes), Box.of_shape(self._data.source.shape)
+        counts = np.zeros((len(self._blocks), n, 3))
         for box in self._boxes:
             check()
             read = box.grow(inferer.limits.halo).aligned(inferer.limits.alignment).intersect(whole)
-            image = self._normalisation.apply(self._data.source.read(read))
-            probabilities = inferer(image, box.relative_to(read.start))
-            counts.add(probabilities.argmax(0).numpy().astype(np.uint8) + 1, self._data.annotations.read(box))
-        names = self._data.classes
-        ids = range(1, len(names) + 1)
-        dice, iou = counts.dice(ids), counts.iou(ids)
-        in_truth = [k for k in ids if counts.confusion[k].any()]
+            image = (normalisation or self._normalisation).apply(self._data.source.read(read))
+            predicted = inferer(image, box.relative_to(read.start)).argmax(0).numpy()
+            truth, block = self._data.annotations.read(box).astype(np.int64), self._blocks.numbers(box)
+            taught = (truth > 0) & (truth <= n)
+            taught[taught] = self._is_counted[block[taught]]
+            places, truth, predicted = block[taught].astype(np.int64) * n, truth[taught] - 1, predicted[taught]
+            for kind, keys in (
+                (_FOUND, (places + truth)[truth == predicted]),
+                (_PREDICTED, places + predicted),
+                (_TRUE, places + truth),
+            ):
+                counts[..., kind] += np.bincount(keys, minlength=counts[..., kind].size).reshape(-1, n)
+        return counts[counts.any(axis=(1, 2))]
+
+    def summary(self, sums: np.ndarray) -> dict[str, Any]:
+        """See `Scorer`."""
+        names, mean = self._data.classes, float(self.means(sums[None])[0])
+        both = sums[:, _PREDICTED] + sums[:, _TRUE]
         return {
-            "dice": {names[k - 1]: _number(dice[k]) for k in ids},
-            "iou": {names[k - 1]: _number(iou[k]) for k in ids},
-            "mean": float(np.mean([dice[k] for k in in_truth])) if in_truth else None,
-            "n_voxels": counts.n_voxels,
+            "dice": {name: _ratio(2 * s[_FOUND], b) for name, s, b in zip(names, sums, both, strict=True)},
+            "iou": {name: _ratio(s[_FOUND], b - s[_FOUND]) for name, s, b in zip(names, sums, both, strict=True)},
+            "mean": None if math.isnan(mean) else mean,
+            "n_voxels": int(sums[:, _TRUE].sum()),
             "boxes": [str(box) for box in self._data.held_out],
         }
 
+    def means(self, sums: np.ndarray) -> np.ndarray:
+        """Mean Dice of the classes in the truth; see `Scorer`."""
+        true = sums[..., _TRUE]
+        dice = 2 * sums[..., _FOUND] / np.maximum(sums[..., _PREDICTED] + true, 1)
+        return mean_of_known(np.where(true > 0, dice, np.nan))
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+
+def mean_of_known(values: np.ndarray) -> np.ndarray:
+    """The mean along the last axis of what is not nan; nan where all is."""
+    known = np.isfinite(values)
+    n = known.sum(axis=-1)
+    return np.where(n > 0, np.where(known, values, 0).sum(axis=-1) / np.maximum(n, 1), np.nan)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def hull_of_labels(labels: np.ndarray, box: Box) -> Box:

@@ -47,12 +47,18 @@ _LIGHTNING_PRECISION = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-
 
 @dataclass(frozen=True)
 class TrainingFolders:
-    """Where the model appears, where checkpoints are kept, and what to start from."""
+    """Where the model appears, where checkpoints are kept, what to start from, and which model is in use now."""
 
     model: Path
     run: Path
     parent: Path | None = None
     resume: bool = True
+    in_use: Path | None = None
+
+    @property
+    def baselines(self) -> tuple[Path, ...]:
+        """The models that the new one is to beat: its parent first, then the one in use."""
+        return tuple(dict.fromkeys(path for path in (self.parent, self.in_use) if path is not None))
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class _Run:
         self._image = TrainingImage(data.source, normalisation, data.held_out)
         fingerprint = _fingerprint(plan, data, self._parent)
         self._progress = TrainingProgress(
-            plan, lesson, normalisation, self.limits, folders.run, fingerprint, ctx, started
+            plan, lesson, normalisation, self.limits, folders.run, fingerprint, ctx, started, folders.baselines
         )
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
         self._guesses: PseudoLabels | None = None
