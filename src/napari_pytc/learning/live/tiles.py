@@ -1,0 +1,112 @@
+"""Tiles of what is looked at, and the features of those that were computed before."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+import numpy as np
+import torch
+
+from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.learning.data import TrainingImage
+from napari_pytc.learning.networks import NetworkLimits
+from napari_pytc.learning.networks.filter_bank import FilterBank
+
+_THIN = 4
+_EDGES = {1: 512, 2: 128, 3: 48}
+"""Length of a tile by the number of axes along which the view is wide."""
+_MOST_TILES = 256
+
+
+def tile_shape_of(view: Box, wide: dict[int, int] = _EDGES) -> Shape:
+    """The shape of tiles for a view: one section thick along axes where it is thin."""
+    is_wide = [n > _THIN for n in view.shape]
+    edge = wide[max(1, sum(is_wide))]
+    z, y, x = (edge if w else 1 for w in is_wide)
+    return (z, y, x)
+
+
+def tiles_in_view(view: Box, volume: Box, shape: Shape, scale: tuple[float, float, float]) -> list[Box]:
+    """The tiles of a fixed grid that a view shows, nearest to its centre first; at most 256.
+
+    Parameters
+    ----------
+    scale : tuple of float
+        Length of a voxel along each axis.
+    """
+    centre = np.array(view.centre)
+    while math.prod(-(-n // t) for n, t in zip(view.shape, shape, strict=True)) > 4 * _MOST_TILES:
+        view = _halved(view, shape)  # far more than anybody will wait for: the middle of it
+    grid = TileGrid(volume, shape)
+
+    def distance(box: Box) -> float:
+        return float((((np.array(box.centre) - centre) * scale) ** 2).sum())
+
+    return sorted((grid[index].write for index in grid.overlapping(view)), key=distance)[:_MOST_TILES]
+
+
+def _halved(view: Box, shape: Shape) -> Box:
+    """The middle half of a box along the axis that most tiles lie along."""
+    axis = int(np.argmax(np.array(view.shape) / shape))
+    quarter = [n // 4 if a == axis else 0 for a, n in enumerate(view.shape)]
+    return view.grow([-n for n in quarter])
+
+
+class FeatureTiles:
+    """Features of tiles that were looked at, the least recently used forgotten first.
+
+    They are kept in half precision: features are of the order of 1, and a rounding of one in two thousand is far below
+    the noise that the perceptron has learnt to live with.
+
+    Parameters
+    ----------
+    image : TrainingImage
+        Normalised intensities.
+    most_bytes : int
+        Bound of what is kept.
+    """
+
+    def __init__(self, bank: FilterBank, limits: NetworkLimits, image: TrainingImage, most_bytes: int) -> None:
+        self._bank, self._limits, self._image, self._most_bytes = bank, limits, image, most_bytes
+        self._tiles: OrderedDict[Box, torch.Tensor] = OrderedDict()
+        self.n_bytes = 0
+        self.n_computed = 0
+
+    def get(self, box: Box) -> torch.Tensor:
+        """Features (n, f) float16 of a tile's voxels in their order."""
+        if box in self._tiles:
+            self._tiles.move_to_end(box)
+            return self._tiles[box]
+        features = self._compute(box)
+        self.n_computed += 1
+        if features.nbytes <= self._most_bytes:
+            self._tiles[box] = features
+            self.n_bytes += features.nbytes
+        while self.n_bytes > self._most_bytes:
+            self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
+        return features
+
+    def at(self, where: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+        """Which of the places (n, 3) lie in tiles that are kept, as indices, and their features (m, f) float32."""
+        low, high = where.min(axis=0), where.max(axis=0) + 1
+        hull = Box(tuple(low), tuple(high))
+        missing = np.ones(len(where), bool)
+        indices, features = [np.zeros(0, np.int64)], [torch.zeros(0, self._bank.n_features)]
+        for box, tile in self._tiles.items():
+            if not box.overlaps(hull):
+                continue
+            inside = np.flatnonzero(missing & ((where >= box.start) & (where < box.stop)).all(axis=1))
+            if len(inside):
+                flat = np.ravel_multi_index(tuple((where[inside] - box.start).T), box.shape)
+                indices.append(inside)
+                features.append(tile[torch.from_numpy(flat)].float())
+                missing[inside] = False
+        return np.concatenate(indices), torch.cat(features)
+
+    @torch.inference_mode()
+    def _compute(self, box: Box) -> torch.Tensor:
+        read = box.grow(self._limits.halo).aligned(self._limits.alignment).intersect(self._image.whole)
+        image = torch.from_numpy(self._image.read(read))[None, None]
+        found = self._bank.features(image, box.relative_to(read.start))[0]
+        return found.movedim(0, -1).reshape(-1, self._bank.n_features).half()
