@@ -38,7 +38,8 @@ class ModelLibrary:
         Parameters
         ----------
         active : str, optional
-            Id of the model to use if none is named; without it, or where it is not sound, the newest that is.
+            Id of the model to use if none is named; without it, or where it is not sound, the newest that is and was
+            not found worse than a model that is still there.
         """
         entries = self._folder.iterdir() if self._folder.is_dir() else ()
         paths = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
@@ -46,7 +47,9 @@ class ModelLibrary:
         records = [record for _, record in self._known.values()]
         records.sort(key=lambda record: (bool(record.created), record.created, _natural(record.id)))
         sound = [record.id for record in records if not record.problem]
-        chosen = active if active in sound else sound[-1] if sound else None
+        refused = {r.id for r in records if r.refusal is not None and r.refusal.baseline in sound}
+        standing = [name for name in sound if name not in refused] or sound
+        chosen = active if active in sound else standing[-1] if standing else None
         return [r.model_copy(update={"active": True}) if r.id == chosen else r for r in records]
 
     def resolve(self, text: str | Path | None, active: str | None = None) -> Path:
@@ -116,13 +119,16 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "custom"
 
 
-def work_of(job: TrainJob, image: str, annotations_revision: int, objects_revision: int = 0) -> str:
+def work_of(
+    job: TrainJob, image: str, annotations_revision: int, objects_revision: int = 0, corrections_revision: int = 0
+) -> str:
     """A digest of all that decides a training's outcome: data, plan and parent, not where it is kept or computed."""
-    where = {"image", "image_digest", "annotations", "objects", "model_folder", "run_folder", "resume"}
+    where = {"image", "image_digest", "annotations", "objects", "model_folder", "run_folder", "baseline", "resume"}
     content = job.model_dump(mode="json", exclude=where)
+    content.pop("corrections")  # their revision is told apart
     for name in ("device", "precision", "checkpoint_every"):
         content["plan"].pop(name)
-    text = json.dumps([content, image, annotations_revision, objects_revision], sort_keys=True)
+    text = json.dumps([content, image, annotations_revision, objects_revision, corrections_revision], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

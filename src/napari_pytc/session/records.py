@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_pytc.annotations.store import MOST_CLASSES
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
+from napari_pytc.learning.verdicts import Comparison, comparisons, interval_of, refusal
 
 PALETTE = (
     "#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324",
@@ -55,6 +56,21 @@ class ModelRecord(_Record):
     folder: Path
     active: bool = False
     problem: str = ""
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """What it was compared with when it was trained, its parent first."""
+        return comparisons(self.scores)
+
+    @property
+    def refusal(self) -> Comparison | None:
+        """The comparison for whose sake it is used only if it is activated; None for most."""
+        return refusal(self.scores)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """In which the mean score lies with 95 % certainty, where it is known."""
+        return interval_of(self.scores)
 
 
 class PredictionRecord(_Record):
