@@ -76,9 +76,7 @@ class LiveEngine:
         self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
         self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
         self._inbox = Inbox(ctx, self._whole)
-        self._writer = TileWriter(
-            open_live_prediction(job.output, self._whole.shape, self._space, job.classes), ctx
-        )
+        self._writer = TileWriter(open_live_prediction(job.output, self._whole.shape, self._space, job.classes), ctx)
         self._shown: Shown = "instant"
         self._generation = 0
         self._predicted: dict[Box, int] = {}

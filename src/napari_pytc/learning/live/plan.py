@@ -22,7 +22,9 @@ class LivePlan(Settings):
     """How to learn while somebody paints."""
 
     network: TrainPlan = Field(
-        default_factory=_fast, title="Network", description="Recipe of the network that trains behind the instant model."
+        default_factory=_fast,
+        title="Network",
+        description="Recipe of the network that trains behind the instant model.",
     )
     instant: TrainPlan = Field(
         default_factory=_instant, title="Instant model", description="Recipe of the model that answers at once."

@@ -156,9 +156,7 @@ class StrokeBook:
             if not common.is_empty:
                 hidden[common.relative_to(box.start).slices] = True
         flat = np.flatnonzero(labels)
-        page = Page(
-            box, flat, labels.ravel()[flat], np.zeros(len(flat), bool), hidden.ravel()[flat], changed, version
-        )
+        page = Page(box, flat, labels.ravel()[flat], np.zeros(len(flat), bool), hidden.ravel()[flat], changed, version)
         if before is not None:
             learnt = before.flat[~before.kept]
             page.learnt_before = np.union1d(before.learnt_before, learnt)

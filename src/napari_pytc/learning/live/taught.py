@@ -135,9 +135,7 @@ class TaughtVoxels:
         todo = np.flatnonzero(missing)
         if len(todo):
             for group in groups_near(where[todo]):
-                found[torch.from_numpy(todo[group])] = features_at(
-                    self._bank, image, self._limits, where[todo[group]]
-                )
+                found[torch.from_numpy(todo[group])] = features_at(self._bank, image, self._limits, where[todo[group]])
         return found
 
     def _is_near_held_out(self, where: np.ndarray) -> bool:
