@@ -106,7 +106,8 @@ class SessionJobs:
 
     def uses(self, folder: Path) -> bool:
         """Whether a job that waits or runs needs a model, a prediction or checkpoints."""
-        names = ("model", "parent", "output", "prediction", "mask_prediction", "segmentation", "run_folder")
+        inputs = ("model", "parent", "prediction", "mask_prediction", "segmentation")
+        names = (*inputs, "output", "model_folder", "run_folder")
         return any(getattr(job, name, None) == folder for job in self._busy.values() for name in names)
 
     def predict_job(
@@ -208,6 +209,10 @@ class SessionJobs:
             subject = content.model_folder.name
             self._check_free(subject, "A training of this model runs already.")
             self._prepare_training(content)
+        elif job.kind == "live":
+            subject = content.model_folder.name
+            self._check_free(subject, "Live learning runs already.")
+            self._session.live.begin(content)
         elif job.kind == "predict":
             subject = content.output.stem
             self._check_free(subject, "This prediction runs already.")
@@ -259,6 +264,7 @@ class SessionJobs:
         content: Any = job
         if job.kind == "train" and isinstance(event, Finished):
             shutil.rmtree(content.run_folder, ignore_errors=True)
+        if job.kind in ("train", "live") and isinstance(event, Finished):
             for model in self._session.models():
                 if model.id == subject:
                     self._session.model_added.emit(model)

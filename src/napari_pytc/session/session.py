@@ -18,6 +18,7 @@ from napari_pytc.learning.model_folder import copy_model, rename_model
 from napari_pytc.session.class_editing import ClassEditing
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.library import ModelLibrary
+from napari_pytc.session.live import LiveRuns, Suggestions
 from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
 from napari_pytc.session.project import disk_errors
 from napari_pytc.session.records import (
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from napari_pytc.exporting.jobs import ExportJob, What
     from napari_pytc.jobs.runners.base import JobHandle, JobRunner
     from napari_pytc.learning.jobs import PredictJob, TrainJob
+    from napari_pytc.learning.live.job import LiveJob
+    from napari_pytc.learning.live.plan import LivePlan
     from napari_pytc.session.preview import ExportPreview
 
 __all__ = ["ClassInfo", "ClassSpec", "ModelRecord", "PredictionRecord", "RunRecord", "SegmentationInfo", "Session"]
@@ -68,6 +71,7 @@ class Session(ClassEditing, StrokeEditing, Segmenting):
         super().__init__(opened)
         self._models = ModelLibrary(self._folder.models)
         self._jobs = SessionJobs(self, self._folder, self._database, clock)
+        self.live = LiveRuns(self, self._folder, clock)
 
     @classmethod
     def create(
@@ -196,6 +200,25 @@ class Session(ClassEditing, StrokeEditing, Segmenting):
         """
         self.check_writable()
         return self._jobs.train_job(plan, parent, resume)
+
+    def live_job(self, plan: LivePlan | None = None, parent: str | Path | None = None) -> LiveJob:
+        """Describe live learning on what is annotated, going on from the last time if that was of the same classes.
+
+        Its model replaces that of the last time, as long as nothing was made with that one.
+
+        Parameters
+        ----------
+        plan : LivePlan, optional
+            By default the instant model with the recipe ``fast`` behind it.
+        parent : str or Path, optional
+            The model that the network begins as, where it does not go on from the last time.
+        """
+        self.check_writable()
+        return self.live.job(plan, None if parent is None else self.resolve_model(parent))
+
+    def suggestions(self) -> Suggestions:
+        """Where to paint next, as live learning found it last; empty where it has found nothing yet. Any thread."""
+        return self.live.suggestions()
 
     def predict_job(
         self,
