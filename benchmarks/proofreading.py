@@ -251,7 +251,7 @@ def print_bytes(project: Project, name: str) -> None:
     )
     stored, n_voxels = rows[0]
     deepest = 0.0
-    for change in project.journal.changes_of("first"):
+    for _, change in project.journal.edits_of("first"):
         for patch in change.patches:
             content = zlib.decompress(patch.to_bytes()[PATCH_HEAD:])
             deepest = max(deepest, (len(content) + PATCH_HEAD) / patch.n_voxels)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,13 @@ class LabelStore:
             box = Box.at(start, self.chunk_shape).intersect(Box.of_shape(self.shape))
             found.append(StoredChunk(box, status.st_mtime, (status.st_mtime_ns, status.st_size, status.st_ino)))
         return sorted(found, key=lambda chunk: chunk.box)
+
+    def set_changed(self, box: Box, changed: float) -> None:
+        """Let the chunks of a box count as last written at a time, in seconds since the epoch."""
+        ranges = [range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self.chunk_shape, strict=True)]
+        for z, y, x in itertools.product(*ranges):
+            with suppress(FileNotFoundError):  # all 0
+                os.utime(self.path / _ARRAY / "c" / str(z) / str(y) / str(x), (changed, changed))
 
     def _check_inside(self, box: Box) -> None:
         if not Box.of_shape(self.shape).contains(box):

@@ -63,6 +63,21 @@ class TrainPlan(Settings):
     guess_confidence: float = setting(
         0.8, "Confidence of guesses", "Least probability of a guess that teaches.", ge=0.5, lt=1
     )
+    corrections_share: float = setting(
+        0.5,
+        "Share of corrections",
+        "Share of patches drawn from corrections made in proofreading, where they are learnt from; the rest replays "
+        "what was annotated.",
+        ge=0,
+        le=1,
+    )
+    distil_weight: float = setting(
+        0.0,
+        "Stay near the parent",
+        "How much the answers of the model that is gone on from count where nothing is said; 0: not at all.",
+        ge=0,
+        le=10,
+    )
     ema_decay: float = setting(
         0.99, "Weight averaging", "Decay of the moving average of the weights; 0 turns it off.", ge=0, lt=1
     )
@@ -82,6 +97,19 @@ class TrainPlan(Settings):
         "Kind and settings of the decoder that suits this recipe's predictions; empty: none in particular.",
     )
 
+    def for_corrections(self, minutes: float) -> TrainPlan:
+        """The same for a short training that goes on from a model of this plan, and stays near it where it can."""
+        holds = self.network.learns_from != "voxels"
+        return self.model_copy(
+            update={
+                "minutes": minutes if self.minutes is None else min(minutes, self.minutes),
+                "learning_rate": self.learning_rate / 3,
+                "distil_weight": 1.0 if holds else 0.0,
+                # What the parent answers takes the place of what the instant model guesses.
+                "guess_weight": 0.0,
+            }
+        )
+
     def check(self) -> None:
         """Refuse settings that are fine one by one and do not go together.
 
@@ -90,6 +118,12 @@ class TrainPlan(Settings):
         InvalidInput
             For what only makes sense with classes, where instances are learnt.
         """
+        if self.distil_weight and self.network.learns_from == "voxels":
+            raise InvalidInput(
+                f"The network {self.network.kind!r} learns from painted voxels alone: nothing can hold it near its "
+                f"parent elsewhere, got distil_weight={self.distil_weight:g}.",
+                "Set distil_weight=0.",
+            )
         if self.target.kind == "classes":
             return
         if self.network.learns_from == "voxels":

@@ -26,6 +26,7 @@ class TrainJob(JobSpec):
     voxel_size_nm: tuple[float, float, float]
     annotations: Path = Field(description="Folder of the annotation store.")
     objects: Path | None = Field(None, description="Folder of the objects' labels, for a plan that learns instances.")
+    corrections: Path | None = Field(None, description="Folder of stores of corrections to learn from as well.")
     classes: tuple[str, ...] = Field(min_length=1)
     held_out: tuple[Box, ...] = ()
     plan: TrainPlan

@@ -9,13 +9,13 @@ from typing import Protocol
 import fastremap
 import numpy as np
 
+from napari_pytc.annotations.said import BACKGROUND, OTHER, Said
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape, TileGrid
 from napari_pytc.learning.places import AnnotatedChunk, disjoint, without
-from napari_pytc.learning.targets import BACKGROUND
 
-UNLABELLED, NO_OBJECT = 0, 1
-"""Labels in a patch: not annotated, and background; objects are 2, 3, and so on."""
+SOMETHING_ELSE, UNLABELLED, NO_OBJECT = -1, 0, 1
+"""Labels in a patch: none of the objects, not annotated, and background; objects are 2, 3, and so on."""
 AT_BORDER, INSIDE = 1, 2
 """Kinds of places that are drawn: beside something else, and amid the same."""
 _BESIDE = (1, 3)
@@ -33,7 +33,7 @@ class ObjectSource(Protocol):
         """The disjoint chunks that were written and when each last changed; all else is 0."""
 
     def read(self, box: Box) -> np.ndarray:
-        """Ids of a box within the volume, uint32: 0 = not annotated, `BACKGROUND` = no object here."""
+        """Ids of a box within the volume, uint32: 0 = not annotated, `BACKGROUND` = no object here, `OTHER`."""
 
 
 class ObjectLabels:
@@ -45,10 +45,13 @@ class ObjectLabels:
         All that is annotated.
     hidden : sequence of Box
         Boxes that are not read but to score.
+    said : Said, optional
+        Which ids are known to be different objects; by default all are.
     """
 
-    def __init__(self, source: ObjectSource, hidden: Sequence[Box] = ()) -> None:
+    def __init__(self, source: ObjectSource, hidden: Sequence[Box] = (), said: Said | None = None) -> None:
         self._source = source
+        self._said = said
         self._hidden = tuple(hidden)
         self._whole = Box.of_shape(source.shape)
 
@@ -60,6 +63,20 @@ class ObjectLabels:
         for part in without([box], self._hidden):
             found[part.relative_to(box.start).slices] = self._source.read(part)
         return found
+
+    def numbered(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
+        """Labels as `renumbered`, and which of them are said to be different objects, as `instance_targets` takes it.
+
+        ::
+
+            apart   0 . . . .      0 unlabelled, 1 background, 2 and 3 objects, and at the end what is something else:
+                    1 . . 1 1 .    here 2 and 3 were cut from one another, and 3 is known as a whole
+                    2 . 1 . 1 .
+                    3 . 1 1 . 1
+                   -1 . . . 1 .
+        """
+        labels, ids = _numbers(self.labels(box))
+        return labels, None if self._said is None else self._said.apart(ids)
 
     def truth(self, box: Box) -> np.ndarray:
         """Ids of a box within the volume, also in hidden boxes: for scores alone."""
@@ -130,12 +147,23 @@ class ObjectLabels:
 
 
 def renumbered(ids: np.ndarray) -> np.ndarray:
-    """Ids of a patch as small numbers, int32: `UNLABELLED`, `NO_OBJECT`, then the objects from 2 on."""
+    """Ids of a patch as small numbers, int32: `SOMETHING_ELSE`, `UNLABELLED`, `NO_OBJECT`, then objects from 2 on."""
+    return _numbers(ids)[0]
+
+
+def _numbers(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids as small numbers, and the id of each number; the last is `OTHER`."""
     small, numbers = fastremap.renumber(np.ascontiguousarray(ids), start=2, preserve_zero=True)
     found = small.astype(np.int32)
-    if BACKGROUND in numbers:
-        found[found == numbers[BACKGROUND]] = NO_OBJECT
-    return found
+    names = np.zeros(max(NO_OBJECT, *numbers.values(), 0) + 2, np.int64)
+    for id, number in numbers.items():
+        names[number] = id
+    for id, number in ((BACKGROUND, NO_OBJECT), (OTHER, SOMETHING_ELSE)):
+        if id in numbers:
+            found[found == numbers[id]] = number
+            names[numbers[id]] = 0
+    names[NO_OBJECT], names[SOMETHING_ELSE] = BACKGROUND, OTHER
+    return found, names
 
 
 def _places(ids: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from napari_pytc.annotations.said import BACKGROUND
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.settings import Settings, setting
@@ -19,8 +20,8 @@ from napari_pytc.volumes.channels import (
     axis_offset,
 )
 
-BACKGROUND = 0xFFFFFFFF
-"""In a store of objects: here is no object. 0 is not annotated, any other number an object's id."""
+__all__ = ["BACKGROUND", "FOREGROUND", "AnyTarget", "ClassesTarget", "InstancesTarget", "chosen_offsets"]
+
 FOREGROUND = "foreground"
 """Name of the channel that says whether a voxel belongs to any object."""
 

@@ -190,6 +190,12 @@ class LabelDocument:
         with self._lock:
             return self._index.boxes(supervoxels)
 
+    @property
+    def touched(self) -> np.ndarray:
+        """Supervoxels that edits gave voxels or took them from, sorted, uint32."""
+        with self._lock:
+            return self._index.touched
+
     def box(self, segment: int) -> Box:
         """A box around a segment: never smaller than it, larger where it lost voxels."""
         return self.box_of(self.members(segment))

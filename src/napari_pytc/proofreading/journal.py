@@ -222,7 +222,7 @@ class Journal:
         """The journal, the oldest entry first, those that are taken back included."""
         with self._lock:
             names = {entry: name for entry, name, _ in self.checkpoints()}
-            return [self._entry(row, names.get(row.id, "")) for row in self._file.entries()]
+            return [row.entry(self._at.position, names.get(row.id, "")) for row in self._file.entries()]
 
     def checkpoint(self, name: str) -> None:
         """Give the present state a name."""
@@ -300,15 +300,21 @@ class Journal:
         with self._lock:
             return self._file.meta(f"checksum:{segmentation}")
 
-    def changes_of(self, segmentation: str) -> Iterable[Change]:
-        """All changes of a segmentation that are done, in order, one at a time."""
+    def edits_of(self, segmentation: str) -> Iterable[tuple[Entry, Change]]:
+        """All edits of a segmentation that are done, in order, one at a time."""
         with self._lock:
             query = "segmentation = ? AND target = 'segments' AND kind != 'switch' AND id <= ?"
             rows = self._file.entries(query, segmentation, self._at.position)
         for row in rows:
             with self._lock:
                 change = self._file.change(row)
-            yield change
+            yield row.entry(self._at.position), change
+
+    def document_of(self, segmentation: str) -> LabelDocument:
+        """A segmentation with all its edits, also one that is not current; errors as in `document`."""
+        with self._lock:
+            current = self._at.current() if segmentation == self._at.segmentation else None
+            return self._at.open(segmentation) if current is None else current
 
     def close(self) -> None:
         """Flush and let go of the file; may be called twice."""
@@ -329,12 +335,6 @@ class Journal:
     def _last_done(self) -> Row | None:
         rows = self._file.entries("id = ?", self._at.position) if self._at.position else []
         return rows[0] if rows else None
-
-    def _entry(self, row: Row, checkpoint: str) -> Entry:
-        return Entry(
-            row.id, row.title, row.kind, row.time, row.box, row.segments, row.n_voxels, row.id > self._at.position,
-            checkpoint, row.target, row.segmentation, row.sealed,
-        )  # fmt: skip
 
     def _walk_to(self, steps: list[tuple[Row, int]]) -> list[Change]:
         if not steps:

@@ -14,6 +14,7 @@ from napari_pytc.errors import ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.proofreading.change_codec import decode_change, encode_change
 from napari_pytc.proofreading.changes import Change
+from napari_pytc.proofreading.entries import Entry
 
 VERSION = 1
 _SCHEMA = """
@@ -61,6 +62,13 @@ class Row:
     n_voxels: int
     time: float
     sealed: str
+
+    def entry(self, position: int, checkpoint: str = "") -> Entry:
+        """As the journal shows it, where `position` is the last entry that is done."""
+        return Entry(
+            self.id, self.title, self.kind, self.time, self.box, self.segments, self.n_voxels, self.id > position,
+            checkpoint, self.target, self.segmentation, self.sealed,
+        )  # fmt: skip
 
 
 class JournalFile:

@@ -71,7 +71,7 @@ def replay(
         aside.mkdir()
         document = LabelDocument(segmentation, folder=aside)
         n_edits = 0
-        for change in journal.changes_of(segmentation.record.id):
+        for _, change in journal.edits_of(segmentation.record.id):
             document.apply(change)
             n_edits += 1
             if document.dirty_bytes > _FLUSH_BYTES:

@@ -46,7 +46,9 @@ class SessionJobs:
         """Whether a training waits or runs."""
         return any(job.kind == "train" for job in self._busy.values())
 
-    def train_job(self, plan: TrainPlan, parent: str | Path | None, resume: bool) -> TrainJob:
+    def train_job(
+        self, plan: TrainPlan, parent: str | Path | None, resume: bool, corrections: Path | None = None
+    ) -> TrainJob:
         """See `Session.train_job`."""
         from napari_pytc.learning.jobs import TrainJob
 
@@ -60,6 +62,7 @@ class SessionJobs:
             classes=tuple(c.name for c in session.classes),
             held_out=session.held_out,
             objects=self._folder.objects if self._folder.objects.is_dir() else None,
+            corrections=corrections,
             plan=plan,
             model_folder=folder.models,
             run_folder=folder.runs,
@@ -96,6 +99,7 @@ class SessionJobs:
                     "image_digest": self._image_digest(),
                     "annotations": session.annotations.folder,
                     "objects": folder.objects if folder.objects.is_dir() else None,
+                    "corrections": folder.corrections if job.corrections is not None else None,
                     "model_folder": folder.models / name,
                     "run_folder": folder.runs / name,
                     "parent": parent,
@@ -282,7 +286,8 @@ class SessionJobs:
 
     def _work(self, job: TrainJob) -> str:
         revisions = (self._session.annotations.revision, self._session.objects_revision)
-        return library.work_of(job, self._image_digest(), *revisions)
+        corrected = 0 if job.corrections is None else self._session.corrections_revision
+        return library.work_of(job, self._image_digest(), *revisions, corrected)
 
     def _image_digest(self) -> str:
         return self._session.project.image_fingerprint.digest

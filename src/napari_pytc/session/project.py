@@ -66,6 +66,7 @@ class ProjectFolder:
             models/<id>/      trained models
             runs/<id>/        checkpoints of trainings, and jobs of segmentations, that are not finished
             journal.sqlite    every edit of segments and strokes (`Journal`); made with the first
+            corrections/      what edits teach, one store a segmentation (`Corrections`); made again when it is gone
             trash/            what was deleted and is still on the disk
             project.lock      held by the process that may write
     """
@@ -83,6 +84,7 @@ class ProjectFolder:
         self.previews = self.segments / ".preview"
         self.objects = path / "objects.zarr"
         self.journal = path / "journal.sqlite"
+        self.corrections = path / "corrections"
 
     def annotations(self, project: Project | None = None) -> Path:
         """Where the strokes of a project lie; without one, those of a new project."""

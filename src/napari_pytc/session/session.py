@@ -16,6 +16,7 @@ from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.learning.config import PredictPlan, TrainPlan
 from napari_pytc.learning.model_folder import copy_model, rename_model
 from napari_pytc.session.class_editing import ClassEditing
+from napari_pytc.session.corrections import Correcting
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.library import ModelLibrary
 from napari_pytc.session.live import LiveRuns, Suggestions
@@ -51,7 +52,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Session(ClassEditing, StrokeEditing, Segmenting):
+class Session(ClassEditing, StrokeEditing, Correcting, Segmenting):
     """An open project. Make one with `create`, `open` or `adopt`, and close it.
 
     All methods belong to the thread that opened it, where they do not say otherwise. Signals about jobs (`run_started`,
@@ -193,13 +194,25 @@ class Session(ClassEditing, StrokeEditing, Segmenting):
         """The curves of a run."""
         return self._database.metrics(run)
 
-    def train_job(self, plan: TrainPlan, parent: str | Path | None = None, resume: bool = True) -> TrainJob:
+    def train_job(
+        self, plan: TrainPlan, parent: str | Path | None = None, resume: bool = True, corrections: bool = False
+    ) -> TrainJob:
         """Describe a training on what is annotated now.
 
         With `resume`, a training of the same plan, parent and data that was cut short is gone on with.
+
+        Parameters
+        ----------
+        corrections : bool
+            Learn from what `collect_corrections` collected last, too.
+
+        Raises
+        ------
+        ProjectError
+            If it is to learn from corrections and there are none.
         """
         self.check_writable()
-        return self._jobs.train_job(plan, parent, resume)
+        return self._jobs.train_job(plan, parent, resume, self.corrections_to_learn() if corrections else None)
 
     def live_job(self, plan: LivePlan | None = None, parent: str | Path | None = None) -> LiveJob:
         """Describe live learning on what is annotated, going on from the last time if that was of the same classes.
