@@ -268,6 +268,8 @@ class _Blockwise:
         self._each_block(range(len(self.grid)), pairs_of, "joining blocks")
         pairs = np.concatenate([self.taken.pairs(self.former), *(found[index] for index in range(len(self.grid)))])
         groups = components_of(pairs, self.parts.n_labels + 1)
+        if self.decoder.joining != "touching":
+            groups = components_of(self.taken.apart(pairs, groups), self.parts.n_labels + 1)
         is_first = groups == np.arange(len(groups))
         return np.asarray((np.cumsum(is_first) - 1)[groups].astype(np.uint32))
 

@@ -148,6 +148,21 @@ class Taken:
         first, second = self.origins[touching[:, 0]], self.origins[touching[:, 1]]
         return np.concatenate([pairs[free], touching[(first > 0) & (first == second)]])
 
+    def apart(self, pairs: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """The pairs without those by which decoded labels make one of two reused supervoxels: (m, 2).
+
+        Parameters
+        ----------
+        groups : ndarray, shape (n_labels + 1,)
+            What the pairs make one.
+        """
+        reused = np.flatnonzero(self.origins)
+        kinds = np.unique(np.stack([groups[reused], self.origins[reused]], axis=1), axis=0)
+        mixed, counts = np.unique(kinds[:, 0], return_counts=True)
+        is_mixed = np.isin(groups[pairs[:, 0]], mixed[counts > 1])
+        crosses = (self.origins[pairs] > 0).sum(axis=1) == 1
+        return pairs[~(is_mixed & crosses)]
+
 
 def hold(segments: np.ndarray, held: np.ndarray) -> np.ndarray:
     """The segment of each supervoxel with the ids of those that are held; others that have such an id get a new one.
