@@ -15,7 +15,7 @@ from tests.support.random_edits import folder_in_memory, random_step, state_of
 from tests.support.segmentations import FolderDocuments, make_project
 
 N_PIECES, N_EDITS = 5, 200
-_USUAL = {"merge", "split", "split_line", "paint", "new_segment", "smooth", "scribble", "import_labels",
+_USUAL = {"merge", "split", "split_line", "paint", "new_segment", "smooth", "scribble", "mark_objects", "import_labels",
           "delete", "restore", "lock", "unlock", "set_class"}  # fmt: skip
 
 

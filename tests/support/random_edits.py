@@ -14,7 +14,7 @@ from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.proofreading.changes import Change
 from napari_pytc.proofreading.document import LabelDocument
-from napari_pytc.proofreading.edits import EditModel, Paint, Scribble, parse_edit
+from napari_pytc.proofreading.edits import EditModel, MarkObjects, Paint, Scribble, parse_edit
 from napari_pytc.proofreading.edits.base import variants
 from napari_pytc.proofreading.journal import Journal
 
@@ -47,6 +47,8 @@ def random_edit(document: LabelDocument, rng: np.random.Generator, labels: Path 
         return Paint.of(box, mask, int(rng.choice([0, *some])))
     if kind == "scribble":
         return Scribble.of(box, np.where(mask, rng.integers(0, 4), 0).astype(np.uint8))
+    if kind == "mark_objects":
+        return MarkObjects.of(box, np.where(mask, rng.choice([0, 1, 7, 2**32 - 1]), 0).astype(np.uint32))
     if kind == "merge":
         values["segments"] = some
     elif kind in ("delete", "lock", "set_class"):
@@ -89,10 +91,11 @@ def random_step(journal: Journal, rng: np.random.Generator, labels: Path | None 
 
 def state_of(journal: Journal) -> tuple[str, str]:
     """The checksum of the segments, worked out anew and compared with the kept one, and that of all arrays."""
-    document, strokes = journal.document, journal._documents.annotations
+    document = journal.document
     content = hashlib.sha256()
-    if strokes is not None:
-        content.update(strokes.read(Box.of_shape(strokes.shape)).tobytes())
+    for store in (journal._documents.annotations, journal._documents.objects):
+        if store is not None:
+            content.update(store.read(Box.of_shape(store.shape)).tobytes())
     if document is None:
         return "", content.hexdigest()
     whole = Box.of_shape(document.shape)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from napari_pytc.annotations.objects import ObjectStore
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.geometry import Box
 from napari_pytc.labels.region_graph import contact_edges
@@ -58,6 +59,10 @@ class FolderDocuments:
         strokes = folder / "annotations.zarr"
         if annotations is None and strokes.exists():
             self.annotations = AnnotationStore.open(strokes, writable)
+        self.objects: ObjectStore | None = None
+        if self.annotations is not None:
+            store = self.annotations
+            self.objects = ObjectStore(folder / "objects.zarr", store.shape, store.space, store.changing, writable)
 
     def open(self, segmentation: str) -> LabelDocument:
         opened = Segmentation.open(self.folder / "segments" / segmentation)

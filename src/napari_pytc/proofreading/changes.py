@@ -10,8 +10,8 @@ import numpy as np
 from napari_pytc.geometry import Box
 from napari_pytc.labels.patches import LabelPatch
 
-Target = Literal["segments", "annotations"]
-"""What voxels a patch changes: the supervoxels of a segmentation, or the strokes."""
+Target = Literal["segments", "annotations", "objects"]
+"""What voxels a patch changes: the supervoxels of a segmentation, the strokes, or the objects to learn from."""
 
 
 @dataclass(frozen=True, slots=True)

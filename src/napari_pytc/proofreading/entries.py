@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from napari_pytc.annotations.objects import ObjectStore
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.geometry import Box
 from napari_pytc.proofreading.document import LabelDocument
@@ -16,6 +17,10 @@ class Documents(Protocol):
     @property
     def annotations(self) -> AnnotationStore | None:
         """The strokes; None where there are none to edit."""
+
+    @property
+    def objects(self) -> ObjectStore | None:
+        """The objects to learn from; None where there are none to edit."""
 
     def open(self, segmentation: str) -> LabelDocument:
         """A segmentation by id, as last flushed; raises a `PytcError` where it is gone or damaged."""

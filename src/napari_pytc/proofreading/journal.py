@@ -15,7 +15,6 @@ from napari_pytc.proofreading.edits.switch import Switch
 from napari_pytc.proofreading.entries import Documents, Entry
 from napari_pytc.proofreading.journal_file import JournalFile, Row, forget, insert_entry, set_meta
 from napari_pytc.proofreading.opened import NO_SEGMENTS, Opened
-from napari_pytc.proofreading.stroke_document import StrokeDocument
 from napari_pytc.proofreading.walk import Walk
 
 __all__ = ["Documents", "Entry", "Journal"]
@@ -127,8 +126,8 @@ class Journal:
         with self._lock:
             if isinstance(edit, Switch):
                 return edit.plan(self.document)
-            if edit.target == "annotations":
-                return edit.plan(StrokeDocument(self._at.strokes()))  # type: ignore[arg-type]
+            if edit.target != "segments":
+                return edit.plan(self._at.painted(edit.target))  # type: ignore[arg-type]
             document = self.document
             if document is None:
                 raise InvalidEdit(*NO_SEGMENTS)
@@ -163,7 +162,7 @@ class Journal:
                 walk.make()
             except BaseException as error:  # also what interrupts: a flush must not pass over this edit
                 self._broken = "An edit is recorded but was not made."
-                self._can_catch_up = change.target == "annotations"
+                self._can_catch_up = change.target != "segments"
                 if self._can_catch_up and isinstance(error, (PytcError, OSError)):
                     self._withdraw(entry)
                 raise
@@ -343,8 +342,10 @@ class Journal:
         for row, direction in steps:
             if direction < 0 and row.sealed:
                 raise InvalidEdit(f"{row.title} cannot be undone: {row.sealed}.", "What came after it can.")
-        has_strokes = any(row.target == "annotations" for row, _ in steps)
-        with self._at.changing("annotations" if has_strokes else "segments"):
+        painted: Target = "segments"
+        for row, _ in steps:  # strokes and objects have one lock
+            painted = row.target if row.target != "segments" else painted
+        with self._at.changing(painted):
             walk = Walk(self._at, [(row, None, direction) for row, direction in steps])
             walk.prepare()
             last, direction = steps[-1]
@@ -358,7 +359,7 @@ class Journal:
                 changes = walk.make()
             except BaseException:  # also what interrupts: a flush must not pass over these steps
                 self._broken = "A step of the journal is recorded but was not made."
-                self._can_catch_up = has_strokes and len(steps) == 1
+                self._can_catch_up = painted != "segments" and len(steps) == 1
                 raise
             self._tidy()
             return changes

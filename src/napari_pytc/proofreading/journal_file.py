@@ -13,7 +13,7 @@ from typing import Any
 from napari_pytc.errors import ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.proofreading.change_codec import decode_change, encode_change
-from napari_pytc.proofreading.changes import Change
+from napari_pytc.proofreading.changes import Change, Target
 from napari_pytc.proofreading.entries import Entry
 
 VERSION = 1
@@ -26,7 +26,7 @@ _SCHEMA = """
         edit TEXT NOT NULL,                  -- JSON
         box TEXT NOT NULL,                   -- Z0:Z1,Y0:Y1,X0:X1
         segments TEXT NOT NULL,              -- JSON list
-        target TEXT NOT NULL,                -- segments | annotations
+        target TEXT NOT NULL,                -- segments | annotations | objects
         segmentation TEXT NOT NULL,          -- which one was current; '' for none
         n_voxels INTEGER NOT NULL,
         time REAL NOT NULL,                  -- seconds since the epoch
@@ -57,7 +57,7 @@ class Row:
     edit: dict[str, Any]
     box: Box
     segments: tuple[int, ...]
-    target: str
+    target: Target
     segmentation: str
     n_voxels: int
     time: float
@@ -158,9 +158,8 @@ class JournalFile:
             If it is damaged.
         """
         blobs = self.rows("SELECT change FROM entries WHERE id = ?", row.id)
-        target: Any = row.target
         try:
-            return decode_change(bytes(blobs[0][0]), row.edit, row.title, row.box, row.segments, target)
+            return decode_change(bytes(blobs[0][0]), row.edit, row.title, row.box, row.segments, row.target)
         except (ProjectError, IndexError) as error:
             raise ProjectError(
                 f"Entry {row.id} of the journal ({row.title}) is damaged: it can be neither done nor undone.",
@@ -265,13 +264,13 @@ def forget(connection: sqlite3.Connection, strokes_done: int, flushed: tuple[str
     Parameters
     ----------
     strokes_done : int
-        The row of the log up to which all strokes are on the disk.
+        The row of the log up to which all strokes and objects are on the disk.
     flushed : tuple of str and int, optional
         A segmentation and the row of the log up to which it was flushed.
     """
     set_meta(connection, "strokes_done", strokes_done)
     connection.execute(
-        "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE target = 'annotations')",
+        "DELETE FROM log WHERE n <= ? AND entry IN (SELECT id FROM entries WHERE target != 'segments')",
         (strokes_done,),
     )
     if flushed is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import InvalidEdit, ProjectError
 from napari_pytc.proofreading.changes import Target
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.entries import Documents
 from napari_pytc.proofreading.journal_file import JournalFile
-from napari_pytc.proofreading.stroke_document import StrokeDocument
+from napari_pytc.proofreading.stroke_document import PaintedStore, StrokeDocument
 
 NO_SEGMENTS = ("There is no segmentation to edit yet.", "Make one under Segment, or activate one.")
 
@@ -29,7 +28,7 @@ class Opened:
     n_logged : int
         The last row of the log.
     strokes_done : int
-        Up to which row of the log all strokes are on the disk.
+        Up to which row of the log all strokes and objects are on the disk.
     """
 
     def __init__(self, file: JournalFile, documents: Documents) -> None:
@@ -47,16 +46,22 @@ class Opened:
         return self.document
 
     def changing(self, target: Target) -> AbstractContextManager[None]:
-        """Keep others from changing strokes between reading and writing them."""
-        store = self.documents.annotations
-        return store.changing() if target == "annotations" and store is not None else nullcontext()
+        """Keep others from changing strokes and objects between reading and writing them."""
+        store = self._store(target)
+        return nullcontext() if store is None else store.changing()
 
-    def strokes(self) -> AnnotationStore:
-        """The store of strokes; an `InvalidEdit` where there is none."""
-        store = self.documents.annotations
+    def painted(self, target: Target) -> StrokeDocument:
+        """The strokes, or the objects to learn from; an `InvalidEdit` where there are none to edit."""
+        store = self._store(target)
         if store is None:
-            raise InvalidEdit("There are no strokes to edit here.", "Open the project they belong to.")
-        return store
+            what = "objects to learn from" if target == "objects" else "strokes"
+            raise InvalidEdit(f"There are no {what} to edit here.", "Open the project they belong to.")
+        return StrokeDocument(store, target)
+
+    def _store(self, target: Target) -> PaintedStore | None:
+        if target == "segments":
+            return None
+        return self.documents.annotations if target == "annotations" else self.documents.objects
 
     def open(self, segmentation: str) -> LabelDocument:
         """A segmentation as of the journal: what it has not flushed is made again."""
@@ -80,11 +85,11 @@ class Opened:
         return document
 
     def repeat_strokes(self) -> None:
-        """Make the strokes again that may not have reached the disk before the last kill."""
+        """Make the strokes and objects again that may not have reached the disk before the last kill."""
         store = self.documents.annotations
         if store is None or not store.writable:
             return
-        for n, direction, row in self.file.logged(self.strokes_done, "target = 'annotations'"):
+        for n, direction, row in self.file.logged(self.strokes_done, "target != 'segments'"):
             change = self.file.change(row)
-            StrokeDocument(store).apply(change if direction > 0 else change.inverse())
+            self.painted(change.target).apply(change if direction > 0 else change.inverse())
             self.strokes_done = n

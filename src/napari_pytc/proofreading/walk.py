@@ -12,7 +12,6 @@ from napari_pytc.proofreading.digests import Digests, digests_after
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.journal_file import Row, set_meta
 from napari_pytc.proofreading.opened import NO_SEGMENTS, Opened
-from napari_pytc.proofreading.stroke_document import StrokeDocument
 
 
 class Walk:
@@ -42,7 +41,7 @@ class Walk:
                 digests = self._digests.get(document.id, document.digests)
                 self._digests[document.id] = digests_after(digests, change, document.shape)
             else:
-                self._at.strokes()
+                self._at.painted(change.target)
             if len(self._steps) == 1:
                 self._single = change
 
@@ -69,8 +68,8 @@ class Walk:
             change = self._single or self._change(row, given, direction)
             if change.edit.get("kind") == "switch":
                 self._switch(_switched(change, direction))
-            elif change.target == "annotations":
-                StrokeDocument(at.strokes()).apply(change)
+            elif change.target != "segments":
+                at.painted(change.target).apply(change)
             else:
                 document = at.current()
                 assert document is not None

@@ -35,6 +35,7 @@ class SessionCore:
         self._image = opened.image
         self._image_stamp = None if opened.image is None else image_stamp(opened.project.image)
         self._is_closed = False
+        self._documents = opened.documents
         opened.documents.image = lambda: self.image
         self._proofreader = Proofreader(opened.documents, opened.journal, self._check_changeable, self._check_label)
         self._proofreader.changed.connect(self._on_edited)

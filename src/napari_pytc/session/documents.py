@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pytc.annotations.objects import ObjectStore
 from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.errors import ProjectError, VolumeError
 from napari_pytc.session.boundaries import ProjectBoundary
@@ -29,6 +30,9 @@ class ProjectDocuments:
 
     def __init__(self, folder: ProjectFolder, annotations: AnnotationStore, writable: bool) -> None:
         self._folder, self._annotations, self.writable = folder, annotations, writable
+        self._objects = ObjectStore(
+            folder.objects, annotations.shape, annotations.space, annotations.changing, writable
+        )
         self.image: Callable[[], VolumeSource] = _no_image
         """Opens the image, where no prediction tells of boundaries; given by the session."""
 
@@ -41,6 +45,11 @@ class ProjectDocuments:
     def annotations(self) -> AnnotationStore:
         """The strokes."""
         return self._annotations
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The objects to learn from."""
+        return self._objects
 
     def open(self, segmentation: str) -> LabelDocument:
         """A segmentation by id, as last flushed.

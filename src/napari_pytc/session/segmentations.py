@@ -1,21 +1,15 @@
-"""Segmentations of a project: how they are made, which one is current, and the objects to learn from."""
+"""Segmentations of a project: how they are made, and which one is current."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 
-from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report
 from napari_pytc.errors import ProjectError, PytcError
-from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import read_record
-from napari_pytc.labels.store import LabelStore
 from napari_pytc.session.core import SessionCore
-from napari_pytc.session.objects import add_objects
 from napari_pytc.session.opening import OpenedProject
 from napari_pytc.session.records import SegmentationInfo
 from napari_pytc.session.segment_jobs import SegmentationFolders, checked_decoder
@@ -25,12 +19,10 @@ if TYPE_CHECKING:
 
 
 class Segmenting(SessionCore):
-    """The part of a session that keeps segmentations and objects to learn from."""
+    """The part of a session that keeps segmentations."""
 
     segmentations_changed = Signal()
     """One came, went or became current; emitted by the thread that did it: connect with ``thread="main"``."""
-    objects_changed = Signal(Box)
-    """Objects to learn from were added."""
 
     def __init__(self, opened: OpenedProject) -> None:
         super().__init__(opened)
@@ -145,58 +137,6 @@ class Segmenting(SessionCore):
     def flush_edits(self) -> None:
         """Write all edits where other processes find them; any thread. Nothing to do where there are none."""
         self._proofreader.flush()
-
-    @property
-    def objects_revision(self) -> int:
-        """Grows with every change of the objects to learn from; 0 without any."""
-        try:
-            return LabelStore.open(self._folder.objects, writable=False).revision
-        except PytcError:
-            return 0
-
-    @property
-    def n_object_chunks(self) -> int:
-        """How many chunks hold objects to learn from; reads no voxel."""
-        try:
-            return len(LabelStore.open(self._folder.objects, writable=False).chunks())
-        except PytcError:
-            return 0
-
-    def annotate_objects(
-        self,
-        labels: np.ndarray | LabelReader,
-        offset: Sequence[int] = (0, 0, 0),
-        dense: bool = False,
-        report: Report | None = None,
-    ) -> dict[str, int]:
-        """Add objects to learn from, block by block: every id is an object.
-
-        Parameters
-        ----------
-        labels : ndarray or VolumeSource
-            Integers: 0 = not annotated, or with `dense` 0 = no object is here. An id that was used before names the
-            same object as then.
-        offset : sequence of int
-            Voxel (z, y, x) of the image at which they begin.
-        report : callable, optional
-            Called with the number of steps done and their total.
-
-        Returns
-        -------
-        dict
-            How many ``objects``, ``voxels`` of them and voxels of ``background`` were added.
-
-        Raises
-        ------
-        InvalidInput
-            If the labels are no ids of objects or reach beyond the image.
-        """
-        self.check_writable()
-        reader = ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
-        shape, space = self._annotations.shape, self._annotations.space
-        added = add_objects(self._folder.objects, shape, space, reader, offset, dense, report)
-        self.objects_changed.emit(Box.at(offset, reader.shape))
-        return added
 
     def _check_unused(self, folder: Path, what: str) -> None:
         """Raise while a job needs a folder."""

@@ -20,6 +20,7 @@ from napari_pytc.session.corrections import Correcting
 from napari_pytc.session.jobs import SessionJobs
 from napari_pytc.session.library import ModelLibrary
 from napari_pytc.session.live import LiveRuns, Suggestions
+from napari_pytc.session.objects import ObjectMarking
 from napari_pytc.session.opening import NewProject, OpenedProject, make_project, read_project
 from napari_pytc.session.project import disk_errors
 from napari_pytc.session.records import (
@@ -52,18 +53,19 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Session(ClassEditing, StrokeEditing, Correcting, Segmenting):
+class Session(ClassEditing, StrokeEditing, Correcting, ObjectMarking, Segmenting):
     """An open project. Make one with `create`, `open` or `adopt`, and close it.
 
     All methods belong to the thread that opened it, where they do not say otherwise. Signals about jobs (`run_started`,
-    `run_ended`, `model_added`, `prediction_changed`) are emitted by the thread that delivers a job's events: connect
-    to them with ``thread="main"``. A second session on the same project is `read_only`; it says why in
+    `run_ended`, `model_added`, `model_refused`, `prediction_changed`) are emitted by the thread that delivers a job's
+    events: connect to them with ``thread="main"``. A second session on the same project is `read_only`; it says why in
     `read_only_reason`.
     """
 
     run_started = Signal(str)
     run_ended = Signal(str)
     model_added = Signal(ModelRecord)
+    model_refused = Signal(ModelRecord)
     models_changed = Signal()
     prediction_changed = Signal(PredictionRecord)
     predictions_changed = Signal()
@@ -118,12 +120,16 @@ class Session(ClassEditing, StrokeEditing, Correcting, Segmenting):
         return self._models.resolve(model, self._project.active_model)
 
     def activate_model(self, id: str) -> None:
-        """Use this model where none is named, until another one is activated."""
+        """Use this model where none is named, until another one is activated, also if it was found worse than another.
+
+        The one that would be used if none was ever chosen gives way to the next again that is trained.
+        """
         self.check_writable()
         record = self._model(id)
         if record.problem:
             raise ModelError(f"The model {id} cannot be used: {record.problem}", "Choose another one.")
-        self._save(active_model=id)
+        by_default = next(model.id for model in self._models.records() if model.active)
+        self._save(active_model=None if id == by_default else id)
         self.models_changed.emit()
 
     def rename_model(self, id: str, name: str) -> None:

@@ -4,7 +4,7 @@ from napari_pytc.proofreading.edits.base import Edit, EditModel, parse_edit
 from napari_pytc.proofreading.edits.importing import ImportLabels
 from napari_pytc.proofreading.edits.merge import Merge
 from napari_pytc.proofreading.edits.paint import Paint
-from napari_pytc.proofreading.edits.scribble import Scribble
+from napari_pytc.proofreading.edits.scribble import MarkObjects, Scribble
 from napari_pytc.proofreading.edits.states import Delete, Lock, Restore, SetClass, Unlock
 from napari_pytc.proofreading.edits.switch import Switch
 
@@ -14,6 +14,7 @@ __all__ = [
     "EditModel",
     "ImportLabels",
     "Lock",
+    "MarkObjects",
     "Merge",
     "Paint",
     "Restore",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from napari_pytc.errors import InvalidEdit, PytcError
 from napari_pytc.geometry import Box, TileGrid
@@ -27,6 +28,13 @@ class ImportLabels(EditModel):
     kind: Literal["import_labels"] = "import_labels"
     path: str = Field(description="PATH[:DATASET] of a file or Zarr with whole numbers, one an object.")
     offset: Point = Field((0, 0, 0), description="Voxel (z, y, x) of the volume at which the labels begin.")
+    _report: Callable[[int, int], None] | None = PrivateAttr(None)
+
+    def told(self, report: Callable[[int, int], None]) -> ImportLabels:
+        """The same edit, which calls `report` with the pieces done and their total; what that raises ends `plan`."""
+        edit = self.model_copy()
+        edit._report = report
+        return edit
 
     def plan(self, document: LabelDocument) -> Change:
         """A new supervoxel and segment for every object."""
@@ -40,7 +48,10 @@ class ImportLabels(EditModel):
         check_box(document, whole)
         builder = ChangeBuilder(document, self.to_json(), f"Import {Path(self.path).name}")
         supervoxels: dict[int, int] = {}
-        for tile in TileGrid(whole, _TILE):
+        grid = TileGrid(whole, _TILE)
+        for tile in grid:
+            if self._report is not None:
+                self._report(tile.index, len(grid))
             labels = source.read(tile.write.relative_to(whole.start))
             values, inverse = np.unique(labels, return_inverse=True)
             if len(values) and values[0] < 0:
