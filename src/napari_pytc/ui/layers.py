@@ -20,6 +20,8 @@ from napari_pytc.ui.background import Background
 from napari_pytc.ui.contrast import find_contrast, widest
 from napari_pytc.ui.flat import FlatOnly
 from napari_pytc.ui.held_out_layer import HeldOutLayer, line_width
+from napari_pytc.ui.object_layer import ObjectLayer
+from napari_pytc.ui.outline import OutlineLayer
 from napari_pytc.ui.paint import ScribbleArray
 from napari_pytc.ui.port import Look, Pointer, ViewerPort, box_of_points
 from napari_pytc.ui.predictions import PredictionLayers, once
@@ -113,6 +115,7 @@ class ProjectLayers(QObject):
         self._image: Any = None
         self._strokes: Any = None
         self._held_out = HeldOutLayer(viewer, session, image.shape, lambda: self._strokes, self)
+        self.outline = OutlineLayer(viewer, session.space, image.shape, lambda: self._strokes, self)
         self.predictions = PredictionLayers(
             viewer,
             background,
@@ -130,6 +133,9 @@ class ProjectLayers(QObject):
         )
         self.segments.failed.connect(self.failed)
         self.segments.added.connect(self._bind_keys)
+        self.objects = ObjectLayer(viewer, session, background, lambda: self._strokes, self._bind_keys, self)
+        self.objects.saved.connect(self.saved)
+        self.objects.failed.connect(self.failed)
         self.restore()
         find_contrast(viewer, image, lambda: self._image if self._is_open else None, background)
         self._stops = [
@@ -158,6 +164,7 @@ class ProjectLayers(QObject):
             viewer.on_mouse(self._strokes, self._on_mouse)
             self._bind_keys(self._strokes)
         self.segments.restore()
+        self.objects.restore()
         self._held_out.show()
         if self._session.read_only:
             viewer.select(self._strokes)
@@ -213,7 +220,7 @@ class ProjectLayers(QObject):
         if self._saver is None:
             then()
         else:
-            self._saver.flush(then, otherwise)
+            self._saver.flush(lambda: self.objects.flush(then, otherwise), otherwise)
 
     # ---- where the user looks
 
@@ -314,12 +321,14 @@ class ProjectLayers(QObject):
             self.failed.emit(
                 VolumeError("The last strokes could not be saved.", "Free space on the disk before painting again.")
             )
+        self.objects.close()
         self.segments.close()
         self.predictions.close()
         self._refresh_timer.stop()
         self._held_out.close()
+        self.outline.show(None)
         # Shapes first: vispy has crashed drawing what came next where they went between the others.
-        for layer in (self._held_out.layer, self._boxes, self._strokes, self._image):
+        for layer in (self._held_out.layer, self._boxes, self.objects.layer, self._strokes, self._image):
             self._viewer.remove(layer)
         self._reader.close()
         self._image_cache.close()
@@ -355,8 +364,10 @@ class ProjectLayers(QObject):
     def _on_view_changed(self) -> None:
         sizes = dict.fromkeys((self._strokes, *self.predictions.layers), 1)
         sizes[self._image] = np.dtype(self._image_source.dtype).itemsize
-        self._flat.look(sizes | dict.fromkeys(self.segments.layers, np.dtype(np.uint32).itemsize))
+        of_ids = (self.objects.layer, *self.segments.layers)
+        self._flat.look(sizes | dict.fromkeys(of_ids, np.dtype(np.uint32).itemsize))
         self._held_out.show_soon()
+        self.outline.show_soon()
 
     def _on_classes_changed(self, *classes: object) -> None:
         self._viewer.set_colours(self._strokes, {c.id: c.colour for c in self._session.classes})

@@ -1,4 +1,4 @@
-"""The strokes as an array that napari's Labels layer paints into."""
+"""Strokes, and objects to learn from, as an array that napari's Labels layer paints into."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_STROKE = 64 * 2**20
 
 
 class StrokeStore(Protocol):
-    """Where strokes lie on disk; an `AnnotationStore` is one."""
+    """Where strokes lie on disk; an `AnnotationStore` and an `ObjectStore` are ones."""
 
     @property
     def shape(self) -> Shape:
@@ -66,7 +66,7 @@ class Snapshot:
 
 
 class ScribbleArray(LazyArray):
-    """Labels of a volume, uint8: chunks are read when they are looked at, and changed in memory.
+    """Labels of a volume: chunks are read when they are looked at, and changed in memory.
 
     Changed chunks stay in memory until `mark_saved`; of the others as many as `n_bytes` allow. Where nothing was
     painted there is no chunk, neither on disk nor in memory. All that is read is a copy. Safe from several threads.
@@ -77,14 +77,19 @@ class ScribbleArray(LazyArray):
         What is on disk; read only.
     on_change : callable
         Called after every change.
+    dtype : dtype
+        Of the store's labels.
     """
 
-    dtype = np.dtype(np.uint8)
-
     def __init__(
-        self, store: StrokeStore, on_change: Callable[[], object] = lambda: None, n_bytes: int = CACHE_BYTES
+        self,
+        store: StrokeStore,
+        on_change: Callable[[], object] = lambda: None,
+        n_bytes: int = CACHE_BYTES,
+        dtype: np.dtype | type = np.uint8,
     ) -> None:
         self.shape: Shape = store.shape
+        self.dtype = np.dtype(dtype)
         self._store, self._on_change, self._most = store, on_change, n_bytes
         self._chunk_shape = store.chunk_shape
         self._chunks: OrderedDict[Place, _Chunk] = OrderedDict()
@@ -106,7 +111,7 @@ class ScribbleArray(LazyArray):
 
     def read(self, selection: Selection) -> Any:
         """A copy of the labels of a selection."""
-        check_size(selection.box, 1)
+        check_size(selection.box, self.dtype.itemsize)
         return self._gather(selection.box)[selection.inside]
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -114,7 +119,7 @@ class ScribbleArray(LazyArray):
         selection = Selection.of(key, self.shape)
         if selection.box.is_empty:
             return
-        check_size(selection.box, 1)
+        check_size(selection.box, self.dtype.itemsize)
         labels = np.asarray(value)
         with self._lock:
             if all(isinstance(part, int) or _is_plain(part) for part in selection.inside):
@@ -186,14 +191,14 @@ class ScribbleArray(LazyArray):
 
     def _gather(self, box: Box) -> np.ndarray:
         """Labels of a box."""
-        found = np.zeros(box.shape, np.uint8)
+        found = np.zeros(box.shape, self.dtype)
         if box.is_empty:
             return found
         low, high = self._place(box.start), self._place([s - 1 for s in box.stop])
         with self._lock:
             # Strokes are few, also where the box is large.
             absent = [p for p in self._on_disk if p not in self._chunks and _within(p, low, high)]
-            if len(absent) * Box.of_shape(self._chunk_shape).size > self._most:
+            if len(absent) * Box.of_shape(self._chunk_shape).size * self.dtype.itemsize > self._most:
                 found = self._store.read(box)  # too much to keep
             else:
                 self._load(absent)
@@ -214,7 +219,7 @@ class ScribbleArray(LazyArray):
             chunk = self._chunks.get(place)
             if chunk is None:
                 area = self._box(place)
-                chunk = self._keep(place, area, np.zeros(area.shape, np.uint8))
+                chunk = self._keep(place, area, np.zeros(area.shape, self.dtype))
             both = chunk.box.intersect(box)
             chunk.data[both.relative_to(chunk.box.start).slices] = labels[both.relative_to(box.start).slices]
             chunk.changes += 1

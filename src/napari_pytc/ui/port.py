@@ -28,7 +28,7 @@ class Look:
     contrast_limits : tuple of float, optional
         Of an image; napari would read the whole volume to find some.
     by_id : bool
-        A labels layer of many segments: each id has a colour of its own, instead of `colours`.
+        A labels layer of many segments: each id has a colour of its own; with `colours`, the highest one has that.
     """
 
     name: str
@@ -160,6 +160,9 @@ class ViewerPort(Protocol):
 
     def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back when another section, axis or 3D is shown; returns how to stop it."""
+
+    def on_camera_moved(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when the view is panned, zoomed or turned; returns how to stop it."""
 
     def image_choices(self) -> list[LayerChoice]:
         """The user's image layers of two or three dimensions, the topmost first."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
+from napari_pytc.annotations.importing import Report
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.session.session import Session
@@ -16,19 +16,14 @@ from napari_pytc.ui.controls import order_tabs
 from napari_pytc.ui.datasets import ask_for_arrays, choices_of, shape_text
 from napari_pytc.ui.elided import ElidedLabel
 from napari_pytc.ui.held_out import HeldOutList
-from napari_pytc.ui.importing import importer
+from napari_pytc.ui.importing import GivenUp, ImportProgress, object_importer, stroke_importer
+from napari_pytc.ui.object_marks import ObjectMarks
 from napari_pytc.ui.parts import Notice, allow, row, section, size, wrapped
 from napari_pytc.ui.workspace import Workspace
 from napari_pytc.volumes.inspection import VolumeInfo, describe_volume
 
 _READ_ONLY = "the project is open for reading only."
 _NO_IMAGE = "the image is missing; find it first."
-
-
-class _Steps(QObject):
-    """Carries the steps of an import from the helper thread to this one."""
-
-    done = Signal(int, int)
 
 
 class ProjectPage(QWidget):
@@ -63,10 +58,9 @@ class ProjectPage(QWidget):
         self.load = QPushButton("Import labels …")
         self.load.setObjectName("importLabels")
         self.load.clicked.connect(self._import)
-        self.progress = wrapped(dim=True)
+        self.objects = ObjectMarks(workspace)
+        self.progress = ImportProgress()
         self._lay_out()
-        self._steps = _Steps(self)
-        self._steps.done.connect(self._on_step)
         self._connect()
 
     def _lay_out(self) -> None:
@@ -80,6 +74,7 @@ class ProjectPage(QWidget):
         box, inside = section("Classes: choose one and paint")
         inside.addWidget(self.classes)
         inside.addWidget(self.load)
+        inside.addWidget(self.objects)
         inside.addWidget(self.progress)
         layout.addWidget(box)
         box, inside = section("Held out")
@@ -96,6 +91,7 @@ class ProjectPage(QWidget):
         self.classes.renamed.connect(self._rename_class)
         self.classes.recoloured.connect(self._recolour_class)
         self.classes.removed.connect(self._ask_to_remove)
+        self.objects.asked.connect(self.import_objects)
 
     # ---- what is shown
 
@@ -103,7 +99,7 @@ class ProjectPage(QWidget):
         """Show the session that is open now."""
         session = self._workspace.session
         self._changing = ""
-        self.progress.hide()
+        self.progress.end()
         self.notice.clear()
         if session is None:
             return
@@ -123,6 +119,7 @@ class ProjectPage(QWidget):
         self._show_held_out()
         if layers is not None:
             self.classes.show_chosen(layers.chosen_class)
+        self.objects.refresh()
         self._count()
 
     @property
@@ -141,6 +138,7 @@ class ProjectPage(QWidget):
             self.classes.show_classes(session.classes, self._reason)
             order_tabs(self)
             allow(self.load, self._reason, "Add the labels of a file to the strokes: 0 = nothing, k = the k-th class.")
+            self.objects.forbid(self._reason)
             self._count()
 
     def _show_held_out(self) -> None:
@@ -249,42 +247,70 @@ class ProjectPage(QWidget):
 
     def import_labels(self, path: str) -> None:
         """Add the labels of a file to the strokes; of several datasets the user picks one."""
-        self._with_dataset(path, self._import_dataset)
 
-    def _import_dataset(self, where: str) -> None:
+        def add(where: str) -> None:
+            self._add(
+                "Importing labels",
+                lambda session, report: stroke_importer(session, where, report),
+                lambda session, box: session.annotated.emit(box),
+            )
+
+        self._with_dataset(path, add)
+
+    def import_objects(self, path: str, is_dense: bool) -> None:
+        """Add the objects of a file to those that are marked; with `is_dense` there are no others in its box."""
+
+        def add(where: str) -> None:
+            self._add(
+                "Importing objects",
+                lambda session, report: object_importer(session, where, is_dense, report),
+                lambda session, box: session.objects_changed.emit(box),
+            )
+
+        self._with_dataset(path, add)
+
+    def _add(
+        self,
+        what: str,
+        prepare: Callable[[Session, Report], Callable[[], tuple[Box, str]]],
+        tell: Callable[[Session, Box], object],
+    ) -> None:
+        """Import in the helper thread, while nothing else is changed."""
         session, layers = self._workspace.session, self._workspace.layers
         if session is None or layers is None:
             return
+        whole = Box.of_shape(session.annotations.shape)
 
         def end() -> None:
             if self._workspace.session is session:
-                self.progress.hide()
+                self.progress.end()
                 self._set_changing("")
 
         def fail(error: PytcError) -> None:
             end()
-            self._workspace.failed.emit(error)
+            if self._workspace.session is session:
+                tell(session, whole)  # some of it may be there
+            if isinstance(error, GivenUp):
+                self.notice.show_remark(error.message, error.hint)
+            else:
+                self._workspace.failed.emit(error)
 
-        def succeed(result: tuple[Box, int]) -> None:
+        def succeed(result: tuple[Box, str]) -> None:
             end()
             if self._workspace.session is session:
-                session.annotated.emit(result[0])
-                self.notice.show_remark(f"{result[1]:,} voxels were labelled.")
+                tell(session, result[0])
+                self.notice.show_remark(result[1])
 
         def start() -> None:
-            work = self._workspace.attempt(lambda: importer(session, where, self._steps.done.emit))
+            work = self._workspace.attempt(lambda: prepare(session, report))
             if work is None:
                 end()
             else:
                 self._workspace.background.run(work, succeed, fail)
 
         self._set_changing("labels are being imported.")
-        self.progress.setText("Importing labels …")
-        self.progress.show()
+        report = self.progress.begin(what)
         layers.flush(start, fail)
-
-    def _on_step(self, done: int, total: int) -> None:
-        self.progress.setText(f"Importing labels … {100 * done // max(1, total)} %")
 
     def _with_dataset(self, path: str, then: Callable[[str], None]) -> None:
         """Call with ``PATH[:DATASET]``, after asking which dataset where there are several."""

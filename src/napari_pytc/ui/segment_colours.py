@@ -15,15 +15,22 @@ _SHADES = ((0.85, 1.0), (0.55, 1.0), (0.9, 0.75), (0.4, 0.9), (0.7, 0.9))
 
 
 @cache
-def segment_colours() -> np.ndarray:
+def segment_colours(last: str | None = None) -> np.ndarray:
     """RGBA of what napari cycles through, float32 (256, 4); the first, of segment 0, is transparent.
 
     Neighbouring ids, which are often neighbours in the volume too, are far apart in hue.
+
+    Parameters
+    ----------
+    last : str, optional
+        The last colour as #rrggbb, which the highest uint32 and every multiple of `N_COLOURS` have.
     """
     colours = np.zeros((N_COLOURS + 1, 4), np.float32)
     for k in range(N_COLOURS):
         saturation, value = _SHADES[k % len(_SHADES)]
         colours[k + 1] = (*colorsys.hsv_to_rgb((k * _GOLDEN) % 1.0, saturation, value), 1.0)
+    if last is not None:
+        colours[N_COLOURS, :3] = [int(last[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     return colours
 
 

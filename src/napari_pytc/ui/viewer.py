@@ -60,7 +60,7 @@ class NapariViewer:
             layer = self.viewer.add_labels(data, **_placed(space), **_shown(look))
         layer.editable = False
         if look.by_id:
-            layer.colormap = _segment_colours()
+            layer.colormap = _segment_colours(look.colours if isinstance(look.colours, str) else None)
         elif look.colours is not None:
             self.set_colours(layer, look.colours)
         return layer
@@ -220,6 +220,11 @@ class NapariViewer:
         events = self.viewer.dims.events
         return _connected((events.ndisplay, events.order, events.current_step), callback)
 
+    def on_camera_moved(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Connect to the camera; the corner pixels of layers follow with the next drawing."""
+        events = self.viewer.scene.camera.events
+        return _connected((events.center, events.zoom, events.angles), callback)
+
     # ---- choices and boxes
 
     def image_choices(self) -> list[LayerChoice]:
@@ -333,12 +338,12 @@ def _label_colours(colours: Mapping[int, str]) -> Any:
     return DirectLabelColormap(color_dict=shown | dict(colours))
 
 
-def _segment_colours() -> Any:
+def _segment_colours(last: str | None) -> Any:
     from napari.utils.colormaps import CyclicLabelColormap
 
     from napari_pytc.ui.segment_colours import segment_colours
 
-    return CyclicLabelColormap(name="segments", colors=segment_colours())
+    return CyclicLabelColormap(name="segments", colors=segment_colours(last))
 
 
 def _image_colours(colours: Any) -> Any:

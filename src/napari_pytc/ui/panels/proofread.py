@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.ui.controls import order_tabs
+from napari_pytc.ui.importing import ImportProgress
 from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, section, wrapped
 from napari_pytc.ui.proofreading.acts import acts_of
 from napari_pytc.ui.proofreading.desk import Saying
@@ -74,9 +75,11 @@ class ProofreadPanel(QWidget):
         self.import_button = QPushButton("Import labels …")
         self.import_button.setObjectName("importLabelsButton")
         self.import_button.clicked.connect(self._import)
+        self.importing = ImportProgress()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        for part in (self.empty, self.tools, self.selected, self.reviewing, self.past, self.import_button):
+        parts = (self.empty, self.tools, self.selected, self.reviewing, self.past, self.import_button, self.importing)
+        for part in parts:
             layout.addWidget(part)
         layout.addStretch(1)
         order_tabs(self)
@@ -163,4 +166,9 @@ class ProofreadPanel(QWidget):
             self, "Import labels", str(Path.home()), "Labels (*.tif *.tiff *.h5 *.hdf5 *.npy);;All files (*)"
         )
         if path:
-            self.acts.import_labels(Path(path))
+            self.import_labels(Path(path))
+
+    def import_labels(self, path: Path) -> None:
+        """Make segments of the objects in a file, with progress and a way to give it up."""
+        report = self.importing.begin(f"Importing {path.name}", "Nothing was changed.")
+        self.acts.import_labels(path, report, self.importing.end)

@@ -11,6 +11,7 @@ from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.comparison import curves_of
 from napari_pytc.ui.controls import main_button, order_tabs
+from napari_pytc.ui.live.box import LiveBox
 from napari_pytc.ui.models import ModelsList, short_date
 from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, wrapped
 from napari_pytc.ui.plots import CurvesPlot, series_of_run
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _TRAIN = "Train a model on what is painted outside of the held-out boxes. You can go on painting meanwhile."
 
 _NO_OBJECTS = (
-    "This recipe learns single objects, and none are marked yet: close the project and add labels of some with "
-    "napari-pytc annotate PROJECT LABELS --instances."
+    "This recipe learns single objects, and none are marked yet: paint or import some in the Data panel, under Single "
+    "objects."
 )
 
 
@@ -48,6 +49,7 @@ class TrainPanel(QWidget):
         self.empty = EmptyState(
             "No project is open. Open or make one in the Data panel, then come back to train.", "Data"
         )
+        self.live = LiveBox(workspace)
         self.recipe = RecipeChooser(workspace)
         self.train_button = main_button("Train")
         self.train_button.setObjectName("trainButton")
@@ -130,7 +132,17 @@ class TrainPanel(QWidget):
         self._parts = QWidget()
         parts = QVBoxLayout(self._parts)
         parts.setContentsMargins(0, 0, 0, 0)
-        for widget in (how, self.train_button, self.reason, self.progress, self.plot, settings, classes, models):
+        for widget in (
+            self.live,
+            how,
+            self.train_button,
+            self.reason,
+            self.progress,
+            self.plot,
+            settings,
+            classes,
+            models,
+        ):
             parts.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)

@@ -18,11 +18,12 @@ from napari_pytc.ui.proofreading.reviewing import Review, review_of
 from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS, action
 
 if TYPE_CHECKING:
+    from napari_pytc.annotations.importing import Report
     from napari_pytc.proofreading.edits import Edit
     from napari_pytc.ui.workspace import Workspace
 
-_ON_SELECTION = frozenset({"lock", "delete", "restore", "class", "fill", "smooth", "go"})
-_ON_ONE = frozenset({"fill", "smooth"})
+_ON_SELECTION = frozenset({"lock", "delete", "restore", "class", "fill", "smooth", "islands", "go"})
+_ON_ONE = frozenset({"fill", "smooth", "islands"})
 _ELSEWHERE = frozenset({"undo", "redo"})
 """Keys of all layers of a project, which bind them themselves."""
 
@@ -52,6 +53,7 @@ class Acts(QObject):
             "class": self._set_class,
             "fill": self._fill,
             "smooth": self._smooth,
+            "islands": self._islands,
             "go": self._go,
             "undo": past.undo,
             "redo": past.redo,
@@ -133,9 +135,14 @@ class Acts(QObject):
             clipboard.setText(text)
             self.desk.say(f"Copied {text}.")
 
-    def import_labels(self, path: Path) -> None:
-        """Make segments of the objects in a file."""
-        self.desk.apply(lambda document: orders.import_labels(path), f"Importing {path.name} …")
+    def import_labels(self, path: Path, report: Report, then: Callable[[], object]) -> None:
+        """Make segments of the objects in a file; `then` is called when it is over, whatever came of it."""
+        self.desk.apply(
+            lambda document: orders.import_labels(path, report),
+            f"Importing {path.name} …",
+            lambda change: then(),
+            then,
+        )
 
     # ---- what follows is ours
 
@@ -175,6 +182,12 @@ class Acts(QObject):
     def _smooth(self) -> None:
         one = self.desk.selected[0]
         self.desk.propose(lambda document: orders.smooth(document, one.segment, one.voxel), "Smoothing …")
+
+    def _islands(self) -> None:
+        one = self.desk.selected[0]
+        self.desk.propose(
+            lambda document: orders.remove_islands(document, one.segment, one.voxel), "Looking for islands …"
+        )
 
     def _go(self) -> None:
         found = self.desk.selected[0]

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import InvalidEdit, PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.ui.importing import GivenUp
 from napari_pytc.ui.proofreading.orders import NotYet
 from napari_pytc.ui.proofreading.picking import Picked, Place, describe
 from napari_pytc.ui.proofreading.tools import TOOLS, Tool, key_text, tool
@@ -125,7 +126,7 @@ class Desk(QObject):
 
     def refuse(self, error: PytcError) -> None:
         """Say why something is not done."""
-        self.say(error.message, error.hint, refused=not isinstance(error, NotYet))
+        self.say(error.message, error.hint, refused=not isinstance(error, (NotYet, GivenUp)))
         self.changed.emit()
 
     # ---- tools
@@ -329,9 +330,10 @@ class Desk(QObject):
 
     def _on_edited(self, change: Change) -> None:
         layers = self._workspace.layers
-        if change.target == "annotations":
+        if change.target != "segments":
             if layers is not None:
-                layers.show_strokes(change.patches)
+                shown = layers.show_strokes if change.target == "annotations" else layers.objects.show_changed
+                shown(change.patches)
             return
         if self.proposal is not None:  # of a state that is no more
             self.forget()

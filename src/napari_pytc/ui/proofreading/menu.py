@@ -48,6 +48,7 @@ def segment_menu(acts: Acts, picked: Picked, parent: QWidget | None = None) -> Q
     add("Paint with it", lambda: acts.desk.choose_tool("paint"), locked, "P", "Add voxels to this segment.")
     add_act("fill")
     add_act("smooth")
+    add_act("islands")
     menu.addSeparator()
     add_act("go")
     add("Copy id" if n < 2 else "Copy ids", acts.copy_ids)

@@ -13,6 +13,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.ui.proofreading.picking import Place, segments_along
 
 if TYPE_CHECKING:  # edits read volumes and cut graphs: what they import is for the thread of edits
+    from napari_pytc.annotations.importing import Report
     from napari_pytc.proofreading.changes import Change
     from napari_pytc.proofreading.document import LabelDocument
     from napari_pytc.proofreading.edits import Edit
@@ -139,11 +140,18 @@ def set_class(segments: tuple[int, ...], class_id: int) -> Edit:
     return SetClass(segments=segments, class_id=class_id)
 
 
-def import_labels(path: Path) -> Edit:
-    """Objects of a file become segments."""
+def remove_islands(document: LabelDocument, segment: int, place: Place | None) -> Edit:
+    """The largest part of a segment; of a very large one around a place."""
+    from napari_pytc.proofreading.voxel_edits import RemoveIslands
+
+    return RemoveIslands(segment=segment, at=_where(document, segment, place))
+
+
+def import_labels(path: Path, report: Report) -> Edit:
+    """Objects of a file become segments; what `report` raises ends it, and nothing was changed."""
     from napari_pytc.proofreading.edits import ImportLabels
 
-    return ImportLabels(path=str(path))
+    return ImportLabels(path=str(path)).told(report)
 
 
 def made_by(change: Change) -> list[int]:

@@ -14,7 +14,7 @@ from napari_pytc.ui.proofreading.picking import Picked
 from napari_pytc.ui.proofreading.toolbox import KeyButton
 from napari_pytc.ui.proofreading.tools import action, key_text
 
-_BUTTONS = ("lock", "go", "delete", "restore", "fill", "smooth")
+_BUTTONS = ("lock", "go", "delete", "restore", "fill", "smooth", "islands")
 _MOST = 3
 
 

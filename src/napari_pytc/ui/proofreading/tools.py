@@ -108,6 +108,12 @@ ACTIONS = (
     Action("class", "Set class", "C", "Give the selected segments the class that is chosen beside it."),
     Action("fill", "Fill holes", "F", "Fill the holes of the selected segment."),
     Action("smooth", "Smooth", "O", "Round the surface of the selected segment off."),
+    Action(
+        "islands",
+        "Remove islands",
+        "H",
+        "Of the selected segment keep the largest part; the others go to the segments that they touch most.",
+    ),
     Action("go", "Go to", "G", "Fly to the selected segment."),
     Action("undo", "Undo", "Control-Z", "Take the last edit back, of segments or of strokes."),
     Action("redo", "Redo", "Control-Shift-Z", "Make the edit again that was taken back last."),
