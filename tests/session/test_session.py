@@ -51,12 +51,6 @@ def test_a_value_beyond_the_classes_is_refused(session: Session, tissue: Tissue)
     assert session.annotations.revision == 0
 
 
-def test_painting_in_a_held_out_box_is_kept(session: Session):
-    session.hold_out(Box((8, 0, 0), (12, 48, 40)))
-    session.paint(Box((9, 0, 0), (10, 1, 5)), 2)
-    assert session.annotated_voxels() == {"membrane": 0, "inside": 5}
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on file sizes is POSIX's")
 def test_a_full_disk_loses_no_earlier_stroke(session: Session):
     box = Box((0, 0, 0), (12, 48, 40))

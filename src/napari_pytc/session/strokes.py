@@ -5,55 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from psygnal import Signal
 
 from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report, import_labels
 from napari_pytc.annotations.store import AnnotationStore
-from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, hull_of
 from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.proofreading.changes import Change
-from napari_pytc.session.core import SessionCore
+from napari_pytc.session.truth import HoldingOut
 
 _MOST_VOXELS = 2**26
 """Voxels of an import that an entry of the journal holds; a larger one is several, so that memory does not grow."""
 
 
-class StrokeEditing(SessionCore):
+class StrokeEditing(HoldingOut):
     """The part of a session that changes strokes and held-out boxes."""
 
-    held_out_changed = Signal(tuple)
-
-    def hold_out(self, box: Box) -> None:
-        """Keep a box out of training; what is annotated in it serves the scores."""
-        self.check_writable()
-        self._check_box(box)
-        if box not in self.held_out:
-            self._save(held_out=(*self.held_out, box))
-            self.held_out_changed.emit(self.held_out)
-
-    def release(self, box: Box) -> None:
-        """Give a held-out box back to training."""
-        self.check_writable()
-        if box not in self.held_out:
-            held = "  ".join(map(str, self.held_out)) or "none"
-            raise InvalidInput(f"The box {box} is not held out; held out: {held}.")
-        self._save(held_out=tuple(held for held in self.held_out if held != box))
-        self.held_out_changed.emit(self.held_out)
-
     def paint(self, box: Box, labels: np.ndarray | int, mask: np.ndarray | None = None) -> None:
-        """Annotate some voxels of a box, as `AnnotationStore.paint`; on the disk when it returns."""
+        """Annotate some voxels of a box, as `AnnotationStore.paint`; on the disk when it returns.
+
+        Voxels in `protected` boxes are left as they are, which `painting_refused` tells.
+        """
         self.check_writable()
         self._check_labels(labels)
         with self._annotations.changing():
-            self._record(self._annotations.painted(box, labels, mask))
+            patch, refused = self._annotations.painted(box, labels, mask), []
+            if patch is not None and any(held.overlaps(patch.box) for held in self.protected):
+                changed = np.broadcast_to(labels, box.shape) != 0 if mask is None else np.asarray(mask, bool)
+                kept = np.array(changed)
+                for held in self.protected:
+                    inside = held.intersect(box).relative_to(box.start).slices
+                    if changed[inside].any():
+                        refused.append(held)
+                        kept[inside] = False
+                patch = self._annotations.painted(box, labels, kept)
+            self._record(patch)
         self.annotated.emit(box)
+        for held in refused:
+            self.painting_refused.emit(held)
 
     def stroke_writer(self) -> Callable[[Box, np.ndarray], None]:
         """A function for one helper thread that replaces the labels of a box; they are on the disk when it returns.
 
         Each call is an entry of the journal, with the voxels that differ from what was there; one that changes nothing
-        is none.
+        is none. Whoever paints leaves out what is `protected`, at the moment of painting: a box may have been held out
+        since.
         It raises a `PytcError` where the disk refuses, a label is no class, or the session is closed or read-only. No
         signal is emitted: whoever paints knows. Counts are brought up to date in the same thread, so that
         `annotated_voxels` is cheap afterwards.
