@@ -64,6 +64,7 @@ class FakeViewer:
         self.flights: list[tuple[tuple[float, ...], Box | None]] = []
         self._callbacks: list[Callable[[], object]] = []
         self._view_callbacks: list[Callable[[], object]] = []
+        self._camera_callbacks: list[Callable[[], object]] = []
 
     def add_image(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
         return self._add(FakeLayer("image", data, space, look, contrast=look.contrast_limits))
@@ -162,6 +163,16 @@ class FakeViewer:
         self.in_3d = in_3d
         for callback in list(self._view_callbacks):
             callback()
+
+    def look_at(self, box: Box) -> None:
+        """Pan and zoom until this is in view."""
+        self.in_view = box
+        for callback in list(self._camera_callbacks):
+            callback()
+
+    def on_camera_moved(self, callback: Callable[[], object]) -> Callable[[], None]:
+        self._camera_callbacks.append(callback)
+        return lambda: self._camera_callbacks.remove(callback)
 
     def on_view_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         self._view_callbacks.append(callback)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import ModelError, PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobMessage
 from napari_pytc.jobs.events import JobEvent
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.jobs import TrainJob
@@ -119,13 +121,45 @@ class FakeSession:
             raise self.refuses
 
 
+class FakeUncertainty(QObject):
+    """Is switched on and off."""
+
+    switched = Signal(bool)
+    is_on = False
+
+    def switch(self, on: bool) -> None:
+        self.is_on = on
+        self.switched.emit(on)
+
+
+class FakeLayers(QObject):
+    """What live learning needs of the canvas."""
+
+    stroke_written = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.image = object()
+        self.in_view = Box.at((3, 0, 0), (1, 48, 40))
+        self.predictions = SimpleNamespace(folder=None, uncertainty=FakeUncertainty(self))
+        self.outlined: list[Box | None] = []
+        self.outline = SimpleNamespace(show=self.outlined.append)
+
+    def view_box(self) -> Box:
+        return self.in_view
+
+
 class FakeHandle:
-    """Remembers that it was cancelled."""
+    """Remembers what it was told."""
 
     id = "j1"
 
     def __init__(self) -> None:
         self.cancel_requested = False
+        self.messages: list[JobMessage] = []
+
+    def send(self, message: JobMessage) -> None:
+        self.messages.append(message)
 
     def cancel(self) -> None:
         self.cancel_requested = True
@@ -150,7 +184,10 @@ class FakeWorkspace(QObject):
         self.jobs = JobBoard(self)
         self.background = Background(self)
         self.session: Any = None
-        self.layers: Any = object()
+        self.layers: Any = FakeLayers(self)
+        self.worker = SimpleNamespace(runner=None)
+        self.is_warm = True
+        self.give_way = lambda then: then()
         self.plan: TrainPlan | None = None
         self.parent_model: str | None = None
         self.trained: list[tuple[TrainPlan, str | None]] = []

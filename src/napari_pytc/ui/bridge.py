@@ -214,6 +214,12 @@ class JobBoard(QObject):
         self.jobs = [job for job in self.jobs if not job.is_over]
         self.cleared.emit()
 
+    def forget(self, view: JobView) -> None:
+        """Show a job that is over no longer."""
+        if view.is_over and view in self.jobs:
+            self.jobs.remove(view)
+            self.cleared.emit()
+
     def close(self) -> None:
         """Listen no more; may be called twice."""
         self._timer.stop()

@@ -61,6 +61,24 @@ def _toggle_prediction(workspace: Workspace) -> None:
     workspace.require_layers().toggle_prediction()
 
 
+def _toggle_live(workspace: Workspace) -> None:
+    from napari_pytc.ui.live.controller import live_of
+
+    live_of(workspace).toggle()
+
+
+def _paint_next(workspace: Workspace) -> None:
+    from napari_pytc.ui.live.places import places_of
+
+    workspace.require_layers()
+    places_of(workspace).fly_on()
+
+
+def _toggle_uncertainty(workspace: Workspace) -> None:
+    uncertainty = workspace.require_layers().predictions.uncertainty
+    uncertainty.switch(not uncertainty.is_on)
+
+
 def _proofread(workspace: Workspace) -> None:
     from napari_pytc.ui.proofreading.acts import acts_of
 
@@ -83,6 +101,9 @@ def _act(name: str) -> Callable[[Workspace], object]:
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
     Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
+    Command("live", "Live learning: on or off", "Shift-L", _toggle_live, True),
+    Command("paint_next", "Fly to the place where painting helps most", "Shift-G", _paint_next),
+    Command("toggle_uncertainty", "Show or hide the uncertainty of the prediction", "Shift-U", _toggle_uncertainty),
     Command("predict_view", "Predict what is in view", "Shift-W", lambda w: w.predict("view"), True),
     Command("predict_all", "Predict everything, from the view outwards", "Shift-E", lambda w: w.predict("all"), True),
     Command("toggle_prediction", "Show or hide the prediction", "Shift-D", _toggle_prediction),
@@ -131,6 +152,21 @@ def paint_strokes() -> None:
 def train() -> None:
     """Train with the settings of the Train panel."""
     _execute_in_front("train")
+
+
+def live() -> None:
+    """Switch live learning on or off."""
+    _execute_in_front("live")
+
+
+def paint_next() -> None:
+    """Fly to the place where painting helps most."""
+    _execute_in_front("paint_next")
+
+
+def toggle_uncertainty() -> None:
+    """Show or hide the uncertainty of the prediction."""
+    _execute_in_front("toggle_uncertainty")
 
 
 def predict_view() -> None:

@@ -16,6 +16,8 @@ from napari_pytc.ui.arrays import VolumeArray
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.port import Look, ViewerPort
 from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.ui.throttle import Throttle
+from napari_pytc.ui.uncertainty import UncertaintyLayer
 from napari_pytc.volumes.channels import ClassRole, roles_of
 from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
 
@@ -94,10 +96,13 @@ class PredictionLayers(QObject):
         self._layer: Any = None
         self._channels: list[Any] = []
         self._new: list[Box] = []
-        self._timer = once(self, REFRESH_MS, self._renew)
-        self._refresh_timer = once(self, REFRESH_MS // 2, self.refresh)
+        self._renewing = Throttle(REFRESH_MS, self._renew, self)
+        self._refreshing = Throttle(REFRESH_MS // 2, self.refresh, self)
         self._add_timer = once(self, 0, self._add_missing)
-        self._arrived.connect(self._on_arrival)
+        self._arrived.connect(self._refreshing.ask)
+        self.uncertainty = UncertaintyLayer(viewer, reader, space, below, focus, self)
+        self.uncertainty.failed.connect(self.failed)
+        self.uncertainty.added.connect(self.added)
         self._has_failed = False
         self._is_visible = True
         self._of_classes: list[int] = []
@@ -123,8 +128,8 @@ class PredictionLayers(QObject):
 
     @property
     def layers(self) -> list[Any]:
-        """The class layer and the channels' layers, also those that the user deleted."""
-        return [layer for layer in (self._layer, *self._channels) if layer is not None]
+        """The class layer, the channels' layers and that of the doubt, also those that the user deleted."""
+        return [layer for layer in (self._layer, *self._channels, self.uncertainty.layer) if layer is not None]
 
     def show(self, folder: Path | None) -> None:
         """Show the prediction of a folder, or none."""
@@ -146,8 +151,7 @@ class PredictionLayers(QObject):
     def show_new(self, boxes: Sequence[Box]) -> None:
         """Voxels on disk are new; read those that are looked at, soon."""
         self._new += boxes
-        if not self._timer.isActive():
-            self._timer.start()
+        self._renewing.ask()
 
     def refresh(self) -> None:
         """Show what was read."""
@@ -193,7 +197,7 @@ class PredictionLayers(QObject):
     @property
     def _first(self) -> Any:
         """What a prediction is shown by."""
-        return next(iter(self.layers), None)
+        return next((layer for layer in (self._layer, *self._channels) if layer is not None), None)
 
     def _opened(self, folder: Path, source: ChunkedArray) -> None:
         if folder != self._folder:  # another was asked for meanwhile
@@ -234,6 +238,7 @@ class PredictionLayers(QObject):
                 self._viewer.set_data(layer, VolumeArray(self._cache, plane), look.name)
         self._add_missing()
         self.set_classes(self._classes)
+        self.uncertainty.put(source, of_classes)
 
     def _not_opened(self, folder: Path, error: PytcError) -> None:
         if folder == self._folder:
@@ -283,8 +288,9 @@ class PredictionLayers(QObject):
             below = layer
 
     def _take_away(self) -> None:
-        for timer in (self._timer, self._refresh_timer, self._add_timer):
+        for timer in (self._renewing, self._refreshing, self._add_timer):
             timer.stop()
+        self.uncertainty.put(None)
         for layer in self.layers:
             self._viewer.remove(layer)
         self._layer, self._channels, self._new = None, [], []
@@ -296,10 +302,7 @@ class PredictionLayers(QObject):
         boxes, self._new = self._new, []
         if self._cache is not None:
             self._cache.renew(boxes)
-
-    def _on_arrival(self) -> None:
-        if not self._refresh_timer.isActive():
-            self._refresh_timer.start()
+            self.uncertainty.renew(boxes)
 
     def _tell_once(self, error: PytcError) -> None:
         """Called in the reader's thread."""

@@ -212,7 +212,7 @@ class Workspace(JobStarter):
     def _on_ended(self, view: JobView) -> None:
         if self.session is None:
             return
-        if view.kind == "train":
+        if view.kind in ("train", "live"):
             self.models_changed.emit()
         elif view.kind == "predict":
             if view.state == JobState.FINISHED and not view.is_shown and self.layers is not None:

@@ -1,0 +1,95 @@
+"""What live learning is doing, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_pytc.jobs.job import JobState
+from napari_pytc.ui.live.controller import LiveController, LiveState
+
+if TYPE_CHECKING:
+    from napari_pytc.ui.bridge import JobView
+    from napari_pytc.ui.workspace import Workspace
+
+Tone = Literal["plain", "busy", "good", "wait", "bad"]
+
+_SHOWN = ("Instant model", "Network")
+
+
+@dataclass(frozen=True)
+class LiveWords:
+    """A word for the chip with its tone, and a sentence below it."""
+
+    chip: str
+    tone: Tone
+    sentence: str
+
+
+def words_of(live: LiveController, workspace: Workspace) -> LiveWords:
+    """What is to be said now."""
+    state, job = live.state, live.job
+    if state is LiveState.STARTING:
+        more = "" if workspace.is_warm else " The worker loads its libraries."
+        return LiveWords("Starting", "busy", f"Starting …{more}")
+    if state is LiveState.STOPPING:
+        return LiveWords("Stopping", "busy", "Keeping the best model …")
+    if state is LiveState.WAITING:
+        other = live.waits_for
+        what = f"Live waits for “{other}”" if other else "Live waits until the worker is free"
+        return LiveWords("Waiting", "wait", f"{what} and goes on by itself.")
+    if state is LiveState.LEARNING and job is not None:
+        missing = missing_strokes(workspace)
+        if missing:
+            return LiveWords("Waiting for strokes", "wait", missing)
+        return LiveWords(_shown(job), "good", _capital(job.note) or "Learning …")
+    if live.problem is not None:
+        return LiveWords("Error", "bad", "Live learning ended. Strokes and models are safe; switch it on to go on.")
+    return LiveWords("Off", "plain", _outcome(job))
+
+
+def missing_strokes(workspace: Workspace) -> str:
+    """What has to be painted before anything can be learnt; empty if nothing has."""
+    session = workspace.session
+    if session is None:
+        return ""
+    painted = [name for name, n_voxels in session.annotated_voxels().items() if n_voxels]
+    if len(painted) >= 2:
+        return ""
+    so_far = f"so far only {painted[0]} has some" if painted else "there are none yet"
+    return f"Paint strokes of at least two classes: {so_far}."
+
+
+def scores_of(job: JobView | None) -> str:
+    """The newest scores of both models; empty before there are some."""
+    if job is None:
+        return ""
+    found = [
+        f"{title} {job.curves[name][-1][1]:.3f}"
+        for name, title in (("instant/score", "instant model"), ("network/score", "network"))
+        if job.curves.get(name)
+    ]
+    return _capital(" · ".join(found))
+
+
+def _shown(job: JobView) -> str:
+    points = job.curves.get("shown")
+    return _SHOWN[bool(points and points[-1][1])]
+
+
+def _outcome(job: JobView | None) -> str:
+    if job is None:
+        return "Paint, and the prediction of what you look at follows, while a network learns on behind it."
+    if job.state is not JobState.FINISHED:
+        return "Cancelled; what was learnt is gone on with when Live is switched on again."
+    model = job.result.get("model")
+    if not model:
+        return "Off. Nothing was learnt, so there is no model to keep."
+    mean = (job.result.get("scores") or {}).get("mean")
+    score = "" if mean is None else f", score {mean:.3f}"
+    kind = "network" if job.result.get("shown") == "network" else "instant model"
+    return f"Off. The best model was kept: {model} ({kind}{score})."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
