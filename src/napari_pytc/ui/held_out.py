@@ -30,7 +30,11 @@ class HeldOutList(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(
-            wrapped("Training never sees these boxes: what you paint in them tells how good a model is.", dim=True)
+            wrapped(
+                "Training never sees these boxes: what is true in them tells how good a model is. Painting there is "
+                "refused but with the pencil.",
+                dim=True,
+            )
         )
         layout.addLayout(row(self.draw, self.n_sections, self.hold))
         self._list = QVBoxLayout()
@@ -59,12 +63,31 @@ class HeldOutList(QWidget):
             remove.clicked.connect(lambda checked=False, box=box: self._release(box))
             text = wrapped(box_text(box, session.space))
             text.setToolTip(f"Voxels z, y, x: {box}")
-            inside = row(text, remove)
+            inside = row(text, self._pencil(number, box, reason), remove)
             inside.setStretch(0, 1)
             line.setLayout(inside)
             self._list.addWidget(line)
         if len(boxes) > _MOST_SHOWN:
             self._list.addWidget(wrapped(f"and {len(boxes) - _MOST_SHOWN} more", dim=True))
+
+    def _pencil(self, number: int, box: Box, reason: str) -> QToolButton:
+        """A switch that lets truth be painted in a box."""
+        session = self._workspace.session
+        assert session is not None
+        pencil = QToolButton()
+        pencil.setObjectName(f"sayTruth{number}")
+        pencil.setText("✎")
+        pencil.setCheckable(True)
+        pencil.setAutoRaise(True)
+        pencil.setChecked(box not in session.protected)
+        allow(
+            pencil,
+            reason,
+            "Paint what is true in this box, of every class: models are scored on it and learn nothing from it. Switch "
+            "it off when done, so that no stroke meant to teach gets here.",
+        )
+        pencil.toggled.connect(lambda on: self._workspace.attempt(lambda: session.say_truth(box, on)))
+        return pencil
 
     def _draw(self) -> None:
         if self._workspace.layers is not None:
