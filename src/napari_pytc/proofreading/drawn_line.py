@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,29 @@ def sides_of_line(document: LabelDocument, segment: int, line: Sequence[tuple[in
         If the line is no line, leaves the slice, or has the segment on one side only.
     """
     points = np.array(line, np.int64).reshape(-1, 3)
+    seeds = beside_line(points, axis, Box.of_shape(document.shape), lambda box: document.segments(box) == segment)
+    if len(seeds.used) < 2:
+        raise InvalidEdit(
+            f"Segment {segment} does not lie on both sides of the line.", "Draw the line from edge to edge across it."
+        )
+    return seeds
+
+
+def beside_line(points: np.ndarray, axis: int, volume: Box, among: Callable[[Box], np.ndarray]) -> Seeds:
+    """Voxels of a volume to the left (1) and to the right (2) of a line in a slice.
+
+    Parameters
+    ----------
+    points : ndarray of int, shape (n, 3)
+        Voxels (z, y, x), one after the other.
+    among : callable
+        Which voxels of a box count: bool, ``box.shape``.
+
+    Raises
+    ------
+    InvalidEdit
+        If the line is no line, leaves the slice, or lies outside of the volume.
+    """
     points = points[np.r_[True, (points[1:] != points[:-1]).any(axis=1)]] if len(points) else points
     if len(points) < 2:
         raise InvalidEdit(f"A line has two different points at least, got {len(points)}.", "Draw it across a segment.")
@@ -53,18 +76,13 @@ def sides_of_line(document: LabelDocument, segment: int, line: Sequence[tuple[in
     margin = np.array([int(np.ceil(_FARTHEST))] * 3)
     margin[axis] = 0
     around = Box(tuple(points.min(axis=0)), tuple(points.max(axis=0) + 1)).grow(margin.tolist())
-    box = around.intersect(Box.of_shape(document.shape))
+    box = around.intersect(volume)
     if box.is_empty:
-        raise InvalidEdit(f"The line lies outside of the volume {Box.of_shape(document.shape)}.")
-    voxels = np.argwhere(document.segments(box) == segment) + box.start
+        raise InvalidEdit(f"The line lies outside of the volume {volume}.")
+    voxels = np.argwhere(among(box)) + box.start
     offset, distance = _signed(voxels[:, plane].astype(float), points[:, plane].astype(float))
     close = (distance >= _NEAREST) & (distance <= _FARTHEST) & (offset != 0)
-    seeds = Seeds(voxels[close], np.where(offset[close] > 0, 1, 2))
-    if len(seeds.used) < 2:
-        raise InvalidEdit(
-            f"Segment {segment} does not lie on both sides of the line.", "Draw the line from edge to edge across it."
-        )
-    return seeds
+    return Seeds(voxels[close], np.where(offset[close] > 0, 1, 2))
 
 
 def _signed(places: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
