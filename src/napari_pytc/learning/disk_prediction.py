@@ -15,6 +15,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
+from napari_pytc.learning.first_look import look_first
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.jobs import PredictJob, check_image
 from napari_pytc.learning.memory import free_memory_bytes
@@ -75,6 +76,8 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     _note_tiles(job.output, box, predictor.tile_shape)
     ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {box} {predictor.tile_shape}")
     try:
+        if job.view is not None:
+            look_first(job.view, predictor, source, sink, box, ctx, ledger.done())
         report = predictor.predict(source, sink, box, ctx, focus=job.focus, done=ledger)
     finally:
         ledger.close()

@@ -74,6 +74,7 @@ class PredictJob(JobSpec):
         "no tile counts as finished.",
     )
     focus: tuple[float, float, float] | None = Field(None, description="Tiles nearest to this voxel come first.")
+    view: Box | None = Field(None, description="What is looked at: predicted before all tiles, in small ones.")
 
     def run(self, ctx: JobContext) -> dict[str, Any]:
         """Predict; returns the output, the number of tiles, seconds and Mvoxel/s."""

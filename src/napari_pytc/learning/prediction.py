@@ -80,6 +80,10 @@ class TiledPredictor:
         """Halo and alignment of the tiles."""
         return self._inferer.limits
 
+    def with_tiles(self, tile_shape: Shape) -> TiledPredictor:
+        """The same network with tiles of another shape."""
+        return TiledPredictor(self._inferer, self._normalisation, tile_shape)
+
     def grid(self, source: VolumeSource, box: Box) -> TileGrid:
         """The tiles that cover a box of a volume."""
         whole = Box.of_shape(source.shape)

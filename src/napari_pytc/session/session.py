@@ -245,12 +245,22 @@ class Session(ClassEditing, StrokeEditing, Correcting, ObjectMarking, Segmenting
         model: str | Path | None = None,
         box: Box | None = None,
         focus: Sequence[float] | None = None,
+        view: Box | None = None,
     ) -> PredictJob:
-        """Describe a prediction; the finished tiles of one of the same model and box are kept."""
+        """Describe a prediction; the finished tiles of one of the same model and box are kept.
+
+        Parameters
+        ----------
+        focus : sequence of float, optional
+            Tiles nearest to this voxel come first.
+        view : Box, optional
+            What is looked at: predicted before everything else.
+        """
         self.check_writable()
         if box is not None:
             self._check_box(box)
-        return self._jobs.predict_job(plan or PredictPlan(), model, box, focus)
+        job = self._jobs.predict_job(plan or PredictPlan(), model, box, focus)
+        return job if view is None else job.model_copy(update={"view": view})
 
     def view_job(self, box: Box, model: str | Path | None = None, plan: PredictPlan | None = None) -> PredictJob:
         """Describe a prediction of what is in view, into the model's prediction of everything.

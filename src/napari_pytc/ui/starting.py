@@ -126,7 +126,7 @@ class JobStarter(QObject):
             if scope == "view":
                 return session.view_job(layers.view_box(), model, plan)
             box = drawn_box(self) if scope == "box" else None
-            return session.predict_job(plan, model, box, layers.focus())
+            return session.predict_job(plan, model, box, layers.focus(), layers.view_box())
 
         what = {"view": "the view", "box": "the box", "all": "the volume"}[scope]
         self.start_job("predict", f"Predict {what}", describe)
@@ -137,8 +137,8 @@ class JobStarter(QObject):
         def describe(session: Session) -> JobSpec:
             from napari_pytc.learning.config import PredictPlan
 
-            plan, focus = PredictPlan(flips=prediction.flips), self.require_layers().focus()
-            return session.predict_job(plan, prediction.model, prediction.box, focus)
+            plan, layers = PredictPlan(flips=prediction.flips), self.require_layers()
+            return session.predict_job(plan, prediction.model, prediction.box, layers.focus(), layers.view_box())
 
         self.start_job("predict", f"Predict with {prediction.model} (resumed)", describe)
 

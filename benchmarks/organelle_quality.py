@@ -1,0 +1,148 @@
+"""Quality of mitochondria before any edit: the recipe `organelles` on one part of a volume, segmented on another.
+
+Run ``python benchmarks/organelle_quality.py [--data lucchi vnc] [--minutes 10] [--keep FOLDER] [key=value ...]``;
+``key=value`` changes a setting of the recipe. It trains on the left two thirds with all their mitochondria, predicts the
+right third, which no step of it has seen, and prints Dice and Jaccard index of the foreground and, for several
+distances of the watershed's seeds, the average precision (TP / (TP + FP + FN)) of whole mitochondria. The line of the
+recipe's own decoder is the result. ``--model FOLDER`` takes a trained model instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import tifffile
+from scipy import ndimage
+from segmentation_quality import Console
+from simulated_annotator import DATA
+
+from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.decoding import parse_decoder
+from napari_pytc.decoding.evidence import EvidenceReader
+from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.labels.store import LabelStore
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.jobs import PredictJob, TrainJob
+from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.learning.recipes import load_recipe
+from napari_pytc.learning.targets import BACKGROUND
+from napari_pytc.metrics.objects import average_precision
+from napari_pytc.metrics.partitions import ContingencyTable
+from napari_pytc.volumes.spec import NpySpec
+
+SEED_DISTANCES_UM = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+SMALLEST = 200
+"""Voxels of a piece of truth that counts: less is what the cut through the volume left of a mitochondrion."""
+
+
+def load(name: str) -> tuple[np.ndarray, np.ndarray, VoxelSpace]:
+    """Raw voxels and single mitochondria, 0 where there is none."""
+    if name == "lucchi":
+        with h5py.File(DATA / "lucchipp_train.h5") as file:
+            raw, inside = file["raw"][:], file["mitochondria"][:] > 0
+        return raw, inside, VoxelSpace((5.0, 5.0, 5.0))
+    raw, classes = tifffile.imread(DATA / "vnc_raw.tif"), tifffile.imread(DATA / "vnc_classes.tif")
+    return raw, classes == 2, VoxelSpace((45.0, 4.6, 4.6))
+
+
+def objects_of(inside: np.ndarray) -> np.ndarray:
+    """Each connected piece as an object; crumbs are left out."""
+    labels, _ = ndimage.label(inside)
+    sizes = np.bincount(labels.ravel())
+    return np.where(sizes[labels] >= SMALLEST, labels, 0).astype(np.uint32)
+
+
+def train_on(raw: np.ndarray, inside: np.ndarray, space: VoxelSpace, plan: TrainPlan, folder: Path) -> Path:
+    """Train on a volume of which every mitochondrion is labelled; the model's folder."""
+    np.save(folder / "trained.npy", raw)
+    AnnotationStore.create(folder / "annotations.zarr", raw.shape, space)
+    objects = LabelStore.create(folder / "objects.zarr", raw.shape, np.uint32, space)
+    ids = objects_of(inside)
+    objects.write(Box.of_shape(raw.shape), np.where(ids > 0, ids, np.uint32(BACKGROUND)).astype(np.uint32))
+    job = TrainJob(
+        image=NpySpec(path=folder / "trained.npy", voxel_size_nm=space.voxel_size_nm),
+        voxel_size_nm=space.voxel_size_nm,
+        annotations=folder / "annotations.zarr",
+        objects=folder / "objects.zarr",
+        classes=("mitochondrion",),
+        plan=plan,
+        model_folder=folder / "model",
+        run_folder=folder / "run",
+        resume=False,
+    )
+    answer = job.run(Console())
+    rate = answer["steps"] / answer["seconds"]
+    print(f"trained {answer['steps']} steps in {answer['seconds']:.0f} s, {rate:.2f} a second", flush=True)
+    return job.model_folder
+
+
+def predict(raw: np.ndarray, space: VoxelSpace, cut: int, model: Path, folder: Path) -> Path:
+    """Predict what lies right of the cut; what lies before it is seen as context."""
+    np.save(folder / "raw.npy", raw)
+    job = PredictJob(
+        image=NpySpec(path=folder / "raw.npy", voxel_size_nm=space.voxel_size_nm),
+        model=model,
+        output=folder / "prediction.zarr",
+        box=Box((0, 0, cut), raw.shape),
+    )
+    answer = job.run(Console())
+    print(f"predicted in {answer['seconds']:.0f} s, {answer['mvoxel_per_s']:.3f} Mvoxel/s", flush=True)
+    return job.output
+
+
+def compare(prediction: Path, decoder: dict[str, object], inside: np.ndarray, cut: int, space: VoxelSpace) -> None:
+    """Print foreground and objects, for the recipe's decoder and for other distances of seeds."""
+    reader = EvidenceReader.open(prediction)
+    evidence = reader.read(Box((0, 0, cut), reader.shape[1:]))
+    truth_inside = inside[:, :, cut:]
+    truth = objects_of(truth_inside)
+    found = evidence.object_map("foreground") >= 0.5
+    common = np.count_nonzero(found & truth_inside)
+    both = np.count_nonzero(found) + np.count_nonzero(truth_inside)
+    print(f"foreground: Dice {2 * common / both:.4f}, Jaccard index {common / (both - common):.4f}")
+    print(f"{'objects: ' + str(len(np.unique(truth)) - 1):34} {'AP 0.5':>7} {'AP 0.75':>7} {'mean AP':>7} {'found':>6}")
+    variants = {"recipe's": decoder} | {
+        f"  seeds {d:g} um": {**decoder, "seed_distance_um": d} for d in SEED_DISTANCES_UM
+    }
+    variants["  components"] = {
+        "kind": "components", "object_class": "foreground", "smallest_um3": decoder["smallest_um3"],
+    }  # fmt: skip
+    for name, settings in variants.items():
+        decoding = parse_decoder(settings).decode(evidence, space)
+        table = ContingencyTable()
+        table.add(decoding.labels, truth)
+        scores = {s.threshold: s.average_precision for s in average_precision(table)}
+        mean = sum(scores.values()) / len(scores)
+        n_found = len(np.unique(decoding.labels)) - 1
+        print(f"{name:34} {scores[0.5]:7.3f} {scores[0.75]:7.3f} {mean:7.3f} {n_found:6d}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("changes", nargs="*", help="Settings of the recipe, as steps=500.")
+    parser.add_argument("--data", nargs="+", choices=("lucchi", "vnc"), default=["lucchi"])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--model", type=Path, help="A trained model's folder.")
+    parser.add_argument("--keep", type=Path, help="Keep models and predictions in this folder, which is new.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        for name in options.data:
+            folder = (options.keep or Path(place)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            raw, inside, space = load(name)
+            cut = raw.shape[2] * 2 // 3
+            print(f"{name}: trained on {cut} of {raw.shape[2]} columns", flush=True)
+            model = options.model
+            if model is None:
+                plan = load_recipe("organelles", [f"minutes={options.minutes}", *options.changes])
+                model = train_on(raw[:, :, :cut], inside[:, :, :cut], space, plan, folder)
+            prediction = predict(raw, space, cut, model, folder)
+            compare(prediction, read_model_info(model).plan.decoder, inside, cut, space)
+
+
+if __name__ == "__main__":
+    main()
