@@ -126,9 +126,22 @@ def hold_out(
     return Answer({"project": str(project), "held_out": boxes}, text)
 
 
-def models(context: typer.Context, project: ProjectFolder, as_json: AsJson = False) -> Answer:
-    """List the models of a project with their dates, recipes, parents and scores."""
-    with closing(open_session(project, read_only=True)) as session:
+def models(
+    context: typer.Context,
+    project: ProjectFolder,
+    use: Annotated[
+        str | None,
+        typer.Option("--use", metavar="MODEL", help="Predict with this model from now on, an id or its beginning."),
+    ] = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """List the models of a project with their parents, scores and gains, or choose the one to use.
+
+    A model that was found worse than its parent, or than the one in use, is used only when it is chosen.
+    """
+    with closing(open_session(project, read_only=use is None)) as session:
+        if use is not None:
+            session.activate_model(session.resolve_model(use).name)
         found = [model_document(record) for record in session.models()]
     if not found:
         text: Any = f"{project} has no models yet. Train one: napari-pytc train {project}"

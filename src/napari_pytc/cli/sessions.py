@@ -10,6 +10,7 @@ from rich.table import Table
 
 from napari_pytc.cli.output import table
 from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.learning.verdicts import comparisons, interval_of
 
 if TYPE_CHECKING:
     from napari_pytc.session.records import ModelRecord
@@ -25,7 +26,24 @@ def open_session(folder: Path, read_only: bool = False) -> Session:
 
 def model_document(record: ModelRecord) -> dict[str, Any]:
     """A model as JSON."""
-    return record.model_dump(mode="json")
+    refusal = record.refusal
+    return {**record.model_dump(mode="json"), "worse_than": None if refusal is None else refusal.baseline}
+
+
+def standing_lines(session: Session, model: str) -> list[str]:
+    """How a new model compares with others, and whether it is put to use; none where there is nothing to say."""
+    records = {record.id: record for record in session.models()}
+    record = records.get(model)
+    if record is None:
+        return []
+    lines = [comparison.sentence for comparison in record.comparisons]
+    used = next((one.id for one in records.values() if one.active), None)
+    if used != model:
+        lines.append(
+            f"Predictions go on with {used}; to use the new one all the same: "
+            f"napari-pytc models {session.folder} --use {model}"
+        )
+    return lines
 
 
 def prediction_of(session: Session, model: str) -> Path:
@@ -69,19 +87,32 @@ def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, float | None, float
     return [(str(name), value, iou.get(name)) for name, value in dice.items()]
 
 
+def _interval_text(scores: Mapping[str, Any]) -> str | None:
+    """Where the mean score lies with 95 % certainty."""
+    interval = interval_of(scores)
+    return None if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+
+
 def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
-    """The models of a project for people; a star marks the one that is used if none is named."""
-    columns = ("", "id", "name", "date", "recipe", "parent", "Dice, held out")
+    """The models of a project for people; a star marks the one that is used if none is named.
+
+    The gain is that over the parent, or else over the model that was in use, and then over the latter.
+    """
+    columns = ("", "id", "name", "date", "recipe", "parent", "Dice, held out", "mean", "95 %", "gain")
     rows = [
         (
             "*" if model["active"] else "",
             model["id"],
-            model["name"],
-            model["created"],
+            model["name"] if model["name"] != model["id"] else None,
+            model["created"][:16].replace("T", " "),
             model["recipe"],
             model["parent"],
             model["problem"] or scores_text(model["scores"]),
+            model["scores"].get("mean"),
+            _interval_text(model["scores"]),
+            " ".join(comparison.short for comparison in comparisons(model["scores"])) or None,
         )
         for model in models
     ]
-    return table("Models", columns, rows)
+    shown = [k for k in range(len(columns)) if k == 0 or any(row[k] for row in rows)]
+    return table("Models", [columns[k] for k in shown], [[row[k] for k in shown] for row in rows])

@@ -23,6 +23,12 @@ from napari_pytc.volumes.channels import ChannelRole
 _NAMES = ("comparison", "in_use")
 
 
+def not_compared(baselines: Sequence[Path], reason: str) -> dict[str, Any]:
+    """What is said of models that nothing can be compared on."""
+    found = [Comparison(baseline=folder.name, verdict="unknown", reason=reason) for folder in baselines]
+    return {name: one.model_dump(mode="json") for name, one in zip(_NAMES, found, strict=False)}
+
+
 @dataclass(frozen=True)
 class Standing:
     """The scores of a model, and what they were counted from.
@@ -76,8 +82,6 @@ class Standing:
             except PytcError as error:
                 reason = f"{folder.name} cannot be asked: {error.message.rstrip('.')}"
                 comparison = Comparison(baseline=folder.name, verdict="unknown", reason=reason)
-            if comparison.verdict == "worse":
-                ctx.warn(comparison.sentence)
             found[name] = comparison.model_dump(mode="json")
         return found
 

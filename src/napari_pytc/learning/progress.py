@@ -17,7 +17,7 @@ from napari_pytc.errors import ModelError
 from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.arithmetic import Arithmetic
 from napari_pytc.learning.checkpoints import TrainingState, save_training_state
-from napari_pytc.learning.comparison import Standing
+from napari_pytc.learning.comparison import Standing, not_compared
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.lessons import Lesson
@@ -180,7 +180,7 @@ class TrainingProgress(pl.Callback):
                 self._validate(module)
             if self.best is not None:
                 average.load_state_dict(self.best)
-        scores: dict[str, Any] = {}
+        scores = not_compared(self._baselines, "nothing annotated is held out")
         if self._final_scorer.n_boxes:
             with self._inferer(module) as inferer:
                 found = Standing.of(self._final_scorer, inferer, self._ctx.check)

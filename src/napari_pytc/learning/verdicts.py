@@ -56,13 +56,24 @@ class Comparison(BaseModel):
     @property
     def sentence(self) -> str:
         """What it says, for people."""
+        return self.told(self.baseline)
+
+    def told(self, baseline: str) -> str:
+        """What it says, with another name for the baseline."""
         if self.verdict == "unknown" or self.difference is None or self.low is None or self.high is None:
-            return f"Not known whether it is better than {self.baseline}: {self.reason or 'nothing was compared'}."
+            return f"Not known whether it is better than {baseline}: {self.reason or 'nothing was compared'}."
         word = {"better": "Better than", "no different": "No different from", "worse": "Worse than"}[self.verdict]
         return (
-            f"{word} {self.baseline} on the same held-out voxels: {self.mean:.3f} against {self.baseline_mean:.3f} "
+            f"{word} {baseline} on the same held-out voxels: {self.mean:.3f} against {self.baseline_mean:.3f} "
             f"({self.difference:+.3f}, 95 % interval {self.low:+.3f} to {self.high:+.3f})."
         )
+
+    @property
+    def short(self) -> str:
+        """The verdict as a sign and the difference: "▲ +0.031"."""
+        if self.difference is None or self.verdict == "unknown":
+            return "?"
+        return f"{ {'better': '▲', 'no different': '≈', 'worse': '▼'}[self.verdict] } {self.difference:+.3f}"
 
 
 def judge(difference: float, low: float, high: float) -> Verdict:
