@@ -65,8 +65,7 @@ def train(
 ) -> Answer:
     """Train a model on what is annotated, outside of the held-out boxes."""
     from napari_pytc.cli.running import run_in_session
-    from napari_pytc.cli.sessions import open_session, score_rows
-    from napari_pytc.learning.model_folder import read_model_info
+    from napari_pytc.cli.sessions import open_session, score_rows, standing_lines
 
     output = output_of(context)
     with closing(open_session(project)) as session:
@@ -100,6 +99,7 @@ def predict(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
+        *standing,
         typer.Argument(metavar="PROJECT KEY=VALUE", help="A project, unless --image and --output are given."),
     ] = None,
     model: Annotated[
