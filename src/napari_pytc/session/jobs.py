@@ -67,6 +67,7 @@ class SessionJobs:
             model_folder=folder.models,
             run_folder=folder.runs,
             parent=None if parent is None else session.resolve_model(parent),
+            baseline=self._model_in_use(),
             resume=resume,
         )
         work = self._work(draft)
@@ -103,6 +104,7 @@ class SessionJobs:
                     "model_folder": folder.models / name,
                     "run_folder": folder.runs / name,
                     "parent": parent,
+                    "baseline": self._model_in_use(),
                     "resume": True,
                 }
                 found.append(job.model_copy(update=now))
@@ -272,6 +274,8 @@ class SessionJobs:
             for model in self._session.models():
                 if model.id == subject:
                     self._session.model_added.emit(model)
+                    if model.refusal is not None and not model.active:
+                        self._session.model_refused.emit(model)
         if job.kind == "segment" and isinstance(event, Finished):
             self._session.take_segmentation(subject)
         if prediction is not None:
@@ -281,6 +285,9 @@ class SessionJobs:
         self._session.run_ended.emit(run)
 
     def _prepare_training(self, job: TrainJob) -> None:
+    def _model_in_use(self) -> Path | None:
+        return next((model.folder for model in self._session.models() if model.active), None)
+
         with disk_errors(job.run_folder, "The run folder"):
             library.note_work(job.run_folder, self._work(job), job)
 
