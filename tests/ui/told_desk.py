@@ -42,9 +42,9 @@ class ToldRunner:
         self.specs.append(spec)
         return self.jobs[-1]
 
-    def tell(self, kind: type[JobEvent], number: int = -1, **content: Any) -> None:
+    def tell(self, event: type[JobEvent], number: int = -1, **content: Any) -> None:
         job = self.jobs[number]
-        job.tell(kind(job=job.id, **content))
+        job.tell(event(job=job.id, **content))
 
     def unfinished(self) -> list[Any]:
         return [job for job in self.jobs if job.outcome is None]
