@@ -66,6 +66,7 @@ def train(
     """Train a model on what is annotated, outside of the held-out boxes."""
     from napari_pytc.cli.running import run_in_session
     from napari_pytc.cli.sessions import open_session, score_rows, standing_lines
+    from napari_pytc.learning.model_folder import read_model_info
 
     output = output_of(context)
     with closing(open_session(project)) as session:
@@ -82,11 +83,13 @@ def train(
             kept,
             limit_s=None if plan.minutes is None else 60 * plan.minutes,
         )
-    document = {"project": str(project), "recipe": plan.recipe, **result}
+        standing, in_use = standing_lines(session, result["model"]), session.resolve_model().name
+    document = {"project": str(project), "recipe": plan.recipe, **result, "in_use": in_use}
     lines = [
         f"Model {result['model']} is trained: {result['steps']} steps in {result['seconds']:.1f} s "
         f"(ended by {result['stopped']}).",
         f"Folder: {result['folder']}",
+        *standing,
     ]
     output.say(*lines)
     rows = score_rows(result["scores"])
@@ -99,7 +102,6 @@ def predict(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        *standing,
         typer.Argument(metavar="PROJECT KEY=VALUE", help="A project, unless --image and --output are given."),
     ] = None,
     model: Annotated[

@@ -284,10 +284,10 @@ class SessionJobs:
                     self._session.prediction_changed.emit(record)
         self._session.run_ended.emit(run)
 
-    def _prepare_training(self, job: TrainJob) -> None:
     def _model_in_use(self) -> Path | None:
         return next((model.folder for model in self._session.models() if model.active), None)
 
+    def _prepare_training(self, job: TrainJob) -> None:
         with disk_errors(job.run_folder, "The run folder"):
             library.note_work(job.run_folder, self._work(job), job)
 
