@@ -223,6 +223,44 @@ def test_an_image_that_went_away_is_told_and_shown_as_nothing(reader: SectionRea
     np.testing.assert_array_equal(cache.get(Section(0, 2)), DATA[2])
 
 
+def test_in_3d_all_is_read_aside_and_told_once(reader: SectionReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_pytc.ui.sections.PIECE", (2, 4, 4))
+    source, told = Source(DATA), list[int]()
+    source.gate.clear()
+    cache = cache_of(source, reader, patience_s=0.0, on_arrival=lambda: told.append(len(source.reads)))
+    array = VolumeArray(cache)
+    assert not array[:, :, :].any()
+    assert array[:, :, :].shape == SHAPE
+    source.gate.set()
+    wait_until(lambda: told)
+    np.testing.assert_array_equal(array[:, :, :], DATA)
+    assert (len(told), len(source.reads)) == (1, 12)
+    before = cache.n_bytes
+    wait_until(lambda: np.array_equal(array[2], DATA[2]))  # flat again: the volume is let go of
+    assert before == DATA.nbytes
+    assert cache.n_bytes < before + DATA[2].nbytes
+
+
+def test_voxels_that_change_are_drawn_again_in_3d(reader: SectionReader) -> None:
+    source, told = Source(DATA.copy()), list[None]()
+    cache = cache_of(source, reader, on_arrival=lambda: told.append(None))
+    array = VolumeArray(cache)
+    np.testing.assert_array_equal(array[:, :, :], DATA)
+    box = Box((1, 2, 3), (2, 4, 6))
+    source.data[box.slices] = 255
+    assert cache.renew([box])
+    wait_until(lambda: told)
+    np.testing.assert_array_equal(array[:, :, :], source.data)
+
+
+def test_planes_in_3d(reader: SectionReader) -> None:
+    source = Source(np.stack([DATA, DATA // 2]))
+    cache = cache_of(source, reader, n_planes=2)
+    for plane in (0, 1):
+        np.testing.assert_array_equal(VolumeArray(cache, plane)[:, :, :], source.data[plane])
+    assert len(source.reads) == 1
+
+
 def test_a_whole_volume_is_not_read(reader: SectionReader) -> None:
     shape: Shape = (40_000, 1024, 1024)
     volume = VirtualArray(shape)

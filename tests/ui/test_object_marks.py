@@ -20,8 +20,8 @@ from napari_pytc.ui.object_layer import next_id
 from napari_pytc.ui.object_marks import marked_text
 from napari_pytc.ui.panels.data import DataPanel
 from napari_pytc.ui.workspace import Workspace
-from tests.volumes.files import image, write_hdf5, write_tiff, write_zarr
 from tests.support.viewers import FakeViewer
+from tests.volumes.files import write_tiff
 
 SHAPE = (9, 37, 41)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape
-from napari_pytc.ui.sections import Section, SectionCache
+from napari_pytc.ui.sections import WHOLE, Section, SectionCache
 
 MOST_BYTES = 512 * 2**20
 """More than this is never read at once: 3D display, "save as" and plugins ask for whole volumes."""
@@ -165,14 +165,18 @@ class LazyArray:
         """The voxels of a box, all of them read however long it takes: what is written to files."""
         return np.asarray(self.read(Selection.of(box.slices, self.shape)))
 
+    def in_3d(self) -> np.ndarray:
+        """All voxels as far as they are there, for 3D display."""
+        return np.asarray(self.read(Selection.of((), self.shape)))
+
     def __getitem__(self, key: Any) -> Any:
         """Voxels as numpy would give them; a plain number gives a section that is read when it is needed.
 
         ``array[:, :, :]`` is how napari asks for what it shows in 3D, before anybody can keep it from it; of a volume
         that is too large it gets a single 0. `ProjectLayers` then switches the layer off.
         """
-        if self.nbytes > MOST_BYTES and isinstance(key, tuple) and key == (slice(None),) * 3:
-            return np.zeros((1, 1, 1), self.dtype)
+        if isinstance(key, tuple) and len(key) == 3 and all(isinstance(k, slice) and k == slice(None) for k in key):
+            return np.zeros((1, 1, 1), self.dtype) if self.nbytes > MOST_BYTES else self.in_3d()
         if not isinstance(key, tuple | slice) and key is not Ellipsis and np.ndim(key) == 0:
             return Pending(self, Selection.of(key, self.shape).box.start[0])
         return self.read(Selection.of(key, self.shape))
@@ -211,6 +215,10 @@ class VolumeArray(LazyArray):
             return block[selection.inside]
         block = self._of_plane(self._cache.get(section))
         return np.expand_dims(block, section.axis)[selection.inside]
+
+    def in_3d(self) -> np.ndarray:
+        """Zeros until the reader has all voxels; the cache tells when."""
+        return self._of_plane(self._cache.get(WHOLE))
 
     def voxels(self, box: Box) -> np.ndarray:
         """The voxels of a box, past the cache, whose sections may be incomplete."""

@@ -28,13 +28,15 @@ _AHEAD = (1, 2, -1, 3)
 
 @dataclass(frozen=True)
 class Section:
-    """A plane of a volume: all voxels whose index along an axis is this one."""
+    """A plane of a volume: all voxels whose index along an axis is this one. `WHOLE` is all of it."""
 
     axis: int
     index: int
 
     def box(self, shape: Shape) -> Box:
         """Its voxels in a volume of this shape."""
+        if self == WHOLE:
+            return Box.of_shape(shape)
         start, stop = [0, 0, 0], list(shape)
         start[self.axis], stop[self.axis] = self.index, self.index + 1
         return Box(tuple(start), tuple(stop))  # type: ignore[arg-type]
@@ -42,6 +44,14 @@ class Section:
     def beside(self, step: int) -> Section:
         """The section some steps further."""
         return Section(self.axis, self.index + step)
+
+    def lengths(self, shape: Shape) -> tuple[int, ...]:
+        """Of an array of its voxels."""
+        return tuple(n for axis, n in enumerate(shape) if axis != self.axis)
+
+
+WHOLE = Section(-1, 0)
+"""The volume, for 3D display."""
 
 
 @dataclass
@@ -58,7 +68,7 @@ class SectionCache:
     """The sections of a volume that were looked at lately, and those beside the one looked at.
 
     ``get`` never blocks for long: what has not been read in time is 0, and `on_arrival` is called (in the reader's
-    thread) when more of the section that was asked for last is there.
+    thread) when more of the section that was asked for last is there; of `WHOLE`, which takes long to draw, when all is.
 
     Parameters
     ----------
@@ -110,10 +120,15 @@ class SectionCache:
         return self._n_bytes
 
     def get(self, section: Section) -> np.ndarray:
-        """A section as far as it is there, ``(planes,) + shape without its axis``; not to be written to."""
+        """A section as far as it is there, ``(planes,) + shape without its axis``; not to be written to.
+
+        For 3D display it is also asked for `WHOLE`; once the display is flat again, that is let go of.
+        """
         with self._reader.condition:
             if self._wanted is not None and self._wanted != section and self._wanted.axis == section.axis:
                 self._direction = 1 if section.index > self._wanted.index else -1
+            if self._wanted == WHOLE != section and WHOLE in self._entries:
+                self._forget(WHOLE)
             self._wanted = section
             if self._focus is not None:
                 self._middle = self._focus()
@@ -177,7 +192,7 @@ class SectionCache:
         room = self._most // 2
         for step in steps:
             section = self._wanted.beside(step)
-            if not 0 <= section.index < self.shape[section.axis]:
+            if not 0 <= section.index < self.shape[section.axis] or (ahead and self._wanted == WHOLE):
                 continue
             if ahead:
                 room -= section.box(self.shape).size * self.dtype.itemsize * max(1, sum(self._planes))
@@ -201,22 +216,23 @@ class SectionCache:
             if entry is None:
                 return
             place: list[Any] = list(piece.relative_to(section.box(self.shape).start).slices)
-            del place[section.axis]
-            entry.data[(..., *place)] = block.take(0, axis=len(self._planes) + section.axis)
+            if section != WHOLE:
+                del place[section.axis]
+                block = block.take(0, axis=len(self._planes) + section.axis)
+            entry.data[(..., *place)] = block
             if entry.missing.get(piece, started) <= started:  # else it changed on disk while it was read
                 entry.missing.pop(piece, None)
             if not entry.missing:
                 entry.whole.set()
-            tell = entry.is_shown_incomplete and section == self._wanted
+            tell = entry.is_shown_incomplete and section == self._wanted and (section != WHOLE or not entry.missing)
         if tell:
             self._on_arrival()
 
     def _entry(self, section: Section, touch: bool = True) -> _Entry:
         entry = self._entries.get(section)
         if entry is None:
-            lengths = list(self.shape)
-            del lengths[section.axis]
-            entry = _Entry(np.zeros((*self._planes, *lengths), self.dtype), dict.fromkeys(self._pieces(section), 0.0))
+            data = np.zeros((*self._planes, *section.lengths(self.shape)), self.dtype)
+            entry = _Entry(data, dict.fromkeys(self._pieces(section), 0.0))
             self._entries[section] = entry
             self._n_bytes += entry.data.nbytes
         if touch:
@@ -234,7 +250,8 @@ class SectionCache:
     def _pieces(self, section: Section) -> list[Box]:
         """The pieces of a section, the nearest to the focus first."""
         shape = list(PIECE)
-        shape[section.axis] = 1
+        if section != WHOLE:
+            shape[section.axis] = 1
         pieces = [tile.write for tile in TileGrid(section.box(self.shape), tuple(shape))]  # type: ignore[arg-type]
         pieces.sort(key=lambda p: sum((c - m) ** 2 for c, m in zip(p.centre, self._middle, strict=True)))
         return pieces

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.proofreading.changes import SegmentState
 from napari_pytc.ui.arrays import LazyArray, Selection, check_size
-from napari_pytc.ui.sections import SectionCache
+from napari_pytc.ui.sections import WHOLE, SectionCache
 
 IDS, SHOWN = 0, 1
 """The planes that the cache of a source holds: segments, and what is shown of them."""
@@ -108,6 +108,10 @@ class OutlineArray(LazyArray):
             return self._numbered(self._cache.read(selection.box)[IDS])[selection.inside]
         numbered = self._numbered(self._cache.get(section)[IDS])
         return np.expand_dims(outlined(numbered), section.axis)[selection.inside]
+
+    def in_3d(self) -> np.ndarray:
+        """What the segments show in 3D."""
+        return self._numbered(self._cache.get(WHOLE)[IDS])
 
     def _numbered(self, ids: np.ndarray) -> np.ndarray:
         found = np.zeros(ids.shape, np.uint8)
