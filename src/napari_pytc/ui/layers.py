@@ -19,6 +19,7 @@ from napari_pytc.ui.arrays import VolumeArray
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.contrast import find_contrast, widest
 from napari_pytc.ui.flat import FlatOnly
+from napari_pytc.ui.guard import HeldOutGuard
 from napari_pytc.ui.held_out_layer import HeldOutLayer, line_width
 from napari_pytc.ui.object_layer import ObjectLayer
 from napari_pytc.ui.outline import OutlineLayer
@@ -103,6 +104,7 @@ class ProjectLayers(QObject):
         )
         self._has_told = False
         self._array = ScribbleArray(session.annotations, self._on_painted)
+        HeldOutGuard(viewer, session, self._array, lambda: self._strokes, self.failed.emit, self)
         self._saver: StrokeSaver | None = None
         if not session.read_only:
             self._saver = StrokeSaver(self._array, session.stroke_writer(), self)

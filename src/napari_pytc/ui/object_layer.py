@@ -15,6 +15,7 @@ from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.session.objects import MarkedObjects
 from napari_pytc.session.session import Session
 from napari_pytc.ui.background import Background
+from napari_pytc.ui.guard import HeldOutGuard
 from napari_pytc.ui.paint import ScribbleArray
 from napari_pytc.ui.port import Look, Pointer, ViewerPort
 from napari_pytc.ui.segment_colours import N_COLOURS
@@ -68,6 +69,7 @@ class ObjectLayer(QObject):
         """How much is marked, as of the last count."""
         self.layer: Any = None
         self._array = ScribbleArray(session.objects, self._on_painted, dtype=np.uint32)
+        HeldOutGuard(viewer, session, self._array, lambda: self.layer, self.failed.emit, self)
         self._saver: StrokeSaver | None = None
         session.objects_changed.connect(self._changed_on_disk.emit)
         self._changed_on_disk.connect(self._on_changed_on_disk)

@@ -97,6 +97,8 @@ class ScribbleArray(LazyArray):
         self._lock = threading.RLock()
         self._on_disk = self._look()
         self._touched: Box | None = None  # around what was changed since the last `cut`
+        self._protected: Callable[[], Sequence[Box]] = tuple
+        self._on_refused: Callable[[Box], object] = lambda box: None
 
     @property
     def n_bytes(self) -> int:
@@ -108,6 +110,18 @@ class ScribbleArray(LazyArray):
         """Whether all that was painted is on disk."""
         with self._lock:
             return all(chunk.is_saved for chunk in self._chunks.values())
+
+    def protect(self, boxes: Callable[[], Sequence[Box]], on_refused: Callable[[Box], object]) -> None:
+        """Leave the labels in some boxes as they are, whatever is painted.
+
+        Parameters
+        ----------
+        boxes : callable
+            Gives the boxes of the moment.
+        on_refused : callable
+            Called with each box in which a label would have changed.
+        """
+        self._protected, self._on_refused = boxes, on_refused
 
     def read(self, selection: Selection) -> Any:
         """A copy of the labels of a selection."""
@@ -121,15 +135,20 @@ class ScribbleArray(LazyArray):
             return
         check_size(selection.box, self.dtype.itemsize)
         labels = np.asarray(value)
+        protected = [box for box in self._protected() if box.overlaps(selection.box)]
         with self._lock:
-            if all(isinstance(part, int) or _is_plain(part) for part in selection.inside):
+            if not protected and all(isinstance(part, int) or _is_plain(part) for part in selection.inside):
                 self._scatter(selection.box, np.broadcast_to(labels, selection.shape).reshape(selection.box.shape))
             else:
                 block = self._gather(selection.box)
+                before = block.copy() if protected else block
                 block[selection.inside] = labels
+                protected = [box for box in protected if _take_back(block, before, box, selection.box)]
                 self._scatter(selection.box, block)
             self._touched = selection.box if self._touched is None else self._touched.hull(selection.box)
         self._on_change()
+        for box in protected:
+            self._on_refused(box)
 
     def cut(self) -> list[Snapshot]:
         """A stroke: what was painted since the last cut, in one copy of the box around it if that is not too large."""
@@ -250,6 +269,14 @@ class ScribbleArray(LazyArray):
 
     def _drop(self, place: Place) -> None:
         self._n_bytes -= self._chunks.pop(place).data.nbytes
+
+
+def _take_back(block: np.ndarray, before: np.ndarray, box: Box, at: Box) -> bool:
+    """Put back in a box what was there, of a block that lies at another; whether anything differed."""
+    inside = box.intersect(at).relative_to(at.start).slices
+    differs = not np.array_equal(block[inside], before[inside])
+    block[inside] = before[inside]
+    return differs
 
 
 def _is_plain(part: Any) -> bool:
