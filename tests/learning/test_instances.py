@@ -56,7 +56,7 @@ def batches(data: TrainingData, plan: TrainPlan, shape=SHAPE, batch_size: int = 
     image = TrainingImage(data.source, PLAIN, data.held_out)
     roles = plan.target.roles(data.classes, data.space)
     assert data.objects is not None
-    return ObjectBatches(data.objects, image, roles, data.space, plan, batch_size, shape)
+    return ObjectBatches([(data.objects, 1.0)], image, roles, data.space, plan, batch_size, shape)
 
 
 def test_a_batch_holds_images_and_what_each_channel_should_answer() -> None:
@@ -110,9 +110,9 @@ def test_targets_are_those_of_the_turned_labels() -> None:
     still = STILL.model_copy(update={"flips": True})
     plan = instance_plan({"long_range": (3,)}, augmentation=still)
     seen = Normalisation(mean=0, std=1, low=-1e6, high=1e6)
-    source = ObjectBatches(
-        data.objects, TrainingImage(data.source, seen), plan.target.roles((), space()), space(), plan, 4, (16, 16, 16)
-    )
+    roles = plan.target.roles((), space())
+    image = TrainingImage(data.source, seen)
+    source = ObjectBatches([(data.objects, 1.0)], image, roles, space(), plan, 4, (16, 16, 16))
     for image, targets in zip(*source.batch(3), strict=True):
         expected = instance_targets(
             renumbered(image[0].numpy().astype(np.uint32)), plan.target.roles((), space()), space()
@@ -265,10 +265,9 @@ def test_a_distance_is_scored_by_its_error_and_an_absent_boundary_not_at_all() -
 
 def test_checkpoints_of_classes_are_named_as_before_there_were_targets() -> None:
     plan, data = TrainPlan(), training_data()
+    since = {"target", "decoder", "corrections_share", "distil_weight"}
     as_before = {
-        "plan": json.loads(
-            plan.model_dump_json(exclude={"device", "precision", "checkpoint_every", "target", "decoder"})
-        ),
+        "plan": json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every", *since})),
         "classes": data.classes,
         "held_out": [str(box) for box in data.held_out],
         "shape": data.source.shape,

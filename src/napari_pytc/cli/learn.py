@@ -27,6 +27,7 @@ from napari_pytc.errors import InvalidInput
 if TYPE_CHECKING:
     from napari_pytc.learning.config import PredictPlan, TrainPlan
     from napari_pytc.learning.model_folder import ModelInfo
+    from napari_pytc.session.session import Session
 
 FOREVER = 1_000_000
 """Steps of a training that only its minutes end."""
@@ -58,6 +59,13 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Train for so many steps.")] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for so long.")] = None,
+    corrections: Annotated[
+        bool,
+        typer.Option(
+            "--corrections",
+            help="Learn from edits of segments too, going on from --from or the active model, for five minutes at most.",
+        ),
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over instead of resuming a training that was interrupted.")
     ] = False,
@@ -66,14 +74,14 @@ def train(
     """Train a model on what is annotated, outside of the held-out boxes."""
     from napari_pytc.cli.running import run_in_session
     from napari_pytc.cli.sessions import open_session, score_rows, standing_lines
-    from napari_pytc.learning.model_folder import read_model_info
 
     output = output_of(context)
     with closing(open_session(project)) as session:
-        inherits = parent is not None and recipe is None
-        settings_of = read_model_info(session.resolve_model(parent)) if inherits else recipe
-        plan = training_plan(settings_of, settings or (), steps, minutes)
-        job = session.train_job(plan, parent=parent, resume=not fresh)
+        if corrections:
+            learnt = collect(output, session)
+            parent = str(session.resolve_model(parent))
+        plan = training_plan(_settings_of(session, recipe, parent, corrections), settings or (), steps, minutes)
+        job = session.train_job(plan, parent=parent, resume=not fresh, corrections=corrections)
         kept = f"Strokes and finished models are safe; `{_again(project, 'train')}` with the same options goes on."
         result = run_in_session(
             output,
@@ -85,6 +93,8 @@ def train(
         )
         standing, in_use = standing_lines(session, result["model"]), session.resolve_model().name
     document = {"project": str(project), "recipe": plan.recipe, **result, "in_use": in_use}
+    if corrections:
+        document["corrections"] = learnt
     lines = [
         f"Model {result['model']} is trained: {result['steps']} steps in {result['seconds']:.1f} s "
         f"(ended by {result['stopped']}).",
@@ -170,6 +180,34 @@ def recipes(
     _copy_recipe(yaml, copy)
     text = f"Wrote {copy}. Change it, then: napari-pytc train PROJECT --recipe {copy}"
     return Answer({**document, "copy": str(copy)}, text)
+
+
+def collect(output: Output, session: Session) -> dict[str, int]:
+    """Bring what edits teach up to date, and tell how much that is."""
+    from dataclasses import asdict
+
+    with output.counting("collect corrections") as report:
+        found = session.collect_corrections(report)
+    parts = {
+        "merges": found.n_merges,
+        "splits": found.n_splits,
+        "locked segments": found.n_locked,
+        "painted": found.n_painted,
+        "deleted segments": found.n_deleted,
+    }
+    told = ", ".join(f"{n} {what}" for what, n in parts.items() if n) or "none"
+    output.say(f"Corrections: {told}; they speak of {found.n_voxels} voxels.")
+    return asdict(found)
+
+
+def _settings_of(session: Session, recipe: str | None, parent: str | None, corrections: bool) -> str | ModelInfo | None:
+    """A recipe, or the model to go on from where no recipe is named."""
+    from napari_pytc.learning.model_folder import read_model_info
+
+    if parent is None or recipe is not None:
+        return recipe
+    found = read_model_info(session.resolve_model(parent))
+    return found.model_copy(update={"plan": session.correction_plan(parent)}) if corrections else found
 
 
 def training_plan(

@@ -107,6 +107,9 @@ class TrainPlan(Settings):
                 "distil_weight": 1.0 if holds else 0.0,
                 # What the parent answers takes the place of what the instant model guesses.
                 "guess_weight": 0.0,
+                # The machine that trained the parent may have had another device.
+                "device": "auto",
+                "precision": "auto",
             }
         )
 

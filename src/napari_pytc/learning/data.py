@@ -13,6 +13,7 @@ import numpy as np
 from napari_pytc.annotations.source import AnnotationSource
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.learning.corrections import open_corrections
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.objects import ObjectLabels
 from napari_pytc.learning.places import AnnotatedChunk, disjoint
@@ -40,6 +41,8 @@ class TrainingData:
         Voxel size.
     objects : ObjectLabels, optional
         Single objects, for a plan that learns instances.
+    corrections : tuple of ObjectLabels
+        What edits of segmentations say of objects.
     """
 
     source: VolumeSource
@@ -48,6 +51,7 @@ class TrainingData:
     held_out: tuple[Box, ...]
     space: VoxelSpace
     objects: ObjectLabels | None = None
+    corrections: tuple[ObjectLabels, ...] = ()
 
     @classmethod
     def open(cls, job: TrainJob) -> TrainingData:
@@ -61,7 +65,9 @@ class TrainingData:
         objects = None
         if job.plan.target.kind == "instances" and job.objects is not None and job.objects.exists():
             objects = ObjectLabels(LabelStore.open(job.objects, writable=False), job.held_out)
-        return cls(source, annotations, job.classes, job.held_out, VoxelSpace(job.voxel_size_nm), objects)
+        corrections = () if job.corrections is None else open_corrections(job.corrections, job.held_out)
+        space = VoxelSpace(job.voxel_size_nm)
+        return cls(source, annotations, job.classes, job.held_out, space, objects, corrections)
 
     @cached_property
     def chunks(self) -> list[AnnotatedChunk]:

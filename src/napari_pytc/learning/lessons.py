@@ -12,7 +12,7 @@ from napari_pytc.learning.held_out_blocks import Part
 from napari_pytc.learning.instance_scoring import InstanceScorer
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.object_batches import ObjectBatches
-from napari_pytc.learning.objects import ObjectLabels
+from napari_pytc.learning.objects import ObjectLabels, Unannotated
 from napari_pytc.learning.places import AnnotatedChunk
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.sampling import BatchSource, PatchBatches
@@ -78,7 +78,7 @@ class ClassLesson:
 
 
 class ObjectLesson:
-    """Instances, from labels of single objects."""
+    """Instances, from labels of single objects and from corrections of segments."""
 
     def __init__(self, data: TrainingData, roles: tuple[ChannelRole, ...]) -> None:
         self._data = data
@@ -95,30 +95,49 @@ class ObjectLesson:
 
     def check(self) -> list[str]:
         """See `Lesson`."""
-        return self._objects.check(self._data.source.shape)
+        corrections, volume = self._data.corrections, self._data.source.shape
+        if corrections and self._data.objects is None:
+            return []
+        return self._objects.check(volume)
 
     @property
     def chunks(self) -> list[AnnotatedChunk]:
         """See `Lesson`."""
-        return self._objects.chunks
+        return [chunk for labels, _ in self._sources(1.0) for chunk in labels.chunks]
 
     @property
     def n_annotated(self) -> dict[str, int]:
         """Labelled voxels."""
-        return {"objects": sum(sum(chunk.counts) for chunk in self.chunks)}
+        found = {"objects": 0 if self._data.objects is None else _n_voxels(self._data.objects)}
+        if self._data.corrections:
+            found["corrections"] = sum(map(_n_voxels, self._data.corrections))
+        return found
+
+    def _sources(self, share: float) -> list[tuple[ObjectLabels, float]]:
+        """Objects, and corrections in proportion to their chunks, with the share of patches of each."""
+        corrections = self._data.corrections
+        n_chunks = sum(len(labels.chunks) for labels in corrections)
+        found = [(labels, share * len(labels.chunks) / n_chunks) for labels in corrections]
+        return found if found and self._data.objects is None else [(self._objects, 1 - share), *found]
 
     def batches(
         self, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape, guesses: PseudoLabels | None
     ) -> ObjectBatches:
         """See `Lesson`; there are no guesses of objects."""
-        return ObjectBatches(self._objects, image, self.roles, self._data.space, plan, batch_size, shape)
+        sources = self._sources(plan.corrections_share)
+        return ObjectBatches(sources, image, self.roles, self._data.space, plan, batch_size, shape)
 
     def scorer(self, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> InstanceScorer:
         """See `Lesson`."""
         data = self._data
+        objects = ObjectLabels(Unannotated(data.source.shape)) if data.objects is None else data.objects
         return InstanceScorer(
-            self._objects, data.source, data.held_out, self.roles, data.space, normalisation, most_voxels, part
+            objects, data.source, data.held_out, self.roles, data.space, normalisation, most_voxels, part
         )
+
+
+def _n_voxels(labels: ObjectLabels) -> int:
+    return sum(sum(chunk.counts) for chunk in labels.chunks)
 
 
 def make_lesson(plan: TrainPlan, data: TrainingData) -> Lesson:

@@ -148,6 +148,51 @@ def _per_channel(values: torch.Tensor) -> torch.Tensor:
     return values.sum(dim=(0, 2, 3, 4))
 
 
+class Distillation(nn.Module):
+    """How far answers are from a parent's where labels say nothing (Li and Hoiem 2016, "Learning without forgetting").
+
+    Classes get the Kullback-Leibler divergence from the parent's probabilities, affinities and the like that of each
+    channel, distances the smooth L1 distance; the mean over all voxels, or voxels of channels, without a label. It is
+    0, and so is its gradient, where both answer the same.
+
+    Parameters
+    ----------
+    roles : sequence of ChannelRole
+        What the channels mean.
+    is_classes : bool
+        Whether the channels are classes of which one is right.
+    """
+
+    def __init__(self, roles: Sequence[ChannelRole], is_classes: bool) -> None:
+        super().__init__()
+        self._is_classes = is_classes
+        self._is_distance = [isinstance(role, DistanceRole) for role in roles]
+
+    def forward(self, logits: torch.Tensor, parent: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean distance.
+
+        Parameters
+        ----------
+        logits, parent : Tensor
+            (b, c, z, y, x) of the network and of its parent.
+        labels : Tensor
+            (b, z, y, x) or (b, c, z, y, x); 0 = nothing is said.
+        """
+        logits, parent, unsaid = logits.float(), parent.float(), labels == 0
+        if self._is_classes:
+            wanted = parent.log_softmax(1)
+            apart = (wanted.exp() * (wanted - logits.log_softmax(1))).sum(1)
+        else:
+            wanted = parent.sigmoid()
+            entropy = functional.binary_cross_entropy_with_logits(parent, wanted, reduction="none")
+            apart = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none") - entropy
+            if any(self._is_distance):
+                error = functional.smooth_l1_loss(logits.tanh(), parent.tanh(), reduction="none")
+                is_distance = torch.tensor(self._is_distance, device=logits.device)[:, None, None, None]
+                apart = torch.where(is_distance, error, apart)
+        return torch.where(unsaid, apart, 0.0).sum() / unsaid.sum().clamp(min=1)
+
+
 def deeply_supervised(loss: nn.Module, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Weighted sum of the losses of all supervised levels, each half as much as the finer one.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.losses import ChannelLoss, SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.losses import ChannelLoss, Distillation, SparseDiceCrossEntropy, deeply_supervised
 from napari_pytc.learning.sampling import Batch
 from napari_pytc.volumes.channels import ChannelRole
 
@@ -44,6 +44,8 @@ class SegmentationModule(pl.LightningModule):
         Memory format of the images.
     roles : sequence of ChannelRole
         What the channels mean, where they are no classes.
+    parent : Module, optional
+        In eval mode: what the network stays near where nothing is said, by `plan.distil_weight`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SegmentationModule(pl.LightningModule):
         progress: HowFar,
         channels_last: bool = False,
         roles: Sequence[ChannelRole] = (),
+        parent: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -63,6 +66,8 @@ class SegmentationModule(pl.LightningModule):
         self._loss: nn.Module = SparseDiceCrossEntropy(plan.dice_weight, plan.guess_weight)
         if plan.target.kind == "instances":
             self._loss = ChannelLoss(roles, plan.dice_weight, plan.class_balance)
+        self._distil = Distillation(roles, plan.target.kind == "classes")
+        self._parent = (parent,)  # not as a part of this module: it is neither trained nor saved
         self._from_voxels = plan.network.learns_from == "voxels"
         self.optimiser_state: dict[str, Any] | None = None
 
@@ -76,9 +81,18 @@ class SegmentationModule(pl.LightningModule):
             image = image.contiguous(memory_format=torch.channels_last_3d)
         outputs = self.network(image)
         if outputs.ndim == 6:
-            return deeply_supervised(self._loss, outputs, batch.labels)
-        loss: Tensor = self._loss(outputs, batch.labels)
-        return loss
+            loss = deeply_supervised(self._loss, outputs, batch.labels)
+            return loss + self._distance_from_parent(image, outputs[:, 0], batch.labels)
+        return self._loss(outputs, batch.labels) + self._distance_from_parent(image, outputs, batch.labels)
+
+    def _distance_from_parent(self, image: Tensor, answers: Tensor, labels: Tensor) -> Tensor | float:
+        (parent,) = self._parent
+        if parent is None:
+            return 0.0
+        with torch.no_grad():
+            wanted = parent.to(image.device)(image)
+        found: Tensor = self._plan.distil_weight * self._distil(answers, wanted, labels)
+        return found
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set the learning rate: a warm-up, then a cosine decay over the progress."""

@@ -12,7 +12,7 @@ from napari_pytc.learning.augmentation import Augmenter
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingImage, pad_to
 from napari_pytc.learning.instance_targets import instance_targets
-from napari_pytc.learning.objects import ObjectLabels, renumbered
+from napari_pytc.learning.objects import ObjectLabels
 from napari_pytc.learning.sampling import AnnotationSampler, Batch
 from napari_pytc.volumes.channels import ChannelRole
 
@@ -22,15 +22,15 @@ class ObjectBatches:
 
     Parameters
     ----------
-    objects : ObjectLabels
-        Labels, blank in hidden boxes.
+    sources : sequence of (ObjectLabels, float)
+        Labels, blank in hidden boxes, and the share of patches that is drawn from each.
     roles : sequence of ChannelRole
         The channels of the network.
     """
 
     def __init__(
         self,
-        objects: ObjectLabels,
+        sources: Sequence[tuple[ObjectLabels, float]],
         image: TrainingImage,
         roles: Sequence[ChannelRole],
         space: VoxelSpace,
@@ -38,11 +38,11 @@ class ObjectBatches:
         batch_size: int,
         shape: Shape,
     ) -> None:
-        self._objects = objects
+        self._sources = [(labels, AnnotationSampler(labels, plan.class_balance, plan.recent)) for labels, _ in sources]
+        self._shares = np.cumsum([share for _, share in sources])
         self._image = image
         self._roles = roles
         self._space = space
-        self._sampler = AnnotationSampler(objects, plan.class_balance, plan.recent)
         self._augment = Augmenter(plan.augmentation, space.anisotropy)
         self._seed = plan.seed
         self._batch_size = batch_size
@@ -55,11 +55,18 @@ class ObjectBatches:
         return Batch(torch.from_numpy(images), torch.from_numpy(targets))
 
     def _patch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        box = self._around(self._sampler.draw(rng), rng)
+        objects, sampler = self._sources[self._draw(rng)]
+        box = self._around(sampler.draw(rng), rng)
         inside = box.intersect(self._image.whole)
-        labels = pad_to(renumbered(self._objects.labels(inside)), inside, box, "zero")
-        image, labels = self._augment(self._image.read(box)[None], labels, rng)
-        return image, instance_targets(labels, self._roles, self._space)
+        numbers, apart = objects.numbered(inside)
+        image, labels = self._augment(self._image.read(box)[None], pad_to(numbers, inside, box, "zero"), rng)
+        return image, instance_targets(labels, self._roles, self._space, apart)
+
+    def _draw(self, rng: np.random.Generator) -> int:
+        if len(self._sources) == 1:
+            return 0
+        drawn = np.searchsorted(self._shares, rng.random() * self._shares[-1], side="right")
+        return int(min(drawn, len(self._sources) - 1))
 
     def _around(self, centre: Sequence[int], rng: np.random.Generator) -> Box:
         """A patch with a voxel near its middle, within the volume where that is large enough."""

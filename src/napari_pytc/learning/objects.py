@@ -36,6 +36,21 @@ class ObjectSource(Protocol):
         """Ids of a box within the volume, uint32: 0 = not annotated, `BACKGROUND` = no object here, `OTHER`."""
 
 
+class Unannotated:
+    """An `ObjectSource` in which nothing is labelled."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def boxes(self) -> list[tuple[Box, float]]:
+        """None."""
+        return []
+
+    def read(self, box: Box) -> np.ndarray:
+        """Nothing but 0."""
+        return np.zeros(box.shape, np.uint32)
+
+
 class ObjectLabels:
     """The objects of a volume as a training may see them.
 

@@ -148,6 +148,7 @@ class _Run:
         self.limits = measure_limits(self._network)
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
         is_normalised, fits = (False, False) if self._parent is None else self._start_from(self._parent, folders)
+        self._near = self._parent_network()
         self._arithmetic = Arithmetic()
         self._image = TrainingImage(data.source, normalisation, data.held_out)
         fingerprint = _fingerprint(plan, data, self._parent)
@@ -189,6 +190,16 @@ class _Run:
             )
         return "feature_mean" in report.loaded, not report.reinitialised
 
+    def _parent_network(self) -> nn.Module | None:
+        """What to stay near where nothing is said."""
+        if self._folders.parent is None or not self._plan.distil_weight:
+            return None
+        parent = TrainedModel.load(self._folders.parent)
+        if parent.roles == self._lesson.roles:
+            return parent.network.requires_grad_(False)
+        self._ctx.warn("The parent answers something else than is learnt now, so that nothing can hold it near.")
+        return None
+
     def rungs(self) -> list[Rung]:
         """Batch, patch and device from what the plan says down to the least that works."""
         shape = self._plan.patch_shape or self._plan.network.patch_shape(self._data.space)
@@ -205,9 +216,11 @@ class _Run:
         """Train as far as the plan says, with the batch, patch and device of a rung."""
         self._arithmetic = self._choose_arithmetic(rung)
         self._module = SegmentationModule(
-            self._network, self._plan, self._progress, self._arithmetic.channels_last, self._lesson.roles
+            self._network, self._plan, self._progress, self._arithmetic.channels_last, self._lesson.roles, self._near
         )
         self._arithmetic.place_network(self._network)
+        if self._near is not None:
+            self._arithmetic.place_network(self._near)
         state = self._progress.latest or self._saved
         if state is not None:
             self._progress.restore(self._module, state)
@@ -345,8 +358,13 @@ class _Loader:
 
 def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) -> str:
     settings = json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every", "decoder"}))
-    if plan.target.kind == "classes":  # as it was before there were other targets
+    # As it was before there were other targets, corrections and distillation.
+    if plan.target.kind == "classes":
         del settings["target"]
+    if not data.corrections:
+        del settings["corrections_share"]
+    if not plan.distil_weight:
+        del settings["distil_weight"]
     work = {
         "plan": settings,
         "classes": data.classes,
