@@ -129,6 +129,17 @@ class FakeSession:
         )
 
 
+class FakeUncertainty(QObject):
+    """Is switched on and off."""
+
+    switched = Signal(bool)
+    is_on = False
+
+    def switch(self, on: bool) -> None:
+        self.is_on = on
+        self.switched.emit(on)
+
+
 class FakeLayers:
     """Where the user looks, and which prediction is shown."""
 
@@ -136,7 +147,8 @@ class FakeLayers:
         self.in_view = Box.at((3, 0, 0), (1, 48, 40))
         self.drawn: Box | None = None
         self.drawings = 0
-        self.predictions = SimpleNamespace(folder=None, channels=[], legend=CLASSES)
+        self.uncertainty = FakeUncertainty()
+        self.predictions = SimpleNamespace(folder=None, channels=[], legend=CLASSES, uncertainty=self.uncertainty)
         self.trial: Any = None
         self.refreshed: list[Box | None] = []
         self.segments = SimpleNamespace(refresh=lambda box=None: self.refreshed.append(box))

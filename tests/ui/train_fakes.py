@@ -22,6 +22,7 @@ from napari_pytc.ui.background import Background
 from napari_pytc.ui.bridge import JobBoard, JobView
 from napari_pytc.volumes.spec import NpySpec
 from tests.support.viewers import FakeViewer
+from tests.ui.panel_fakes import FakeUncertainty
 
 MEMBRANE = ClassInfo(id=1, name="membrane", colour="#e6194b")
 INSIDE = ClassInfo(id=2, name="inside", colour="#3cb44b")
@@ -65,7 +66,8 @@ class FakeSession:
         paths = sorted((self.folder / "models").iterdir()) if (self.folder / "models").is_dir() else []
         records = [self._record(path) for path in paths]
         sound = [record.id for record in records if not record.problem]
-        active = self.active or (sound[-1] if sound else None)
+        standing = [record.id for record in records if record.id in sound and record.refusal is None] or sound
+        active = self.active or (standing[-1] if standing else None)
         return [record.model_copy(update={"active": record.id == active}) for record in records]
 
     def activate_model(self, name: str) -> None:
@@ -121,17 +123,6 @@ class FakeSession:
             raise self.refuses
 
 
-class FakeUncertainty(QObject):
-    """Is switched on and off."""
-
-    switched = Signal(bool)
-    is_on = False
-
-    def switch(self, on: bool) -> None:
-        self.is_on = on
-        self.switched.emit(on)
-
-
 class FakeLayers(QObject):
     """What live learning needs of the canvas."""
 
@@ -141,7 +132,7 @@ class FakeLayers(QObject):
         super().__init__(parent)
         self.image = object()
         self.in_view = Box.at((3, 0, 0), (1, 48, 40))
-        self.predictions = SimpleNamespace(folder=None, uncertainty=FakeUncertainty(self))
+        self.predictions = SimpleNamespace(folder=None, uncertainty=FakeUncertainty())
         self.outlined: list[Box | None] = []
         self.outline = SimpleNamespace(show=self.outlined.append)
 

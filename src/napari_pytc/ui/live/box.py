@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_pytc.ui.doubt import DoubtCheck
 from napari_pytc.ui.live.controller import live_of
 from napari_pytc.ui.live.place_list import PlaceList
 from napari_pytc.ui.live.places import places_of
@@ -25,7 +26,6 @@ _SWITCH = (
     "While this is on, the prediction of what you look at follows each stroke within about a second, and a network "
     "learns on behind it. Key: Shift+L"
 )
-_DOUBT = "Show where the prediction is in doubt: bright where two classes are almost equally probable."
 
 
 class LiveBox(QWidget):
@@ -41,7 +41,6 @@ class LiveBox(QWidget):
         super().__init__(parent)
         self.setObjectName("liveBox")
         self._workspace, self._live, self._places = workspace, live_of(workspace), places_of(workspace)
-        self._watched: Any = None
         self._n_points = -1
         self.switch = Switch("Live")
         self.switch.setObjectName("liveSwitch")
@@ -52,9 +51,8 @@ class LiveBox(QWidget):
         self.scores = wrapped(dim=True)
         self.scores.setObjectName("liveScores")
         self.notice = Notice()
-        self.doubt = QCheckBox("Show uncertainty")
+        self.doubt = DoubtCheck(workspace)
         self.doubt.setObjectName("liveUncertainty")
-        self.doubt.setToolTip(_DOUBT)
         self.list = PlaceList(self._places)
         self.where = Fold("Where to paint next", self.list)
         self.where.button.setObjectName("whereToPaint")
@@ -75,14 +73,13 @@ class LiveBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(frame)
         self.switch.clicked.connect(self._on_switched)
-        self.doubt.clicked.connect(self._show_doubt)
         self.notice.closed.connect(self._forget_problem)
         self.where.button.toggled.connect(self._follow)
         self.more.button.toggled.connect(self.settings.need)
         self._live.changed.connect(self.refresh)
-        workspace.session_changed.connect(self._on_session)
+        workspace.session_changed.connect(self.refresh)
         workspace.runner_changed.connect(self.refresh)
-        self._on_session()
+        self.refresh()
 
     def refresh(self) -> None:
         """Show everything as it is now."""
@@ -103,23 +100,16 @@ class LiveBox(QWidget):
             self.notice.show_error(live.problem, live.trace)
         self._show_curves(live.job)
         self.list.refresh()
-        self._look_at_doubt()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Catch up with what was done in the list of layers."""
+        """Somebody may look at the list."""
         super().showEvent(event)
-        self._look_at_doubt()
         self._follow()
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Nobody looks at the list."""
         super().hideEvent(event)
         self._follow()
-
-    def enterEvent(self, event: QEnterEvent | None) -> None:
-        """Catch up with what was done in the list of layers."""
-        super().enterEvent(event)
-        self._look_at_doubt()
 
     # ---- what follows is ours
 
@@ -129,26 +119,9 @@ class LiveBox(QWidget):
         else:
             self._live.switch_off()
 
-    def _on_session(self) -> None:
-        layers = self._workspace.layers
-        if layers is not None and layers is not self._watched:
-            layers.predictions.uncertainty.switched.connect(self._look_at_doubt)
-        self._watched = layers
-        self.refresh()
-
     def _forget_problem(self) -> None:
         self._live.problem = None
         self.refresh()
-
-    def _show_doubt(self, on: bool) -> None:
-        if self._workspace.layers is not None:
-            self._workspace.layers.predictions.uncertainty.switch(on)
-
-    def _look_at_doubt(self, *args: object) -> None:
-        layers = self._workspace.layers
-        allow(self.doubt, "" if layers is not None else "there is no image to show it on.", _DOUBT)
-        with QSignalBlocker(self.doubt):
-            self.doubt.setChecked(layers is not None and layers.predictions.uncertainty.is_on)
 
     def _follow(self, *args: object) -> None:
         self._places.follow(self.isVisible() and self.where.button.isChecked())

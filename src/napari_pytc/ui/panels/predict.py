@@ -20,6 +20,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, segments
+from napari_pytc.ui.doubt import DoubtCheck
 from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, allow, section, voxels, wrapped
@@ -87,9 +88,12 @@ class PredictPanel(QWidget):
         self.list.delete_asked.connect(self._delete)
         self.classes = ClassButtons()
         self.classes.toggled.connect(self._show_probability)
+        self.doubt = DoubtCheck(workspace)
+        self.doubt.setObjectName("predictUncertainty")
         self.shown, shown = section("Predictions")
         shown.addWidget(self.list)
         shown.addWidget(self.classes)
+        shown.addWidget(self.doubt)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         for part in (self.empty, self.form, self.shown):
