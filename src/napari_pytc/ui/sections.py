@@ -68,7 +68,7 @@ class SectionCache:
     """The sections of a volume that were looked at lately, and those beside the one looked at.
 
     ``get`` never blocks for long: what has not been read in time is 0, and `on_arrival` is called (in the reader's
-    thread) when more of the section that was asked for last is there; of `WHOLE`, which takes long to draw, when all is.
+    thread) when more of the section that was asked for last is there; of `WHOLE`, slow to draw, when all of it is.
 
     Parameters
     ----------
