@@ -68,7 +68,7 @@ def select(models: ModelsList, *names: str) -> None:
 def test_models_are_a_tree_with_scores_and_the_active_one_marked(models: ModelsList) -> None:
     assert item(models, NEW).text(0) == "● accurate"
     assert item(models, NEW).font(0).bold()
-    assert [item(models, OLD).text(column) for column in range(3)] == ["instant", "0.850", "instant"]
+    assert [item(models, OLD).text(column) for column in range(4)] == ["instant", "0.850", "", "instant"]
     tuned = item(models, TUNED)
     assert tuned.parent() is item(models, OLD)
     assert tuned.text(1) == "0.812"
@@ -81,7 +81,7 @@ def test_models_are_a_tree_with_scores_and_the_active_one_marked(models: ModelsL
 
 def test_damaged_models_say_what_is_wrong_and_cannot_be_used(models: ModelsList) -> None:
     broken = item(models, "broken")
-    assert broken.text(2) == "damaged"
+    assert broken.text(3) == "damaged"
     assert "provenance.json" in broken.toolTip(0)
     assert broken.foreground(0) != item(models, OLD).foreground(0)
     select(models, "broken")
@@ -207,7 +207,7 @@ def test_differences_of_plans_by_dotted_name(tmp_path: Path) -> None:
     other = read_model_info(make_model(tmp_path / "b", plan=plan, scores={}))
     rows = {name: values for name, *values in differences(fast, other)}
     assert rows["network.kind"] == ["unet", "filter_bank"]
-    assert rows["network.sigmas"] == ["—", "0.7, 1.2, 2.0, 3.5, 6.0"]
+    assert rows["network.sigmas"] == ["—", "0.7, 1.2, 2.0, 3.5, 6.0, 12.0"]
     assert rows["augmentation.flips"] == ["yes", "no"]
     assert rows["minutes"] == ["automatic", "2.0"]
     assert "steps" not in rows

@@ -27,9 +27,13 @@ from napari_pytc.ui.parts import allow, faint, wrapped
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
-_NAME, _DICE, _RECIPE, _DATE = range(4)
+_NAME, _DICE, _GAIN, _RECIPE, _DATE = range(5)
 _ACTIVE = "● "
 _RECORD = Qt.ItemDataRole.UserRole
+_GAIN_TIP = (
+    "Change of the mean Dice against the model it began with, or else the one that was in use, on the same voxels: ▲ "
+    "better, ▼ worse, ≈ no different, ? not known."
+)
 _TIPS = {
     "activate": "Predict with this model unless told otherwise. A double click does the same.",
     "rename": "Give the model another name (F2).",
@@ -204,8 +208,12 @@ class ModelsList(QWidget):
         tree = QTreeWidget()
         tree.setObjectName("modelsTree")
         tree.setToolTip("The models of this project; what was fine-tuned stands below what it began with.")
-        tree.setColumnCount(4)
-        tree.setHeaderLabels(["Model", "Dice", "Recipe", "Trained"])
+        tree.setColumnCount(5)
+        tree.setHeaderLabels(["Model", "Dice", "Gain", "Recipe", "Trained"])
+        header_item = tree.headerItem()
+        assert header_item is not None
+        header_item.setToolTip(_DICE, "Mean Dice on the held-out boxes: 1 is perfect.")
+        header_item.setToolTip(_GAIN, _GAIN_TIP)
         tree.setIndentation(12)
         tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         tree.setUniformRowHeights(True)
@@ -235,13 +243,16 @@ class ModelsList(QWidget):
     def _item(self, record: ModelRecord) -> QTreeWidgetItem:
         mean = record.scores.get("mean")
         score = "—" if mean is None else f"{mean:.3f}"
-        texts = [_shown_name(record), score, record.recipe, short_date(record.created, has_room=False)]
+        weighty = record.refusal or next(iter(record.comparisons), None)
+        gain = "" if weighty is None else weighty.short
+        texts = [_shown_name(record), score, gain, record.recipe, short_date(record.created, has_room=False)]
         item = QTreeWidgetItem(texts)
         item.setData(_NAME, _RECORD, record)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-        item.setTextAlignment(_DICE, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        for column in (_DICE, _GAIN):
+            item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         tip = _about(record)
-        for column in range(4):
+        for column in range(len(texts)):
             item.setToolTip(column, tip)
             if record.problem:
                 item.setForeground(column, faint(self.palette()))
@@ -299,8 +310,15 @@ def _about(record: ModelRecord) -> str:
     lines = [record.name, f"Folder: {record.id}", f"Recipe {record.recipe}, trained {short_date(record.created)}"]
     if record.active:
         lines.append("Active: predictions are made with it.")
+    elif record.refusal is not None:
+        lines.append("Not put to use when it was trained, as it is worse; Activate uses it all the same.")
     if record.parent:
         lines.append(f"Fine-tuned from {record.parent}.")
     mean = record.scores.get("mean")
-    lines.append("No score: nothing annotated was held out." if mean is None else f"Mean held-out Dice: {mean:.3f}")
+    if mean is None:
+        lines.append("No score: nothing annotated was held out.")
+    else:
+        low_high = "" if record.interval is None else " (95 % interval {:.3f} to {:.3f})".format(*record.interval)
+        lines.append(f"Mean held-out Dice: {mean:.3f}{low_high}")
+    lines += [comparison.sentence for comparison in record.comparisons]
     return "\n".join(lines)

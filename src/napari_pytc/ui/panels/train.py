@@ -18,6 +18,7 @@ from napari_pytc.ui.plots import CurvesPlot, series_of_run
 from napari_pytc.ui.training.progress import TrainingProgress
 from napari_pytc.ui.training.recipe import RecipeChooser
 from napari_pytc.ui.training.scores import ClassTable, Scores
+from napari_pytc.ui.training.verdict import VerdictNote
 
 if TYPE_CHECKING:
     from napari_pytc.learning.jobs import TrainJob
@@ -56,6 +57,7 @@ class TrainPanel(QWidget):
         self.reason = wrapped()
         self.reason.setObjectName("trainReason")
         self.progress = TrainingProgress()
+        self.verdict = VerdictNote(workspace)
         self.plot = CurvesPlot(workspace.background)
         self.plot.setObjectName("trainingCurves")
         self.classes = ClassTable()
@@ -138,6 +140,7 @@ class TrainPanel(QWidget):
             self.train_button,
             self.reason,
             self.progress,
+            self.verdict,
             self.plot,
             settings,
             classes,

@@ -1,0 +1,144 @@
+"""What the Train panel tells of a new model's standing, and its two buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from napari_pytc.jobs.events import Failed, Finished
+from napari_pytc.learning.recipes import load_recipe
+from napari_pytc.ui.models import ModelsList
+from napari_pytc.ui.training.verdict import VerdictNote
+from tests.session.models import make_model
+from tests.session.test_gate import compared
+from tests.ui.test_models import item
+from tests.ui.train_fakes import FakeSession, FakeWorkspace
+
+OLD, NEW = "20261121-0301-instant", "20261121-0322-fast"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> FakeSession:
+    make_model(tmp_path / "models" / OLD, "2026-11-21T03:01:00+00:00")
+    return FakeSession(tmp_path)
+
+
+@pytest.fixture
+def workspace(session: FakeSession) -> Iterator[FakeWorkspace]:
+    workspace = FakeWorkspace()
+    workspace.open(session)
+    yield workspace
+    workspace.shutdown()
+
+
+@pytest.fixture
+def note(workspace: FakeWorkspace, qtbot: QtBot) -> VerdictNote:
+    widget = VerdictNote(workspace)  # type: ignore[arg-type]
+    qtbot.addWidget(widget)
+    widget.resize(320, 200)
+    return widget
+
+
+def finish(workspace: FakeWorkspace, session: FakeSession, verdict: str, **more: object) -> None:
+    """A training that ends in a model with this verdict."""
+    make_model(session.folder / "models" / NEW, "2026-11-21T03:22:00+00:00", scores=compared(OLD, verdict), **more)
+    workspace.train(load_recipe("fast"))
+    workspace.tell(Finished(job="j1", result={"model": NEW}))
+    workspace.models_changed.emit()
+
+
+def test_a_refused_model_is_told_and_can_be_used_all_the_same(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession
+) -> None:
+    assert note.isHidden()
+    finish(workspace, session, "worse")
+    assert not note.isHidden()
+    assert note.text.text().startswith("Worse than “instant” on the same held-out voxels: 0.800 against 0.900")
+    assert note.state.text() == "It is not put to use: “instant” goes on predicting."
+    assert note.use.text() == "Use it all the same"
+    assert note.back.isHidden()
+    note.use.click()
+    assert session.calls == [("activate", NEW)]
+    assert note.state.text() == "The new model predicts from now on."
+    assert note.use.isHidden()
+    assert note.back.text() == "Go back to instant"
+    note.back.click()
+    assert session.active == OLD
+
+
+@pytest.mark.parametrize(
+    ("verdict", "begin"),
+    [("better", "Better than"), ("no different", "No different from"), ("unknown", "Not known whether it is better")],
+)
+def test_a_promoted_model_can_be_gone_back_from(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession, verdict: str, begin: str
+) -> None:
+    finish(workspace, session, verdict)
+    assert note.text.text().startswith(begin)
+    assert note.state.text() == "The new model predicts from now on."
+    assert note.use.isHidden()
+    note.back.click()
+    assert session.active == OLD
+    assert note.state.text() == "“instant” goes on predicting, as it was chosen."
+    assert note.use.text() == "Use the new model"
+
+
+def test_the_first_model_has_nothing_to_be_compared_with(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession
+) -> None:
+    make_model(session.folder / "models" / NEW)
+    workspace.train(load_recipe("fast"))
+    workspace.tell(Finished(job="j1", result={"model": NEW}))
+    assert note.isHidden()
+
+
+def test_a_failed_training_or_another_project_tells_of_none(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession
+) -> None:
+    finish(workspace, session, "better")
+    workspace.train(load_recipe("fast"))
+    workspace.tell(Failed(job="j1", message="The worker died."))
+    assert note.isHidden()
+    note.show_model(NEW)
+    assert not note.isHidden()
+    workspace.open(None)
+    assert note.isHidden()
+    workspace.open(session)
+    note.show_model("deleted")
+    assert note.isHidden()
+
+
+def test_a_deleted_baseline_cannot_be_gone_back_to(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession
+) -> None:
+    finish(workspace, session, "better")
+    session.delete_model(OLD)
+    workspace.models_changed.emit()
+    assert note.back.isHidden()
+    assert OLD in note.text.text()
+
+
+def test_nothing_is_chosen_in_a_project_that_is_only_read(
+    note: VerdictNote, workspace: FakeWorkspace, session: FakeSession
+) -> None:
+    session.read_only = True
+    finish(workspace, session, "worse")
+    assert not note.use.isEnabled()
+    assert "reading only" in note.use.toolTip()
+
+
+def test_the_list_shows_the_gain_and_the_interval(workspace: FakeWorkspace, session: FakeSession, qtbot: QtBot) -> None:
+    models = ModelsList(workspace)  # type: ignore[arg-type]
+    qtbot.addWidget(models)
+    models.resize(320, 400)
+    models.show()
+    finish(workspace, session, "worse", parent=OLD)
+    row = item(models, NEW)
+    assert [row.text(column) for column in (1, 2)] == ["0.800", "▼ -0.100"]
+    assert "95 % interval 0.750 to 0.850" in row.toolTip(0)
+    assert f"Worse than {OLD}" in row.toolTip(0)
+    assert "Not put to use" in row.toolTip(0)
+    assert item(models, OLD).text(0).startswith("●")
