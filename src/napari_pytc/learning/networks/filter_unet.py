@@ -22,7 +22,7 @@ class FilterUNetNetwork(NetworkSettings):
 
     kind: Literal["filter_unet"] = "filter_unet"
     sigmas: tuple[float, ...] = setting(
-        (0.7, 1.2, 2.0, 3.5, 6.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
+        (0.7, 1.2, 2.0, 3.5, 6.0, 12.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
     )
     hidden: tuple[int, ...] = setting((64, 32), "Hidden units", "Widths of the perceptron's hidden layers.")
     channels: tuple[int, ...] = setting(

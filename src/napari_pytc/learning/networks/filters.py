@@ -19,7 +19,7 @@ class FilterBankNetwork(NetworkSettings):
     learns_from: ClassVar[Literal["patches", "voxels"]] = "voxels"
 
     sigmas: tuple[float, ...] = setting(
-        (0.7, 1.2, 2.0, 3.5, 6.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
+        (0.7, 1.2, 2.0, 3.5, 6.0, 12.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"
     )
     hidden: tuple[int, ...] = setting((64, 32), "Hidden units", "Widths of the perceptron's hidden layers.")
     dimensions: Literal["auto", "2d", "3d"] = setting(
