@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from napari_pytc.jobs.events import Failed, Finished
 from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.ui.models import ModelsList
-from napari_pytc.ui.training.verdict import VerdictNote
+from napari_pytc.ui.training.verdict import VerdictNote, names_of
 from tests.session.models import make_model
 from tests.session.test_gate import compared
 from tests.ui.test_models import item
@@ -142,3 +142,12 @@ def test_the_list_shows_the_gain_and_the_interval(workspace: FakeWorkspace, sess
     assert f"Worse than {OLD}" in row.toolTip(0)
     assert "Not put to use" in row.toolTip(0)
     assert item(models, OLD).text(0).startswith("●")
+
+
+def test_models_of_the_same_name_are_told_apart_by_their_time(session: FakeSession) -> None:
+    make_model(session.folder / "models" / NEW, "2025-11-21T12:22:00+00:00")
+    make_model(session.folder / "models" / "20261121-0401-fast", "2025-11-22T12:31:00+00:00")
+    names = names_of(session.models())
+    assert names[OLD] == "instant"
+    assert names[NEW].startswith("fast of 21 Nov")
+    assert names["20261121-0401-fast"].startswith("fast of 22 Nov")

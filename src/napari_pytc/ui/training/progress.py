@@ -73,8 +73,8 @@ class TrainingProgress(QWidget):
             button.clicked.connect(signal)
         self.hold_out = GoTo("Data", "Hold out a box")
         self.hold_out.setToolTip(
-            "Go to the Data panel: draw a box around something painted and hold it out, or paint in it with its pencil. "
-            "What is trained after that gets a score."
+            "Go to the Data panel: draw a box around something painted and hold it out, or paint in it with its "
+            "pencil. What is trained after that gets a score."
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.jobs.job import JobState
 from napari_pytc.session.records import ModelRecord
 from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.models import short_name
+from napari_pytc.ui.models import short_date, short_name
 from napari_pytc.ui.parts import MARGIN, allow, row, wrapped
 
 if TYPE_CHECKING:
@@ -45,8 +48,10 @@ class VerdictNote(QFrame):
         self.use.clicked.connect(lambda: self._activate(self._model))
         self.back.clicked.connect(lambda: self._activate(self._former))
         self._former = ""
+        self._names: dict[str, str] = {}
         top = row(self._mark, self.text)
         top.setStretch(1, 1)
+        top.setAlignment(self._mark, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         layout.addLayout(top)
@@ -75,12 +80,12 @@ class VerdictNote(QFrame):
         if session is None or record is None or not record.comparisons:
             self.hide()
             return
-        names = {name: short_name(one) for name, one in records.items()}
+        self._names = names_of(records.values())
         refusal = record.refusal
         weighty = refusal or record.comparisons[0]
         self._mark.setText(_MARKS[weighty.verdict])
         told = [refusal] if refusal is not None else record.comparisons
-        self.text.setText("\n".join(one.told(f"“{names.get(one.baseline, one.baseline)}”") for one in told))
+        self.text.setText("\n".join(one.told(f"“{self._names.get(one.baseline, one.baseline)}”") for one in told))
         self.text.setToolTip(
             "Both were scored on the same annotated voxels of the held-out boxes, on the half by which no weights were "
             "chosen. The interval is how the difference varies when other places of them are drawn."
@@ -88,23 +93,23 @@ class VerdictNote(QFrame):
         used = next((one for one in records.values() if one.active), None)
         # Back to what was in use before, which is the last that was compared.
         self._former = next((one.baseline for one in reversed(record.comparisons) if one.baseline in records), "")
-        self._show_state(record, used, names.get(self._former, ""))
+        self._show_state(record, "" if used is None else self._names[used.id])
         reason = session.read_only_reason
         allow(self.use, reason, "Predict with the new model from now on, whatever its score.")
         allow(self.back, reason, "Predict with the former model again. The new one stays in the list.")
         self.show()
 
-    def _show_state(self, record: ModelRecord, used: ModelRecord | None, former: str) -> None:
+    def _show_state(self, record: ModelRecord, used: str) -> None:
         if record.active:
             self.state.setText("The new model predicts from now on.")
         elif record.refusal is not None:
-            self.state.setText(f"It is not put to use: “{short_name(used)}” goes on predicting." if used else "")
+            self.state.setText(f"It is not put to use: “{used}” goes on predicting.")
         else:
-            self.state.setText(f"“{short_name(used)}” goes on predicting, as it was chosen." if used else "")
+            self.state.setText(f"“{used}” goes on predicting, as it was chosen.")
         self.use.setText("Use it all the same" if record.refusal is not None else "Use the new model")
         self.use.setVisible(not record.active)
-        self.back.setText(f"Go back to {former}")
-        self.back.setVisible(record.active and bool(former))
+        self.back.setText(f"Go back to {self._names.get(self._former, '')}")
+        self.back.setVisible(record.active and bool(self._former))
 
     def _activate(self, model: str) -> None:
         session = self._workspace.session
@@ -117,3 +122,15 @@ class VerdictNote(QFrame):
             self.show_model(str(job.result["model"]))
         elif job.kind == "train":
             self.forget()
+
+
+def names_of(records: Collection[ModelRecord]) -> dict[str, str]:
+    """Short names of models by id; those that are alike with the time of training."""
+    names = {record.id: short_name(record) for record in records}
+    n_alike = Counter(names.values())
+    return {
+        record.id: f"{names[record.id]} of {short_date(record.created)}"
+        if n_alike[names[record.id]] > 1
+        else names[record.id]
+        for record in records
+    }
