@@ -69,3 +69,23 @@ class SegmentJob(JobSpec):
 
         ctx.check()
         return segment_blockwise(self, ctx)
+
+
+class CompareJob(JobSpec):
+    """Find where two predictions of one volume differ, tile by tile."""
+
+    kind: Literal["compare"] = "compare"
+    former: Path = Field(description="The OME-Zarr of the former prediction.")
+    prediction: Path = Field(description="That of the present one, with the same channels.")
+    output: Path = Field(description="The file for the boxes that differ: a JSON list of Z0:Z1,Y0:Y1,X0:X1.")
+    box: Box | None = Field(None, description="Voxels to compare; the whole volume by default.")
+    mean: float = Field(0.03, ge=0, le=1, description="A tile differs if probabilities moved by more in the mean.")
+    flipped: float = Field(
+        0.003, ge=0, le=1, description="It also differs if a larger share of its voxels is on the other side of 0.5."
+    )
+
+    def run(self, ctx: JobContext) -> dict[str, Any]:
+        """Compare; returns output, tiles, changed and share (of the voxels)."""
+        from napari_pytc.decoding.changes import compare_predictions
+
+        return compare_predictions(self, ctx)

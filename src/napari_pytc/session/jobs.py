@@ -112,7 +112,7 @@ class SessionJobs:
 
     def uses(self, folder: Path) -> bool:
         """Whether a job that waits or runs needs a model, a prediction or checkpoints."""
-        inputs = ("model", "parent", "prediction", "mask_prediction", "segmentation")
+        inputs = ("model", "parent", "prediction", "mask_prediction", "segmentation", "former")
         names = (*inputs, "output", "model_folder", "run_folder")
         return any(getattr(job, name, None) == folder for job in self._busy.values() for name in names)
 
@@ -229,7 +229,7 @@ class SessionJobs:
             subject = content.output.name
             self._check_free(subject, "This segmentation runs already.")
             self._session.segmentation_folders.begin(content, self.prediction_stamp(content.prediction))
-        elif job.kind == "export":
+        elif job.kind in ("export", "compare"):
             subject = str(content.output)
         self._busy[subject] = job
         recorder = RunRecorder(
@@ -277,7 +277,8 @@ class SessionJobs:
                     if model.refusal is not None and not model.active:
                         self._session.model_refused.emit(model)
         if job.kind == "segment" and isinstance(event, Finished):
-            self._session.take_segmentation(subject)
+            # One that takes over from another becomes current with that one's edits: see `Retraining`.
+            self._session.take_segmentation(subject, is_current=content.reuse is None and content.keep is None)
         if prediction is not None:
             for record in self.predictions():
                 if record.id == prediction.id:

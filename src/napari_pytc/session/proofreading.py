@@ -75,7 +75,7 @@ class Proofreader:
         check_changeable: Callable[[], None],
         check_strokes: Callable[[int], None],
     ) -> None:
-        self._documents, self._journal = documents, journal
+        self.documents, self._journal = documents, journal  # opened by the journal, and to look at beside it
         self._check_changeable, self._check_strokes = check_changeable, check_strokes
         self._queue: tuple[LabelDocument, ReviewQueue] | None = None
         self._is_closed = False
@@ -83,7 +83,7 @@ class Proofreader:
     @property
     def can_edit(self) -> bool:
         """Whether the project may be changed."""
-        return self._documents.writable and not self._is_closed
+        return self.documents.writable and not self._is_closed
 
     @property
     def journal(self) -> Journal | None:
@@ -94,7 +94,7 @@ class Proofreader:
         with self.editing():
             if self._is_closed:
                 raise ProjectError("The project is closed.", "Open it again.")
-            if self._journal is None and self._documents.journal.exists():
+            if self._journal is None and self.documents.journal.exists():
                 self._journal = self._open_journal()
             return self._journal
 
@@ -124,7 +124,7 @@ class Proofreader:
 
     def editing(self) -> AbstractContextManager[None]:
         """Keep other threads from editing in the block: it is the lock of the strokes, so that there is only one."""
-        return self._documents.annotations.changing()
+        return self.documents.annotations.changing()
 
     def preview(self, edit: Edit | dict[str, Any]) -> Change:
         """What an edit would change; nothing is changed.
@@ -241,16 +241,16 @@ class Proofreader:
                 self._queue = (document, ReviewQueue(document))
             return self._queue[1]
 
-    def switch(self, segmentation: str | None) -> None:
-        """Make another segmentation current, or none, as an entry of the journal; nothing to do where it is already."""
+    def switch(self, segmentation: str | None, changes: Sequence[Change] = ()) -> None:
+        """Make another segmentation current, or none, as an entry of the journal; then changes of it, each an entry."""
         from napari_pytc.proofreading.edits import Switch
 
         with self._changing() as journal:
-            former = journal.segmentation
-            if former == segmentation:
-                return
-            change = journal.apply(Switch(before=former, after=segmentation))
-        self._tell([change], former, segmentation)
+            former, made = journal.segmentation, []
+            if former != segmentation:
+                made.append(journal.apply(Switch(before=former, after=segmentation)))
+            made += [journal.apply_change(change) for change in changes]
+        self._tell(made, former, segmentation)
 
     def has_edits(self, segmentation: str) -> bool:
         """Whether a segmentation was ever edited, also where all of it was taken back."""
@@ -286,7 +286,7 @@ class Proofreader:
             document = None if journal is None else journal.document  # opened, so that what a kill left is written too
             if journal is None or document is None:
                 return
-            if self._documents.writable:
+            if self.documents.writable:
                 journal.flush()
             elif not _is_flushed(document):
                 raise ProjectError(
@@ -314,7 +314,7 @@ class Proofreader:
         with self.editing():
             if mend:
                 self._check_changeable()
-            found = Segmentation.open(self._documents.place(segmentation))
+            found = Segmentation.open(self.documents.place(segmentation))
             journal = self.journal
             if journal is None:
                 checksum = LabelDocument(found, writable=False).checksum()
@@ -348,7 +348,7 @@ class Proofreader:
     def _open_journal(self) -> Journal:
         from napari_pytc.proofreading.journal import Journal
 
-        return Journal(self._documents.journal, self._documents, self._documents.writable)
+        return Journal(self.documents.journal, self.documents, self.documents.writable)
 
     def _close_journal(self) -> None:
         journal, self._journal, self._queue = self._journal, None, None

@@ -128,11 +128,14 @@ class Segmenting(SessionCore):
         else:
             self.segmentation_folders.discard(job.output.name)
 
-    def take_segmentation(self, id: str) -> None:
-        """Make a segmentation that was just finished the current one; any thread."""
+    def take_segmentation(self, id: str, is_current: bool = True) -> None:
+        """Take in a segmentation that was just finished, and make it the current one; any thread."""
         self.segmentation_folders.end(id)
         if not self._is_closed:
-            self._proofreader.switch(id)
+            if is_current:
+                self._proofreader.switch(id)
+            else:
+                self.segmentations_changed.emit()
 
     def flush_edits(self) -> None:
         """Write all edits where other processes find them; any thread. Nothing to do where there are none."""
