@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
 from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.errors import OutOfMemory
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.jobs.context import JobContext
+from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.devices import limit_threads, one_thread
 from napari_pytc.learning.jobs import check_image
+from napari_pytc.learning.live.behind import CACHE_BYTES, Behind
+from napari_pytc.learning.live.contest import Contest, Rounds
 from napari_pytc.learning.live.instant import InstantModel
-from napari_pytc.learning.live.job import LiveJob
-from napari_pytc.learning.live.messages import Inbox, View
+from napari_pytc.learning.live.job import SUGGESTIONS, LiveJob
+from napari_pytc.learning.live.keeping import KeptModel, KeptState, fingerprint_of, keep_model, keep_state, kept_state
+from napari_pytc.learning.live.messages import Inbox
+from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.prediction_store import TileWriter, open_live_prediction
+from napari_pytc.learning.live.scores import ScoredPlace, Scoring, chosen_places
 from napari_pytc.learning.live.strokes import StrokeBook
+from napari_pytc.learning.live.suggesting import PlaceFinder, Places, write_suggestions
 from napari_pytc.learning.live.taught import Examples, TaughtVoxels
-from napari_pytc.learning.live.tiles import FeatureTiles, tile_shape_of, tiles_in_view
-from napari_pytc.learning.model_folder import ModelInfo, write_model_folder
+from napari_pytc.learning.live.tiles import FeatureTiles
+from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.weights import save_weights
-from napari_pytc.metrics.overlap import ClassCounts
 from napari_pytc.volumes.opening import open_spec
 from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.statistics import sample_statistics
 
 _IDLE_S = 0.005
-
-Shown = Literal["instant", "network"]
+_REPORT_S, _SAVE_S = 0.5, 60.0
 
 
 def learn_live(job: LiveJob, ctx: JobContext) -> dict[str, Any]:
@@ -61,147 +65,236 @@ class LiveEngine:
     """
 
     def __init__(self, job: LiveJob, source: VolumeSource, store: AnnotationStore, ctx: JobContext) -> None:
-        self._job, self._plan, self._source, self._ctx = job, job.plan, source, ctx
+        self._job, self._plan, self._ctx = job, job.plan, ctx
+        self._started = time.monotonic()
         self._space = VoxelSpace(job.voxel_size_nm, source.space.origin_nm)
         self._whole = Box.of_shape(source.shape)
-        self._book = StrokeBook(store, len(job.classes), job.held_out)
+        self._fingerprint = fingerprint_of(job, source.shape)
+        earlier = kept_state(job.run_folder, self._fingerprint, ctx)
+        self._book = StrokeBook(store, len(job.classes), job.held_out, None if earlier is None else earlier.anchors)
         self._book.refresh()
         self._normalisation = _normalisation(source, job.held_out, [page.box for page in self._book.pages.values()])
-        image = TrainingImage(source, self._normalisation, job.held_out)
-        visible = TrainingImage(source, self._normalisation) if job.held_out else image
-        self._instant = InstantModel(self._plan.instant, len(job.classes), self._space)
-        self._twin = InstantModel(self._plan.instant, len(job.classes), self._space)
+        image = TrainingImage(source, self._normalisation, job.held_out, CACHE_BYTES)
+        visible = TrainingImage(source, self._normalisation, (), CACHE_BYTES) if job.held_out else image
+        self._instant, self._twin = (InstantModel(self._plan.instant, len(job.classes), self._space) for _ in range(2))
         bank = self._instant.network
         self._limits = measure_limits(bank)
         self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
         self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
+        self._contest = Contest(self._plan.margin)
+        self._rounds = Rounds(() if earlier is None else earlier.rounds)
+        self._behind = Behind(job, source, self._space, self._normalisation, visible, self._contest, ctx)
+        self._behind.begin(None if earlier is None else earlier.network)
         self._inbox = Inbox(ctx, self._whole)
-        self._writer = TileWriter(open_live_prediction(job.output, self._whole.shape, self._space, job.classes), ctx)
-        self._shown: Shown = "instant"
-        self._generation = 0
-        self._predicted: dict[Box, int] = {}
-        self._told: tuple[int, int] | None = None
-        self._queue: tuple[View, int, list[Box]] | None = None
-        self._learnt, self._kept = _nothing(bank.n_features), _nothing(bank.n_features)
+        store_of_tiles = open_live_prediction(job.output, self._whole.shape, self._space, job.classes)
+        self._writer = TileWriter(store_of_tiles, ctx)
+        self._painter = ViewPainter(self._whole, self._space.voxel_size_nm, self._writer)
+        self._learnt: Examples | None = None
         self._fitted_revision = -1
-        self._twin_is_due = False
-        self._instant_score: float | None = None
+        self._places: list[ScoredPlace] = []
+        self._place_features: dict[Any, Tensor] = {}
+        self._instant_scores: dict[str, Any] = {}
+        self._looking: Iterator[Places | None] | None = None
+        self._scores_are_due = False
+        self._reported = self._saved = self._started
 
     def run(self) -> dict[str, Any]:
-        """Work until told to stop."""
-        self._ctx.metric("shown", 0, 0)
-        self._learn_strokes()
-        while not self._inbox.stop:
-            self._ctx.check()
-            self._inbox.listen()
-            if not self._work():
-                self._writer.tell(most=0)
+        """Work until told to stop; what was learnt is also kept when the job is cancelled."""
+        self._ctx.metric("shown", self._behind.step, 0)
+        try:
+            while not self._inbox.stop:
+                self._ctx.check()
+                self._inbox.listen()
+                if not self._work():
+                    self._writer.tell(most=0)
+                    time.sleep(_IDLE_S)
                 self._report()
-                time.sleep(_IDLE_S)
+        except JobCancelled:
+            self._keep_state()
+            raise
         return self._finish()
 
     def close(self) -> None:
         """End what runs beside."""
+        self._behind.close()
         self._writer.close()
 
     def _work(self) -> bool:
         """Do the most urgent piece; False when there is nothing to do."""
-        return self._learn_strokes() or self._predict_tile() or self._score_instant()
+        return (
+            self._learn_strokes()
+            or self._predict_tile()
+            or self._score_instant()
+            or self._suggest()
+            or self._behind.work(self._places, self._painter)
+        )
 
     def _learn_strokes(self) -> bool:
         """Fit the instant model to strokes that changed."""
         self._book.refresh()
         if self._book.revision == self._fitted_revision:
             return False
+        is_first = self._fitted_revision < 0
         self._fitted_revision = self._book.revision
         if not self._book.is_enough:
+            self._behind.pause()
             return False
         with one_thread():
-            held = self._book.scores_held_out
-            self._learnt, self._kept = self._taught.gather(self._book.pages.values(), held)
-            # Kept strokes teach the model that is shown, too: who paints one wants to see it. The twin is scored.
-            self._instant.fit(self._learnt if held else self._learnt + self._kept)
-        self._twin_is_due = True
-        if self._shown == "instant":
-            self._generation += 1
+            self._learnt, kept = self._taught.gather(self._book.pages.values())
+            # Kept strokes teach the model that is shown, too: who paints one wants to see it. Its twin is scored.
+            self._instant.fit(self._learnt + kept)
+        self._contest.expire()
+        self._scores_are_due = True
+        if not is_first:
+            self._rounds.painted()
+        if self._contest.shown == "instant":
+            self._painter.renew()
         return True
 
     def _predict_tile(self) -> bool:
         """Predict the tile in view, nearest to its centre, that the model on show has not predicted yet."""
-        tiles = self._tiles_to_predict()
-        if not tiles:
+        view = self._inbox.view
+        if not self._instant.is_fitted or self._painter.is_done(view):
             return False
-        box = tiles.pop(0)
-        self._writer.write(box, self._probabilities(box))
-        self._predicted[box] = self._generation
-        if not tiles:
-            self._writer.tell(most=0)
-            view = self._inbox.view
-            assert view is not None
-            self._ctx.metric("generation", self._fitted_revision, view.generation)
+        assert view is not None
+        if self._painter.advance(view, self._probabilities):
+            is_instant = self._contest.shown == "instant"
+            revision = self._fitted_revision if is_instant else self._behind.shown_revision
+            self._ctx.metric("generation", revision, view.generation)
         return True
 
-    def _tiles_to_predict(self) -> list[Box]:
-        view = self._inbox.view
-        if view is None or not self._instant.is_fitted:
-            return []
-        if self._queue is None or self._queue[:2] != (view, self._generation):
-            tiles = tiles_in_view(view.box, self._whole, tile_shape_of(view.box), self._space.voxel_size_nm)
-            stale = [box for box in tiles if self._predicted.get(box) != self._generation]
-            self._queue = (view, self._generation, stale)
-        return self._queue[2]
-
-    def _probabilities(self, box: Box) -> torch.Tensor:
-        rows = self._instant.probabilities(self._features.get(box))
-        return rows.T.reshape(-1, *box.shape)
+    def _probabilities(self, box: Box) -> Tensor:
+        if self._contest.shown == "network":
+            try:
+                return self._behind.predict(box)
+            except OutOfMemory as error:
+                self._behind.give_up(error.message, self._painter)
+        return self._instant.probabilities(self._features.get(box)).T.reshape(-1, *box.shape)
 
     def _score_instant(self) -> bool:
         """Fit the instant model's twin without what is kept, and score it on that."""
-        if not self._twin_is_due:
+        if not self._scores_are_due or self._learnt is None:
             return False
-        self._twin_is_due = False
+        self._scores_are_due = False
+        self._places = chosen_places(self._book.pages.values(), self._plan.seed)
         with one_thread():
             self._twin.fit(self._learnt)
-            if len(self._kept):
-                rows = self._twin.probabilities(self._kept.features)
-                self._instant_score = _mean_dice(rows.argmax(1) + 1, self._kept.classes, len(self._job.classes))
-        if self._instant_score is not None:
-            self._ctx.metric("instant/score", 0, self._instant_score)
+            scoring = Scoring(self._places, self._instant_classes)
+            while not scoring.is_over:
+                scoring.advance()
+        self._instant_scores = scoring.result(self._job.classes)
+        self._contest.score_instant(self._instant_scores["mean"])
+        if self._contest.instant is not None:
+            self._ctx.metric("instant/score", self._behind.step, self._contest.instant)
+        self._behind.teach(self._book, self._twin, self._limits, self._learnt)
+        return True
+
+    def _instant_classes(self, place: ScoredPlace) -> Any:
+        known = self._place_features.get(place.key)
+        if known is None:
+            known = self._taught.features(place.where, visible=self._book.scores_held_out)
+            self._place_features[place.key] = known
+        return (self._twin.probabilities(known).argmax(1) + 1).numpy()
+
+    def _suggest(self) -> bool:
+        """Look at one candidate of the places to paint next, when they are wanted."""
+        wish = self._inbox.take_wish() if self._instant.is_fitted else None
+        if wish is not None:
+            finder = PlaceFinder(
+                self._space,
+                self._job.held_out,
+                lambda box: self._features.get(box).float(),
+                self._instant.probabilities,
+                self._behind.predict_newest if self._behind.is_trained else None,
+                self._plan.seed + self._fitted_revision,
+            )
+            self._looking = finder.find(wish, list(self._book.pages.values()))
+        if self._looking is None:
+            return False
+        places = next(self._looking)
+        if places is not None:
+            self._looking = None
+            saturated, text = self._rounds.verdict()
+            write_suggestions(self._job.output.parent / SUGGESTIONS, places, saturated, text)
+            self._ctx.artifact("suggestions", places.within)
         return True
 
     def _report(self) -> None:
-        """The status line."""
+        """The status line, and every so often the state."""
+        scores = [score for score in (self._contest.instant, self._contest.network) if score is not None]
+        if scores:
+            self._rounds.scored(max(scores))
+        now = time.monotonic()
+        if now - self._reported >= _REPORT_S:
+            self._reported = now
+            self._ctx.report(0, 0, self._note())
+        if now - self._saved >= _SAVE_S:
+            self._keep_state()
+
+    def _note(self) -> str:
+        contest, step = self._contest, self._behind.step
         if not self._instant.is_fitted:
-            note = "waiting for strokes of two classes"
-        elif self._instant_score is None:
-            note = "instant model shown; no strokes to score by yet"
-        else:
-            note = f"instant model shown, score {self._instant_score:.2f}"
-        self._ctx.report(0, 0, note)
+            return "waiting for strokes of two classes"
+        instant, network = _text(contest.instant), _text(contest.network)
+        if contest.shown == "network":
+            return f"network shown, step {step}, score {network} against {instant} of the instant model"
+        note = f"instant model shown, score {instant}"
+        if self._behind.failure:
+            return f"{note}; {self._behind.failure}"
+        if step:
+            note += f"; network at step {step}, score {network}"
+        return note
+
+    def _keep_state(self) -> None:
+        self._saved = time.monotonic()
+        if self._instant.is_fitted:
+            state = self._behind.state(self._fingerprint, self._saved - self._started)
+            keep_state(
+                self._job.run_folder, self._fingerprint, KeptState(state, self._book.anchors(), self._rounds.scores)
+            )
 
     def _finish(self) -> dict[str, Any]:
-        """Write the best model's folder."""
+        """Keep what is shown as the model, and the state to go on from."""
+        self._ctx.report(0, 0, "keeping the best model")
         if not self._instant.is_fitted:
-            return {"model": None, "folder": None, "shown": self._shown, "scores": {}, "steps": 0}
-        folder, job = self._job.model_folder, self._job
-        if self._twin_is_due:
-            self._score_instant()
-        scores = {} if self._instant_score is None else {"mean": self._instant_score}
-        info = ModelInfo(
-            id=folder.name,
-            name=folder.name,
-            recipe="live",
-            classes=job.classes,
-            parent=None,
-            voxel_size_nm=job.voxel_size_nm,
-            limits=self._limits,
-            n_annotated={name: int(n) for name, n in zip(job.classes, self._book.counts, strict=True)},
-            plan=self._plan.instant,
-            scores=scores,
+            return {"model": None, "folder": None, "shown": "instant", "scores": {}, "steps": 0}
+        self._keep_state()
+        is_network = self._contest.shown == "network"
+        plan, weights, limits, precision = (
+            self._behind.kept()
+            if is_network
+            else (self._plan.instant, dict(self._instant.network.state_dict()), self._limits, "float32")
         )
-        weights = dict(self._instant.network.state_dict())
-        write_model_folder(folder, info, self._normalisation, lambda path: save_weights(path, weights))
-        return {"model": info.id, "folder": str(folder), "shown": self._shown, "scores": scores, "steps": 0}
+        model = KeptModel(
+            plan=plan,
+            weights=weights,
+            limits=limits,
+            normalisation=self._normalisation,
+            steps=self._behind.step if is_network else self._plan.instant.steps,
+            seconds=time.monotonic() - self._started,
+            precision=precision,
+            n_annotated={n: int(c) for n, c in zip(self._job.classes, self._book.counts, strict=True)},
+            scores=self._scores(),
+        )
+        parent = None if self._job.parent is None or not is_network else read_model_info(self._job.parent).id
+        info = keep_model(self._job, model, parent)
+        return {
+            "model": info.id,
+            "folder": str(self._job.model_folder),
+            "shown": self._contest.shown,
+            "scores": info.scores,
+            "steps": self._behind.step,
+        }
+
+    def _scores(self) -> dict[str, Any]:
+        """Scores of what is shown: those of held-out boxes as every model's, others under a name of their own."""
+        found = self._behind.scores if self._contest.shown == "network" else self._instant_scores
+        both = {"instant": self._contest.instant, "network": self._contest.network}
+        if found.get("mean") is None:
+            return {}
+        if self._book.scores_held_out:
+            return {**found, "boxes": [str(box) for box in self._job.held_out], "live": both}
+        return {"live": {**both, "mean": found["mean"], "dice": found["dice"], "of": "strokes kept from learning"}}
 
 
 def _normalisation(source: VolumeSource, held_out: tuple[Box, ...], painted: list[Box]) -> Normalisation:
@@ -211,15 +304,5 @@ def _normalisation(source: VolumeSource, held_out: tuple[Box, ...], painted: lis
     return Normalisation.from_statistics(statistics)
 
 
-def _nothing(n_features: int) -> Examples:
-    return Examples(torch.zeros(0, n_features), torch.zeros(0, dtype=torch.int64))
-
-
-def _mean_dice(predicted: torch.Tensor, truth: torch.Tensor, n_classes: int) -> float | None:
-    """Mean Dice of the classes in the truth."""
-    counts = ClassCounts(ignore=0)
-    counts.add(predicted.to(torch.uint8).numpy(), truth.to(torch.uint8).numpy())
-    ids = range(1, n_classes + 1)
-    dice = counts.dice(ids)
-    present = [dice[k] for k in ids if counts.confusion[k].any()]
-    return float(np.mean(present)) if present else None
+def _text(score: float | None) -> str:
+    return "not known yet" if score is None else f"{score:.2f}"

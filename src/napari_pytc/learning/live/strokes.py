@@ -132,12 +132,15 @@ class StrokeBook:
         return int(np.count_nonzero(found)) >= 1
 
     def anchors(self) -> list[Anchor]:
-        """What names the kept strokes, for the session that goes on from this one."""
+        """What names the kept strokes, for the session that goes on from this one: a few voxels of each."""
         found: list[Anchor] = []
         for page in self.pages.values():
-            chosen = np.flatnonzero(page.kept & ~page.is_held_out)
-            for place, k in zip(page.where(chosen).tolist(), page.classes[chosen].tolist(), strict=True):
-                found.append((k, place[0], place[1], place[2]))
+            if not (page.kept & ~page.is_held_out).any():
+                continue
+            for chosen in _pieces(page):
+                if page.kept[chosen[0]]:
+                    named = chosen[[0, len(chosen) // 2, -1]]
+                    found += [(int(page.classes[chosen[0]]), *place) for place in page.where(named).tolist()]
         return found
 
     def _none(self) -> np.ndarray:

@@ -74,25 +74,16 @@ class TaughtVoxels:
     ) -> None:
         self._bank, self._limits, self._image, self._visible, self._tiles = bank, limits, image, visible, tiles
         self._known: dict[tuple[Box, bool], _Known] = {}
-        self._sees_held_out = False
 
-    def gather(self, pages: Iterable[Page], scores_held_out: bool) -> tuple[Examples, Examples]:
-        """What is to be learnt and what is kept to score by, at most 20,000 voxels of a class each.
-
-        Parameters
-        ----------
-        scores_held_out : bool
-            What is kept lies in held-out boxes, and so must be seen there; kept strokes lie outside.
-        """
+    def gather(self, pages: Iterable[Page]) -> tuple[Examples, Examples]:
+        """What is learnt and, outside of held-out boxes, kept to score by; at most 20,000 voxels of a class each."""
         pages = list(pages)
-        if scores_held_out != self._sees_held_out:
-            self._known, self._sees_held_out = {}, scores_held_out
         boxes = {page.box for page in pages}
         self._known = {key: known for key, known in self._known.items() if key[0] in boxes}
         return self._side(pages, kept=False), self._side(pages, kept=True)
 
     def _side(self, pages: list[Page], kept: bool) -> Examples:
-        chosen = [np.flatnonzero(page.kept == kept) for page in pages]
+        chosen = [np.flatnonzero((page.kept == kept) & ~page.is_held_out) for page in pages]
         totals = sum(
             (np.bincount(p.classes[c], minlength=256) for p, c in zip(pages, chosen, strict=True)), np.zeros(256)
         )
@@ -102,11 +93,11 @@ class TaughtVoxels:
             if (share[page.classes[indices]] < 1).any():
                 indices = indices[_lot(page, indices) < share[page.classes[indices]]]
             if len(indices):
-                features.append(self._features(page, indices, kept))
+                features.append(self._of_page(page, indices, kept))
                 classes.append(torch.from_numpy(page.classes[indices].astype(np.int64)))
         return Examples(torch.cat(features), torch.cat(classes))
 
-    def _features(self, page: Page, indices: np.ndarray, kept: bool) -> torch.Tensor:
+    def _of_page(self, page: Page, indices: np.ndarray, kept: bool) -> torch.Tensor:
         flat = page.flat[indices]
         known = self._known.get((page.box, kept))
         if known is not None and np.array_equal(known.flat, flat):
@@ -119,16 +110,22 @@ class TaughtVoxels:
             found[torch.from_numpy(~missing)] = known.features[torch.from_numpy(at[~missing])]
         todo = np.flatnonzero(missing)
         if len(todo):
-            found[torch.from_numpy(todo)] = self._compute(page.where(indices[todo]), kept)
+            found[torch.from_numpy(todo)] = self.features(page.where(indices[todo]), visible=False)
         self._known[page.box, kept] = _Known(flat, found)
         return found
 
-    def _compute(self, where: np.ndarray, kept: bool) -> torch.Tensor:
-        is_free = kept and self._sees_held_out
-        image = self._visible if is_free else self._image
+    def features(self, where: np.ndarray, visible: bool) -> torch.Tensor:
+        """Features (n, f) float32 of places (n, 3).
+
+        Parameters
+        ----------
+        visible : bool
+            See what is held out, as scoring there must and learning must not.
+        """
+        image = self._visible if visible else self._image
         found = torch.empty(len(where), self._bank.n_features)
         missing = np.ones(len(where), bool)
-        if is_free or not self._is_near_held_out(where):
+        if visible or not self._is_near_held_out(where):
             indices, features = self._tiles.at(where)
             found[torch.from_numpy(indices)] = features
             missing[indices] = False

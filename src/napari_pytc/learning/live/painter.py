@@ -1,0 +1,64 @@
+"""Predicting what is looked at: tile after tile, the stale ones only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from torch import Tensor
+
+from napari_pytc.geometry import Box
+from napari_pytc.learning.live.messages import View
+from napari_pytc.learning.live.prediction_store import TileWriter
+from napari_pytc.learning.live.tiles import tile_shape_of, tiles_in_view
+
+
+class ViewPainter:
+    """Which tiles in view the model on show has not predicted yet.
+
+    Parameters
+    ----------
+    volume : Box
+        All there is.
+    scale : tuple of float
+        Length of a voxel along each axis.
+    """
+
+    def __init__(self, volume: Box, scale: tuple[float, float, float], writer: TileWriter) -> None:
+        self._volume, self._scale, self._writer = volume, scale, writer
+        self._predicted: set[Box] = set()
+        self._queue: tuple[View, list[Box]] | None = None
+        self._seconds = 0.0
+        self.view_seconds = 0.0
+        """How long the last view took that was predicted as a whole."""
+
+    def renew(self) -> None:
+        """What is on show changed: all that was predicted is stale, what waits is dropped."""
+        self._predicted.clear()
+        self._queue = None
+
+    def is_done(self, view: View | None) -> bool:
+        """Whether all of a view is as the model on show says."""
+        return not self._tiles(view)
+
+    def advance(self, view: View | None, predict: Callable[[Box], Tensor]) -> bool:
+        """Predict and write the stale tile that is nearest to the view's centre; whether it was the last one."""
+        tiles = self._tiles(view)
+        started = time.monotonic()
+        box = tiles.pop(0)
+        self._writer.write(box, predict(box))
+        self._predicted.add(box)
+        if not tiles:
+            self._writer.tell(most=0)
+        self._seconds += time.monotonic() - started
+        if not tiles:
+            self.view_seconds, self._seconds = self._seconds, 0.0
+        return not tiles
+
+    def _tiles(self, view: View | None) -> list[Box]:
+        if view is None:
+            return []
+        if self._queue is None or self._queue[0] != view:
+            tiles = tiles_in_view(view.box, self._volume, tile_shape_of(view.box), self._scale)
+            self._queue, self._seconds = (view, [box for box in tiles if box not in self._predicted]), 0.0
+        return self._queue[1]
