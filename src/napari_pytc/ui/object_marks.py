@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.annotations.said import BACKGROUND
 from napari_pytc.session.objects import MarkedObjects
@@ -20,8 +20,8 @@ _WHAT = (
     "best on both sides of a border."
 )
 _ZEROS = (
-    ("Where the file has 0: nothing is said", False, "Objects that are labelled here and there."),
-    ("Where the file has 0: no object is there", True, "Every object of the file's box is labelled."),
+    ("not annotated", False, "Some objects of the file are labelled, others perhaps not."),
+    ("no object", True, "Every object of the file is labelled: what is 0 is background."),
 )
 
 
@@ -47,6 +47,7 @@ class ObjectMarks(QWidget):
         self.counts.setObjectName("objectCounts")
         self.zeros = elastic(Combo())
         self.zeros.setObjectName("objectZeros")
+        self.zeros.setToolTip("What a file to import says where its labels are 0.")
         for number, (text, is_dense, tip) in enumerate(_ZEROS):
             self.zeros.addItem(text, is_dense)
             self.zeros.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
@@ -63,7 +64,7 @@ class ObjectMarks(QWidget):
         layout.addWidget(wrapped(_WHAT, dim=True))
         layout.addLayout(row(self.new, self.background, self.eraser, 1))
         layout.addWidget(self.counts)
-        layout.addLayout(row(self.zeros, self.load))
+        layout.addLayout(row(self.load, QLabel("0 is"), self.zeros))
         self.fold = Fold("Single objects", inside)
         self.fold.button.setObjectName("singleObjects")
         whole = QVBoxLayout(self)

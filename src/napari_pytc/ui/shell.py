@@ -69,7 +69,8 @@ class WorkspaceWidget(QWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.notice)
         layout.addWidget(self.tabs, 1)
-        # One panel in a turn of the event loop: each takes tens of milliseconds.
+        # One panel in two turns of the event loop, made in the one and styled in the other: each takes milliseconds.
+        self._made: dict[str, QWidget] = {}
         self._furnishing = QTimer(self)
         self._furnishing.timeout.connect(self._furnish_next)
         workspace = self.workspace
@@ -84,8 +85,7 @@ class WorkspaceWidget(QWidget):
     def panel(self, title: str) -> QWidget:
         """A panel by the title of its tab, made now if it is not there yet."""
         if title not in self._panels:
-            module = importlib.import_module(f"napari_pytc.ui.panels.{title.lower()}")
-            panel = self._panels[title] = getattr(module, f"{title}Panel")(self.workspace)
+            panel = self._panels[title] = self._made.pop(title, None) or self._make(title)
             place = self._places[title]
             while (item := place.takeAt(0)) is not None:
                 if (widget := item.widget()) is not None:
@@ -112,10 +112,17 @@ class WorkspaceWidget(QWidget):
 
     def _furnish_next(self) -> None:
         missing = [title for title in _TABS if title not in self._panels]
-        if missing:
+        if not missing:
+            self._furnishing.stop()
+        elif missing[0] in self._made:
             self.panel(missing[0])
         else:
-            self._furnishing.stop()
+            self._made[missing[0]] = self._make(missing[0])
+
+    def _make(self, title: str) -> QWidget:
+        module = importlib.import_module(f"napari_pytc.ui.panels.{title.lower()}")
+        found: QWidget = getattr(module, f"{title}Panel")(self.workspace)
+        return found
 
     def _tell(self, error: PytcError) -> None:
         self.notice.show_error(error)
