@@ -133,6 +133,12 @@ class Corrections:
         return _Note.load(self.folder).info
 
     @property
+    def revision(self) -> str:
+        """What was collected last, as text; as long as it is the same, so are the labels."""
+        note = _Note.load(self.folder)
+        return json.dumps([note.basis, sorted(note.edits), note.pending])
+
+    @property
     def edits(self) -> set[int]:
         """Entries of the journal that were collected last."""
         return set(_Note.load(self.folder).edits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -86,9 +87,12 @@ class Correcting(SessionCore):
         return self._folder.corrections
 
     @property
-    def corrections_revision(self) -> int:
-        """Grows with every collection that found something new; 0 without any."""
-        return sum(_revision(place) for place in self._stores())
+    def corrections_revision(self) -> str:
+        """Differs after every collection that found something new; empty without any."""
+        from napari_pytc.proofreading.corrections import Corrections
+
+        parts = [f"{place.stem} {Corrections(place).revision}" for place in self._stores()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
     def correction_plan(self, parent: str | Path | None = None, minutes: float = MINUTES) -> TrainPlan:
         """The plan of a parent, by default the active model, for a short training from corrections.
@@ -134,7 +138,3 @@ class Correcting(SessionCore):
     def resolve_model(self, model: str | Path | None = None) -> Path:
         """The folder of a model, by default the active one."""
         raise NotImplementedError
-
-
-def _revision(place: Path) -> int:
-    return (place / "revision").stat().st_size

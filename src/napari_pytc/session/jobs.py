@@ -294,7 +294,7 @@ class SessionJobs:
 
     def _work(self, job: TrainJob) -> str:
         revisions = (self._session.annotations.revision, self._session.objects_revision)
-        corrected = 0 if job.corrections is None else self._session.corrections_revision
+        corrected = "" if job.corrections is None else self._session.corrections_revision
         return library.work_of(job, self._image_digest(), *revisions, corrected)
 
     def _image_digest(self) -> str:

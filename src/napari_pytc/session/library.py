@@ -120,7 +120,7 @@ def plain(text: str) -> str:
 
 
 def work_of(
-    job: TrainJob, image: str, annotations_revision: int, objects_revision: int = 0, corrections_revision: int = 0
+    job: TrainJob, image: str, annotations_revision: int, objects_revision: int = 0, corrections_revision: str = ""
 ) -> str:
     """A digest of all that decides a training's outcome: data, plan and parent, not where it is kept or computed."""
     where = {"image", "image_digest", "annotations", "objects", "model_folder", "run_folder", "baseline", "resume"}
