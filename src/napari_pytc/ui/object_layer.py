@@ -129,6 +129,7 @@ class ObjectLayer(QObject):
         self._is_wanted = True
         self.restore()
         self._viewer.set_visible(self.layer, True)
+        self._viewer.put_below(self.layer, self._below())  # a prediction or segments may have come between
         self._viewer.select(self.layer)
         self._viewer.choose_label(self.layer, label)
         self._on_label_chosen()
