@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 
 from napari_pytc.ui.commands import COMMANDS
 from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
+from napari_pytc.ui.object_layer import BACKGROUND_KEY, NEW_KEY
 from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS
 
 _INTRODUCTION = """\
@@ -52,6 +53,8 @@ def shortcuts_page() -> str:
     lines.append(_PAINTING.rstrip())
     lines += [f"| `{key}` | Paint class {key} |" for key in CLASS_KEYS]
     lines.append(f"| `{ERASER_KEY}` | Erase strokes |")
+    lines.append(f"| `{NEW_KEY}` | On the layer Objects: paint an object that has no voxel yet |")
+    lines.append(f"| `{BACKGROUND_KEY}` | On the layer Objects: paint where none is; `{ERASER_KEY}` erases |")
     lines.append(_PROOFREADING.rstrip())
     lines += [f"| `{found.key}` | **{found.title}.** {found.tip} |" for found in (*TOOLS, *ACTIONS)]
     return "\n".join(lines) + "\n"

@@ -158,6 +158,33 @@ def tutorial() -> None:
         camera.viewer.close()
 
 
+def recipes() -> None:
+    """Single objects marked in the Data panel: a stroke in each of some cells."""
+    with tempfile.TemporaryDirectory() as place:
+        camera = Photographer(Path(place))
+        workspace = camera.workspace
+        open_sample_in(workspace, camera.folder)
+        camera.wait(lambda: workspace.layers is not None)
+        camera.look_at(SECTION)
+        source = open_volume(f"{sample_path('medulla')}:classes")
+        inside = source.read(Box.of_shape(source.shape))[SECTION] == 2
+        depth = ndimage.distance_transform_edt(inside)
+        cells, n_cells = ndimage.label(depth > 4)
+        largest = sorted(range(1, n_cells + 1), key=lambda cell: -np.count_nonzero(cells == cell))
+        objects = workspace.layers.objects
+        for cell in largest[:9]:
+            objects.new_object()
+            row, column = np.unravel_index(np.where(cells == cell, depth, 0).argmax(), depth.shape)
+            stroke = np.zeros(inside.shape, bool)
+            stroke[row - 2 : row + 2, max(0, column - 12) : column + 12] = True
+            rows, columns = np.nonzero(stroke & (cells == cell))
+            objects.layer.data_setitem((np.full(len(rows), SECTION), rows, columns), objects.label)
+            camera.rest(0.5)
+        camera.rest(1.5)
+        camera.take("recipes-objects")
+        camera.viewer.close()
+
+
 class Proofreader:
     """Somebody who proofreads in a window: the mouse on the segments, and the keys."""
 
@@ -261,7 +288,7 @@ def proofreading() -> None:
         camera.viewer.close()
 
 
-PAGES = {"tutorial": tutorial, "proofreading": proofreading}
+PAGES = {"tutorial": tutorial, "recipes": recipes, "proofreading": proofreading}
 
 
 def main(names: list[str]) -> None:
