@@ -71,7 +71,7 @@ class WatershedDecoder(FloodingSettings):
         le=1,
     )
     seed_distance_um: float = setting(
-        0.15, "Distance of seeds", "Two seeds are at least so far apart: less gives more, smaller objects.", "µm", gt=0
+        0.1, "Distance of seeds", "Two seeds are at least so far apart: less gives more, smaller objects.", "µm", gt=0
     )
     smallest_um3: float = setting(0.0005, "Smallest object", "Smaller objects are dropped.", "µm³", ge=0)
 
