@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.ui.background import Background, readable
-from napari_pytc.ui.bridge import JobBoard
+from napari_pytc.ui.bridge import JobBoard, JobView
 from napari_pytc.ui.hiring import Hiring
 
 if TYPE_CHECKING:
@@ -167,15 +167,21 @@ class JobStarter(QObject):
         else:
             start()
 
-    def start_job(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> None:
-        """Start a job once the strokes are on the disk and the worker is there; `describe` is called then."""
+    def start_job(self, kind: str, title: str, describe: Callable[[Session], JobSpec]) -> JobView | None:
+        """Start a job once the strokes are on the disk and the worker is there; `describe` is called then.
+
+        Returns
+        -------
+        JobView or None
+            What became of it so far; None where it was refused at once.
+        """
         layers, session = self.attempt(self.require_layers), self.session
         if session is None or layers is None:
-            return
+            return None
         if session.read_only and kind != "export":
             hint = "Close it in the other program, then open it here again."
             self.failed.emit(ProjectError(session.read_only_reason, hint))
-            return
+            return None
         view, sink = self.jobs.open(kind, title)
 
         def refuse(error: PytcError) -> None:
@@ -199,6 +205,7 @@ class JobStarter(QObject):
             self.worker.when_hired(run, refuse)
 
         layers.flush(begin if kind == "live" else lambda: self.give_way(begin), refuse)
+        return view
 
     # ---- what follows is ours
 
