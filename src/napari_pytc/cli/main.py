@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_pytc import __version__
-from napari_pytc.cli import demo, doctor, export, info, learn, project, proofread, retrain, segment
+from napari_pytc.cli import demo, doctor, export, info, learn, project, proofread, report, retrain, segment
 from napari_pytc.cli.boundary import guarded, install_excepthook
 from napari_pytc.cli.output import Output
 
@@ -82,7 +82,7 @@ def start(
         raise typer.Exit
 
 
-for _commands in (project, learn, segment, proofread, retrain, export, info, doctor, demo):
+for _commands in (project, learn, segment, proofread, retrain, export, report, info, doctor, demo):
     _commands.register(app)
 
 
