@@ -46,6 +46,7 @@ def retrain(
         if discard:
             if begun is not None:
                 begun.discard()
+                session.empty_trash()
             text = "Discarded: everything is as it was before." if begun else "No retraining was begun."
             return Answer({"project": str(project), "discarded": begun is not None}, text)
         retraining = begun or Retraining.begin(session, minutes)
@@ -53,6 +54,7 @@ def retrain(
             if anyway and retraining.is_refused:
                 retraining.insist()
             _run(output_of(context), session, retraining)
+        session.empty_trash()
         outcome = retraining.outcome()
     return Answer({"project": str(project), **outcome}, _told(outcome, str(project)))
 

@@ -12,8 +12,6 @@ stands is in ``retraining/state.json``, so that it can be gone on with after a s
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from napari_pytc.learning.config import PredictPlan
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.session.carrying import carry, snapshot
 from napari_pytc.session.corrections import MINUTES
-from napari_pytc.session.project import disk_errors
+from napari_pytc.session.project import ProjectFolder, disk_errors
 from napari_pytc.settings import Settings
 
 if TYPE_CHECKING:
@@ -212,7 +210,10 @@ class Retraining:
             self._set(results=results, step=following)
 
     def discard(self) -> None:
-        """Give it up: the model, the prediction and the segmentation that it made go; all else is as it was."""
+        """Give it up: the model, the prediction and the segmentation that it made go; all else is as it was.
+
+        `empty_trash` gives the disk its room back, as it does after one that is over.
+        """
         session, state = self._session, self.state
         session.check_writable()
         if state.segmentation is not None and session.proofreader().segmentation != state.segmentation:
@@ -228,6 +229,16 @@ class Retraining:
         self._remove()
         session.segmentations_changed.emit()
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What came of it in short: verdict, unchanged, and how many edits were carried, hold, or are lost."""
+        state = self.state
+        return {
+            "verdict": self.verdict,
+            "unchanged": state.is_unchanged,
+            "edits": state.results.get("carry", {"carried": 0, "holds": 0, "lost": 0}),
+        }
+
     def outcome(self) -> dict[str, Any]:
         """All that came of it, as JSON."""
         state, carried = self.state, self.carried()
@@ -235,13 +246,12 @@ class Retraining:
             "former": state.former,
             "parent": state.parent,
             "model": state.model,
-            "verdict": self.verdict,
             "segmentation": state.segmentation,
-            "unchanged": state.is_unchanged,
             "steps": state.results,
+            "lost": [],
+            **self.summary,
         }
         if carried is not None:
-            document["edits"] = {name: carried.count(name) for name in ("carried", "holds", "lost")}
             document["lost"] = [
                 {"title": edit.title, "place": list(edit.place), "reason": edit.reason} for edit in carried.lost
             ]
@@ -359,10 +369,7 @@ class Retraining:
         """Forget it; the state goes first, so that nothing half of it is found after a kill."""
         with disk_errors(self._folder, "The retraining"):
             (self._folder / _STATE).unlink(missing_ok=True)
-            if self._folder.exists():
-                aside = self._folder.with_name(f".{_FOLDER}.{os.getpid()}")
-                os.replace(self._folder, aside)
-                shutil.rmtree(aside, ignore_errors=True)
+        ProjectFolder(self._session.folder).discard(self._folder)
 
 
 def _prediction_of(session: Session, record: SegmentationRecord) -> PredictionRecord:

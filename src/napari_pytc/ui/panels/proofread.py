@@ -17,6 +17,8 @@ from napari_pytc.ui.proofreading.acts import acts_of
 from napari_pytc.ui.proofreading.desk import Saying
 from napari_pytc.ui.proofreading.history import HistoryList
 from napari_pytc.ui.proofreading.menu import show_menu
+from napari_pytc.ui.proofreading.retrainer import retrainer_of
+from napari_pytc.ui.proofreading.retraining import RetrainingBox
 from napari_pytc.ui.proofreading.review import ReviewBox
 from napari_pytc.ui.proofreading.selection import SelectionBox
 from napari_pytc.ui.proofreading.toolbox import KeyButton, Toolbox
@@ -69,6 +71,10 @@ class ProofreadPanel(QWidget):
         self.review = ReviewBox(self.acts)
         self.reviewing, reviewing = section("Review")
         reviewing.addWidget(self.review)
+        self.retrainer = retrainer_of(workspace, self.desk)
+        self.retraining = RetrainingBox(self.acts, self.retrainer)
+        self.learning, learning = section("Learn from edits")
+        learning.addWidget(self.retraining)
         self.history = HistoryList(self.acts.past)
         self.past, past = section("History")
         past.addWidget(self.history)
@@ -78,8 +84,8 @@ class ProofreadPanel(QWidget):
         self.importing = ImportProgress()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        parts = (self.empty, self.tools, self.selected, self.reviewing, self.past, self.import_button, self.importing)
-        for part in parts:
+        parts = (self.empty, self.tools, self.selected, self.reviewing, self.learning, self.past, self.import_button)
+        for part in (*parts, self.importing):
             layout.addWidget(part)
         layout.addStretch(1)
         order_tabs(self)
@@ -104,7 +110,7 @@ class ProofreadPanel(QWidget):
             self.empty.say("One moment: the history of the project is read …")
         else:
             self.empty.say("There are no segments to proofread yet. Make some in the Segment panel.", "Segment")
-        for part in (self.tools, self.selected, self.reviewing, self.import_button):
+        for part in (self.tools, self.selected, self.reviewing, self.learning, self.import_button):
             part.setVisible(has_segments)
         self.past.setVisible(session is not None)
         pending = desk.proposal is not None or desk.is_planning or desk.n_marks > 0

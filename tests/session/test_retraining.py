@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.geometry import Box
+from napari_pytc.proofreading.transfer import Carried
+from napari_pytc.session.retraining import STEPS, Retraining
+from napari_pytc.session.session import Session
+from tests.session.models import make_model
+from tests.session.retraining_bench import (
+    WORSE,
+    StandIn,
+    Stopped,
+    document,
+    everything,
+    prepare,
+    proofread,
+    run,
+    segments_on_disk,
+    stop,
+)
+from tests.support.tissue import Tissue
+
+SHAPE = (12, 48, 40)
+WHOLE = Box.of_shape(SHAPE)
+
+
+@pytest.fixture
+def former(session: Session, tissue: Tissue) -> str:
+    """The id of a segmentation that is current."""
+    return prepare(session, tissue)
+
+
+def test_the_whole_chain(session: Session, former: str, tissue: Tissue):
+    done = proofread(session)
+    before = document(session).segments(WHOLE)
+    runner, retraining = StandIn(tissue), Retraining.begin(session)
+    assert Retraining.find(session) is not None
+    assert run(session, retraining, runner) == "over"
+    assert Retraining.find(session) is None
+    assert [job.kind for job in runner.jobs] == ["train", "predict", "compare", "segment"]
+    segmenting = runner.jobs[-1]
+    assert segmenting.changed
+    assert all(box.start[2] < 40 for box in segmenting.changed)
+    outcome = retraining.outcome()
+    assert (outcome["former"], outcome["parent"], outcome["unchanged"]) == (former, "m1", False)
+    assert session.proofreader().segmentation == outcome["segmentation"] != former
+    assert json.loads(json.dumps(outcome)) == outcome
+    (locked,) = done["locked"]
+    now = document(session)
+    np.testing.assert_array_equal(now.segments(WHOLE) == locked, before == locked)
+    assert now.is_locked(locked)
+    assert sum(outcome["edits"].values()) == 3
+    carried = Carried.load(session.segmentation_folder())
+    assert carried is not None
+    assert [edit.asked.kind for edit in carried.edits] == ["merge", "lock", "delete"]
+    assert [model.id for model in session.models() if model.active] == [outcome["model"]]
+
+
+def test_undo_goes_back_across_the_switch(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    before, position = document(session).segments(WHOLE), session.proofreader().position
+    retraining = Retraining.begin(session)
+    run(session, retraining, StandIn(tissue))
+    after, proofreader = document(session).segments(WHOLE), session.proofreader()
+    marks = {entry.checkpoint: entry.id for entry in proofreader.entries()}
+    assert marks["Before retraining"] == position
+    end = proofreader.position
+    while proofreader.position > position:
+        proofreader.undo()
+    assert proofreader.segmentation == former
+    np.testing.assert_array_equal(document(session).segments(WHOLE), before)
+    proofreader.jump(end)
+    np.testing.assert_array_equal(document(session).segments(WHOLE), after)
+    assert session.proofreader().replay(str(retraining.state.segmentation)).agrees
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_given_up_in_any_step_everything_is_as_it_was(session: Session, former: str, tissue: Tissue, step: str):
+    proofread(session)
+    session.flush_edits()
+    before = everything(session)
+    retraining = Retraining.begin(session)
+    if step in ("train", "predict", "compare", "segment"):
+        assert run(session, retraining, StandIn(tissue, cancel=step)) == f"{step} Cancelled"
+    else:
+        run(session, retraining, StandIn(tissue), until=step)
+        task = retraining.task()
+        assert task.work is not None
+        with pytest.raises(Stopped):
+            task.work(lambda done, total: None, stop)
+    assert document(session).checksum() == before["checksum"]
+    assert session.proofreader().segmentation == former
+    retraining.discard()
+    session.empty_trash()
+    assert everything(session) == before
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_stopped_anywhere_and_gone_on_with(session: Session, former: str, tissue: Tissue, step: str):
+    """As after a kill: only what is on the disk is known."""
+    proofread(session)
+    if step in ("train", "predict", "compare", "segment"):
+        run(session, Retraining.begin(session), StandIn(tissue, cancel=step))
+    else:
+        run(session, Retraining.begin(session), StandIn(tissue), until=step)
+    folder = session.folder
+    session.close()
+    with Session.open(folder) as again:
+        found = Retraining.find(again)
+        assert found is not None
+        assert found.state.step == step
+        with pytest.raises(ProjectError, match="not over"):
+            Retraining.begin(again)
+        assert run(again, found, StandIn(tissue)) == "over"
+        assert len(again.models()) == 2
+        assert len(again.predictions()) == 2
+        assert len(again.segmentations()) == 2
+        assert again.proofreader().segmentation == found.state.segmentation
+
+
+def test_killed_between_two_carried_edits(session: Session, former: str, tissue: Tissue, monkeypatch):
+    done = proofread(session)
+    before = document(session).segments(WHOLE)
+    retraining = Retraining.begin(session)
+    run(session, retraining, StandIn(tissue), until="carry")
+    journal = session.proofreader().journal
+    assert journal is not None
+    original, left = type(journal).apply_change, 2
+
+    def dying(self, change):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return original(self, change)
+
+    monkeypatch.setattr(type(journal), "apply_change", dying)
+    with pytest.raises(KeyboardInterrupt):
+        retraining.task().work(lambda done, total: None, lambda: None)  # type: ignore[misc]
+    monkeypatch.undo()
+    folder = session.folder
+    session.close()
+    with Session.open(folder) as again:
+        found = Retraining.find(again)
+        assert found is not None
+        assert run(again, found, StandIn(tissue)) == "over"
+        now = document(again)
+        assert now.is_locked(done["locked"][0])
+        np.testing.assert_array_equal(now.segments(WHOLE) == done["locked"][0], before == done["locked"][0])
+        assert found.outcome()["edits"]["lost"] == 0
+
+
+def test_edits_that_are_made_meanwhile_are_carried_over_too(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    retraining = Retraining.begin(session)
+    run(session, retraining, StandIn(tissue), until="carry")
+    now = document(session)
+    free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
+    session.proofreader().apply({"kind": "delete", "segments": [min(free, key=now.size)]})
+    gone = now.supervoxels(WHOLE)
+    gone = now.owners(gone) == session.proofreader().entries()[-1].segments[0]
+    run(session, retraining, StandIn(tissue))
+    assert sum(retraining.outcome()["edits"].values()) == 4
+    assert (document(session).segments(WHOLE)[gone] == 0).mean() > 0.5 or retraining.outcome()["edits"]["lost"]
+
+
+def test_somebody_edits_while_edits_are_carried_over(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    retraining = Retraining.begin(session)
+    run(session, retraining, StandIn(tissue), until="carry")
+    task, n = retraining.task(), 0
+
+    def edit_once(done: int, total: int) -> None:
+        nonlocal n
+        n += 1
+        if n == 1:
+            now = document(session)
+            free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
+            session.proofreader().apply({"kind": "lock", "segments": free[:1]})
+
+    assert task.work is not None
+    retraining.done(task.work(edit_once, lambda: None))
+    assert sum(retraining.outcome()["edits"].values()) == 4
+
+
+def test_what_held_without_an_edit_is_asked_of_the_next_one_too(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    runner = StandIn(tissue)
+    first = Retraining.begin(session)
+    run(session, first, runner)
+    n = sum(first.outcome()["edits"].values())
+    proofreader = session.proofreader()
+    if not any("carried over" in entry.title for entry in proofreader.entries()):
+        pytest.fail("nothing was carried over")
+    second = Retraining.begin(session)
+    runner.changes = False
+    assert run(session, second, runner) == "over"
+    edits = second.outcome()["edits"]
+    assert sum(edits.values()) >= n
+    assert edits["lost"] == 0
+
+
+def test_a_worse_model_waits_for_somebody_to_insist(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    before = document(session).checksum()
+    retraining, runner = Retraining.begin(session), StandIn(tissue, scores=WORSE)
+    with pytest.raises(ProjectError, match="found worse"):
+        run(session, retraining, runner)
+    assert retraining.is_refused
+    assert "Worse than m1" in retraining.verdict
+    assert document(session).checksum() == before
+    assert [model.id for model in session.models() if model.active] == ["m1"]
+    found = Retraining.find(session)
+    assert found is not None
+    found.insist()
+    assert run(session, found, runner) == "over"
+    assert [model.id for model in session.models() if model.active] == [found.state.model]
+
+
+def test_where_nothing_changed_the_segments_stay(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    before = document(session).checksum()
+    runner = StandIn(tissue)
+    runner.changes = False
+    retraining = Retraining.begin(session)
+    assert run(session, retraining, runner) == "over"
+    assert retraining.outcome()["unchanged"]
+    assert session.proofreader().segmentation == former
+    assert document(session).checksum() == before
+    assert Retraining.find(session) is None
+
+
+def test_the_copy_does_not_follow_later_edits(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    retraining = Retraining.begin(session)
+    run(session, retraining, StandIn(tissue), until="segment")
+    copy = session.folder / "retraining" / "former"
+    before = segments_on_disk(copy, SHAPE)
+    now = document(session)
+    free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
+    places = np.argwhere(now.segments(WHOLE) == free[0]).tolist()
+    session.proofreader().apply({"kind": "split", "seeds": {"1": places[:1], "2": places[-1:]}})
+    session.flush_edits()
+    np.testing.assert_array_equal(segments_on_disk(copy, SHAPE), before)
+    assert not np.array_equal(segments_on_disk(session.segmentation_folder(former), SHAPE), before)
+
+
+def test_without_edits_there_is_nothing_to_learn(session: Session, former: str, tissue: Tissue):
+    retraining = Retraining.begin(session)
+    with pytest.raises(InvalidInput, match="nothing to learn from"):
+        run(session, retraining, StandIn(tissue))
+    assert Retraining.find(session) is None
+
+
+def test_what_is_missing_is_told(session: Session, tissue: Tissue):
+    with pytest.raises(ProjectError, match="no segmentation yet"):
+        Retraining.begin(session)
+    prepare(session, tissue)
+    make_model(session.folder / "models" / "other")
+    session.delete_model("m1")
+    with pytest.raises(ProjectError, match="is gone"):
+        Retraining.begin(session)
+    make_model(session.folder / "models" / "m1")
+    with pytest.raises(ProjectError, match="learns classes"):
+        Retraining.begin(session)
+    session.delete_prediction("m1")
+    with pytest.raises(ProjectError, match="none of the project's"):
+        Retraining.begin(session)
