@@ -84,8 +84,13 @@ class Activity(QObject):
 
     # ---- what follows is ours
 
+    @property
+    def _running(self) -> list[JobView]:
+        """Live learning has no end to wait for, and loses nothing when the window closes."""
+        return [job for job in self._jobs.running if job.kind != "live"]
+
     def _on_change(self, job: JobView) -> None:
-        self._tell_status(self._jobs.running)
+        self._tell_status(self._running)
         if not self._timer.isActive():
             self._timer.start()
 
@@ -100,7 +105,7 @@ class Activity(QObject):
             for job in list(self._bars):
                 if job.is_over:
                     self._bars.pop(job).close()
-            for job in [] if self._is_closed else self._jobs.running:
+            for job in [] if self._is_closed else self._running:
                 if job.state == JobState.RUNNING:
                     self._follow(job)
         finally:

@@ -28,6 +28,9 @@ _TABS = {
     "Jobs": "What runs, what waits, and what came of it.",
 }
 
+_TOLD_IN = {"live": "Train"}
+"""Panels that tell of jobs which are not called like them."""
+
 _TAB_STYLE = "QTabBar { padding: 0px; border: 0px; } QTabBar::tab { padding: 4px 3px; }"
 """Napari's own leaves so much room beside the words that seven tabs need 20 pixels more than a narrow dock has."""
 
@@ -85,7 +88,7 @@ class WorkspaceWidget(QWidget):
     def panel(self, title: str) -> QWidget:
         """A panel by the title of its tab, made now if it is not there yet."""
         if title not in self._panels:
-            panel = self._panels[title] = self._made.pop(title, None) or self._make(title)
+            panel = self._panels[title] = self._made.pop(title) if title in self._made else self._make(title)
             place = self._places[title]
             while (item := place.takeAt(0)) is not None:
                 if (widget := item.widget()) is not None:
@@ -130,7 +133,7 @@ class WorkspaceWidget(QWidget):
     def _on_ended(self, job: JobView) -> None:
         """Tell of a job that failed, unless its own panel, which tells too, is in front."""
         in_front = list(_TABS)[self.tabs.currentIndex()]
-        if job.state is JobState.FAILED and in_front not in (job.kind.capitalize(), "Jobs"):
+        if job.state is JobState.FAILED and in_front not in (_TOLD_IN.get(job.kind, job.kind.capitalize()), "Jobs"):
             self.notice.show_error(PytcError(f"{job.title}: {job.message}", job.hint), job.trace)
 
     def _on_session(self) -> None:
