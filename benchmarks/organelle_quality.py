@@ -97,7 +97,7 @@ def predict(raw: np.ndarray, space: VoxelSpace, cut: int, model: Path, folder: P
 def compare(prediction: Path, decoder: dict[str, object], inside: np.ndarray, cut: int, space: VoxelSpace) -> None:
     """Print foreground and objects, for the recipe's decoder and for other distances of seeds."""
     reader = EvidenceReader.open(prediction)
-    evidence = reader.read(Box((0, 0, cut), reader.shape[1:]))
+    evidence = reader.read(Box((0, 0, cut), reader.shape))
     truth_inside = inside[:, :, cut:]
     truth = objects_of(truth_inside)
     found = evidence.object_map("foreground") >= 0.5

@@ -168,7 +168,7 @@ def recipes() -> None:
         camera.look_at(SECTION)
         source = open_volume(f"{sample_path('medulla')}:classes")
         inside = source.read(Box.of_shape(source.shape))[SECTION] == 2
-        depth = ndimage.distance_transform_edt(inside)
+        depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         cells, n_cells = ndimage.label(depth > 4)
         largest = sorted(range(1, n_cells + 1), key=lambda cell: -np.count_nonzero(cells == cell))
         objects = workspace.layers.objects
@@ -176,7 +176,7 @@ def recipes() -> None:
             objects.new_object()
             row, column = np.unravel_index(np.where(cells == cell, depth, 0).argmax(), depth.shape)
             stroke = np.zeros(inside.shape, bool)
-            stroke[row - 2 : row + 2, max(0, column - 12) : column + 12] = True
+            stroke[max(0, row - 2) : row + 2, max(0, column - 12) : column + 12] = True
             rows, columns = np.nonzero(stroke & (cells == cell))
             objects.layer.data_setitem((np.full(len(rows), SECTION), rows, columns), objects.label)
             camera.rest(0.5)

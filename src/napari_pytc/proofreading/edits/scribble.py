@@ -33,7 +33,8 @@ class _Painted(EditModel):
         if labels.shape != box.shape or labels.dtype != cls.dtype:
             raise InvalidEdit(f"Strokes of {box} are {cls.dtype} of its shape, got {labels.dtype} of {labels.shape}.")
         content = labels.astype(cls.dtype.newbyteorder("<")).tobytes()
-        return cls(box=box, labels=base64.b64encode(zlib.compress(content, 1)).decode("ascii"))
+        text = base64.b64encode(zlib.compress(content, 1)).decode("ascii")
+        return cls.model_validate({"box": box, "labels": text})
 
     def after(self, document: LabelDocument) -> np.ndarray:
         """The labels that it leaves."""
