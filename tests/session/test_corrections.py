@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import read_record
 from napari_pytc.labels.store import LabelStore
@@ -180,3 +180,16 @@ def test_the_plan_is_that_of_the_parent(segmented: Session) -> None:
     plan = segmented.correction_plan()
     assert (plan.recipe, plan.minutes, plan.guess_weight, plan.distil_weight) == ("mine", 5, 0, 1)
     assert segmented.correction_plan("m1", minutes=2).minutes == 2
+
+
+def test_classes_learn_the_one_that_keeps_objects_apart(segmented: Session, made: SegmentedTissue) -> None:
+    apply(segmented, "lock", touching(made)[0])
+    segmented.collect_corrections()
+    assert segmented.train_job(TrainPlan(), corrections=True).boundary_class == "membrane"
+    instances = TrainPlan.model_validate({"target": {"kind": "instances"}})
+    assert segmented.train_job(instances, corrections=True).boundary_class is None
+    with pytest.raises(InvalidInput, match="learns from painted voxels alone"):
+        segmented.train_job(TrainPlan.model_validate({"network": {"kind": "filter_bank"}}), corrections=True)
+    segmented.rename_class(1, "thing")
+    with pytest.raises(InvalidInput, match="none of the classes thing, inside does"):
+        segmented.train_job(TrainPlan(), corrections=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from napari_pytc.errors import InvalidInput
 if TYPE_CHECKING:
     from napari_pytc.learning.config import PredictPlan, TrainPlan
     from napari_pytc.learning.model_folder import ModelInfo
+    from napari_pytc.proofreading.corrections import CorrectionsInfo
     from napari_pytc.session.session import Session
 
 FOREVER = 1_000_000
@@ -63,7 +65,7 @@ def train(
         bool,
         typer.Option(
             "--corrections",
-            help="Learn from edits of segments too, going on from --from or the active model, for five minutes at most.",
+            help="Learn from edits of segments too, going on from --from or the active model; at most five minutes.",
         ),
     ] = False,
     fresh: Annotated[
@@ -78,10 +80,13 @@ def train(
     output = output_of(context)
     with closing(open_session(project)) as session:
         if corrections:
-            learnt = collect(output, session)
+            with output.counting("collect corrections") as report:
+                learnt = session.collect_corrections(report)
             parent = str(session.resolve_model(parent))
         plan = training_plan(_settings_of(session, recipe, parent, corrections), settings or (), steps, minutes)
         job = session.train_job(plan, parent=parent, resume=not fresh, corrections=corrections)
+        if corrections:
+            output.say(f"Learning from {corrections_text(learnt)}.")
         kept = f"Strokes and finished models are safe; `{_again(project, 'train')}` with the same options goes on."
         result = run_in_session(
             output,
@@ -94,7 +99,7 @@ def train(
         standing, in_use = standing_lines(session, result["model"]), session.resolve_model().name
     document = {"project": str(project), "recipe": plan.recipe, **result, "in_use": in_use}
     if corrections:
-        document["corrections"] = learnt
+        document["corrections"] = asdict(learnt)
     lines = [
         f"Model {result['model']} is trained: {result['steps']} steps in {result['seconds']:.1f} s "
         f"(ended by {result['stopped']}).",
@@ -182,22 +187,17 @@ def recipes(
     return Answer({**document, "copy": str(copy)}, text)
 
 
-def collect(output: Output, session: Session) -> dict[str, int]:
-    """Bring what edits teach up to date, and tell how much that is."""
-    from dataclasses import asdict
-
-    with output.counting("collect corrections") as report:
-        found = session.collect_corrections(report)
-    parts = {
-        "merges": found.n_merges,
-        "splits": found.n_splits,
-        "locked segments": found.n_locked,
-        "painted": found.n_painted,
-        "deleted segments": found.n_deleted,
+def corrections_text(found: CorrectionsInfo) -> str:
+    """How many edits of each kind, and of how many voxels they speak."""
+    kinds = {
+        "merge": found.n_merges,
+        "split": found.n_splits,
+        "locked segment": found.n_locked,
+        "painted place": found.n_painted,
+        "deleted segment": found.n_deleted,
     }
-    told = ", ".join(f"{n} {what}" for what, n in parts.items() if n) or "none"
-    output.say(f"Corrections: {told}; they speak of {found.n_voxels} voxels.")
-    return asdict(found)
+    told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in kinds.items() if n)
+    return f"{told or 'no edit'} ({found.n_voxels} voxels)"
 
 
 def _settings_of(session: Session, recipe: str | None, parent: str | None, corrections: bool) -> str | ModelInfo | None:

@@ -43,6 +43,8 @@ class TrainingData:
         Single objects, for a plan that learns instances.
     corrections : tuple of ObjectLabels
         What edits of segmentations say of objects.
+    boundary_class : str, optional
+        The class that keeps objects apart, of which corrections say something.
     """
 
     source: VolumeSource
@@ -52,6 +54,7 @@ class TrainingData:
     space: VoxelSpace
     objects: ObjectLabels | None = None
     corrections: tuple[ObjectLabels, ...] = ()
+    boundary_class: str | None = None
 
     @classmethod
     def open(cls, job: TrainJob) -> TrainingData:
@@ -67,7 +70,7 @@ class TrainingData:
             objects = ObjectLabels(LabelStore.open(job.objects, writable=False), job.held_out)
         corrections = () if job.corrections is None else open_corrections(job.corrections, job.held_out)
         space = VoxelSpace(job.voxel_size_nm)
-        return cls(source, annotations, job.classes, job.held_out, space, objects, corrections)
+        return cls(source, annotations, job.classes, job.held_out, space, objects, corrections, job.boundary_class)
 
     @cached_property
     def chunks(self) -> list[AnnotatedChunk]:

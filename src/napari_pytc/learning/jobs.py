@@ -27,6 +27,9 @@ class TrainJob(JobSpec):
     annotations: Path = Field(description="Folder of the annotation store.")
     objects: Path | None = Field(None, description="Folder of the objects' labels, for a plan that learns instances.")
     corrections: Path | None = Field(None, description="Folder of stores of corrections to learn from as well.")
+    boundary_class: str | None = Field(
+        None, description="The class that keeps objects apart, where a plan learns classes from corrections."
+    )
     classes: tuple[str, ...] = Field(min_length=1)
     held_out: tuple[Box, ...] = ()
     plan: TrainPlan

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
+from napari_pytc.learning.boundary_corrections import BoundaryCorrections
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.held_out_blocks import Part
@@ -46,11 +47,16 @@ class Lesson(Protocol):
 
 
 class ClassLesson:
-    """Classes, from strokes."""
+    """Classes, from strokes and from corrections of segments."""
 
     def __init__(self, data: TrainingData, roles: tuple[ChannelRole, ...]) -> None:
         self._data = data
         self.roles = roles
+        self._corrections: BoundaryCorrections | None = None
+        if data.corrections and data.boundary_class in data.classes:
+            label = data.classes.index(data.boundary_class) + 1
+            found = BoundaryCorrections(data.corrections, label, len(data.classes), data.space)
+            self._corrections = found if found.chunks else None
 
     def check(self) -> list[str]:
         """See `Lesson`."""
@@ -70,7 +76,7 @@ class ClassLesson:
         self, image: TrainingImage, plan: TrainPlan, batch_size: int, shape: Shape, guesses: PseudoLabels | None
     ) -> PatchBatches:
         """See `Lesson`."""
-        return PatchBatches(self._data, image, plan, batch_size, shape, guesses)
+        return PatchBatches(self._data, image, plan, batch_size, shape, guesses, self._corrections)
 
     def scorer(self, normalisation: Normalisation, most_voxels: int, part: Part = "all") -> HeldOutScorer:
         """See `Lesson`."""

@@ -16,6 +16,8 @@ from napari_pytc.volumes.channels import ChannelRole, DistanceRole
 class SparseDiceCrossEntropy(nn.Module):
     """Dice + cross entropy over the voxels whose label is not 0; guesses are weighed apart.
 
+    Voxels of which it is known what they are not count as much as those of which it is known what they are.
+
     Parameters
     ----------
     dice_weight : float
@@ -38,16 +40,21 @@ class SparseDiceCrossEntropy(nn.Module):
         logits : Tensor
             (b, k, z, y, x), or (n, k) for single voxels.
         labels : Tensor
-            (b, z, y, x), or (n,), int64: 0 = ignore, k = k-th of n classes, n + k = a guess of the k-th class.
+            (b, z, y, x), or (n,), int64: 0 = ignore, k = k-th of n classes, n + k = a guess of the k-th class, 2 n + k
+            = any but the k-th class.
         """
         n_classes = logits.shape[1]
         picked = labels > 0
         # Annotated voxels are few: gathering them first makes the loss free beside the network.
         logits, labels = logits.movedim(1, -1)[picked].float(), labels[picked] - 1
-        annotated = labels < n_classes
+        annotated, excluded = labels < n_classes, labels >= 2 * n_classes
         loss = self._over(logits[annotated], labels[annotated])
-        if self.guess_weight and not annotated.all():
-            loss = loss + self.guess_weight * self._over(logits[~annotated], labels[~annotated] - n_classes)
+        if excluded.any():
+            against = _any_but(logits[excluded], labels[excluded] - 2 * n_classes)
+            loss = (loss + against) / 2 if annotated.any() else loss + against
+        guessed = ~(annotated | excluded)
+        if self.guess_weight and guessed.any():
+            loss = loss + self.guess_weight * self._over(logits[guessed], labels[guessed] - n_classes)
         return loss
 
     def _over(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -60,6 +67,12 @@ class SparseDiceCrossEntropy(nn.Module):
         dice = self._dice(logits.softmax(1).T[None], onehot.T[None]).flatten()
         present = onehot.any(dim=0)
         return (1 - self.dice_weight) * entropy + self.dice_weight * dice[present].mean()
+
+
+def _any_but(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of "one of the other classes" (Ishida et al. 2017, "Learning from complementary labels")."""
+    others = logits.scatter(1, classes[:, None], -torch.inf)
+    return (logits.logsumexp(1) - others.logsumexp(1)).mean()
 
 
 class ChannelLoss(nn.Module):

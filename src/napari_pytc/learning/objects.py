@@ -70,6 +70,11 @@ class ObjectLabels:
         self._hidden = tuple(hidden)
         self._whole = Box.of_shape(source.shape)
 
+    @property
+    def shape(self) -> Shape:
+        """Lengths along z, y, x in voxels."""
+        return self._source.shape
+
     def labels(self, box: Box) -> np.ndarray:
         """Ids of a box within the volume to learn from, uint32; 0, not annotated, in hidden boxes."""
         if not any(hidden.overlaps(box) for hidden in self._hidden):

@@ -27,8 +27,9 @@ class Batch(NamedTuple):
     image : Tensor
         (b, 1, z, y, x) normalised intensities, or (n, f) features of single voxels.
     labels : Tensor
-        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class; or
-        (b, c, z, y, x) uint8, what each of c channels should answer (`instance_targets`).
+        (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class,
+        2 n_classes + k = any but the k-th class; or (b, c, z, y, x) uint8, what each of c channels should answer
+        (`instance_targets`).
     """
 
     image: torch.Tensor
@@ -101,8 +102,15 @@ class AnnotationSampler:
         raise ModelError("The strokes that the training began with were erased.", "Train again on what is there now.")
 
 
+class Corrections(Places, Protocol):
+    """Labels that edits of segments give to voxels."""
+
+    def labels(self, box: Box) -> np.ndarray:
+        """Labels of a box as in `Batch`, int32; 0 where nothing is said."""
+
+
 class PatchBatches:
-    """Augmented patches around annotated voxels."""
+    """Augmented patches around annotated voxels, and by their share around corrections."""
 
     def __init__(
         self,
@@ -112,8 +120,13 @@ class PatchBatches:
         batch_size: int,
         shape: Shape,
         guesses: PseudoLabels | None = None,
+        corrections: Corrections | None = None,
     ) -> None:
         self._guesses = guesses
+        self._corrections = corrections
+        if corrections is not None:
+            self._corrected = AnnotationSampler(corrections, plan.class_balance, plan.recent)
+        self._share = plan.corrections_share
         self._data = data
         self._image = image
         self._sampler = AnnotationSampler(data, plan.class_balance, plan.recent)
@@ -131,16 +144,23 @@ class PatchBatches:
         return Batch(torch.from_numpy(image), torch.from_numpy(labels.astype(np.int64)))
 
     def _patch(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        centre = self._sampler.draw(rng)
+        corrects = self._corrections is not None and rng.random() < self._share
+        centre = (self._corrected if corrects else self._sampler).draw(rng)
         jitter = [int(rng.integers(-(n // 4), n // 4 + 1)) for n in self._shape]
         start = [c + j - n // 2 for c, j, n in zip(centre, jitter, self._shape, strict=True)]
         box = Box.at(start, self._shape)
         inside = box.intersect(self._whole)
-        labels = self._data.labels(inside)
-        if self._guesses is not None:
-            labels = np.where(labels > 0, labels, self._guesses.read(inside))
-        labels = pad_to(labels, inside, box, "zero")
+        labels = pad_to(self._labels(inside), inside, box, "zero")
         return self._augment(self._image.read(box)[None], labels, rng)
+
+    def _labels(self, box: Box) -> np.ndarray:
+        """Strokes, then corrections where nobody painted, then guesses where nothing is said."""
+        labels = self._data.labels(box)
+        if self._corrections is not None:
+            labels = np.where(labels > 0, labels, self._corrections.labels(box))
+        if self._guesses is not None:
+            labels = np.where(labels > 0, labels, self._guesses.read(box))
+        return labels
 
 
 class VoxelBatches:

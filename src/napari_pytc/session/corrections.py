@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.session.core import SessionCore
+from napari_pytc.session.segment_jobs import SegmentationFolders
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.corrections import CorrectionSettings, CorrectionsInfo
@@ -77,14 +78,44 @@ class Correcting(SessionCore):
 
         return sum((Corrections(place).info() for place in self._stores()), CorrectionsInfo())
 
-    def corrections_to_learn(self) -> Path:
-        """The folder of what was collected last; a `ProjectError` where that is nothing."""
+    def corrections_to_learn(self, plan: TrainPlan) -> tuple[Path, str | None]:
+        """The folder of what was collected last, and the class that keeps objects apart where a plan learns classes.
+
+        Raises
+        ------
+        ProjectError
+            If nothing was collected.
+        InvalidInput
+            If the plan cannot learn from corrections.
+        """
         if not self.corrections().n_voxels:
             raise ProjectError(
                 "There are no corrections to learn from.",
                 "Merge, split, lock or paint segments in the panel Proofread first.",
             )
-        return self._folder.corrections
+        if plan.target.kind != "classes":
+            return self._folder.corrections, None
+        if plan.network.learns_from == "voxels":
+            raise InvalidInput(
+                f"The network {plan.network.kind!r} learns from painted voxels alone, not from corrections.",
+                "Train a network that sees patches, such as the recipe fast, and go on from that.",
+            )
+        return self._folder.corrections, self._boundary_class()
+
+    def _boundary_class(self) -> str:
+        """The class that the present segmentation takes for the boundary of objects."""
+        from napari_pytc.decoding.evidence import boundary_class_of
+
+        current = self._proofreader.segmentation
+        chosen = {} if current is None else SegmentationFolders(self._folder).job_of(current)
+        names = [c.name for c in self.classes]
+        found = boundary_class_of(names, chosen.get("boundary_class"))
+        if found not in names:
+            raise InvalidInput(
+                f"Corrections of segments say where objects meet, but none of the classes {', '.join(names)} does.",
+                "Learn instances, by the recipe neurites, or name a class membrane.",
+            )
+        return str(found)
 
     @property
     def corrections_revision(self) -> str:

@@ -47,7 +47,11 @@ class SessionJobs:
         return any(job.kind == "train" for job in self._busy.values())
 
     def train_job(
-        self, plan: TrainPlan, parent: str | Path | None, resume: bool, corrections: Path | None = None
+        self,
+        plan: TrainPlan,
+        parent: str | Path | None,
+        resume: bool,
+        corrections: tuple[Path, str | None] | None = None,
     ) -> TrainJob:
         """See `Session.train_job`."""
         from napari_pytc.learning.jobs import TrainJob
@@ -62,7 +66,8 @@ class SessionJobs:
             classes=tuple(c.name for c in session.classes),
             held_out=session.held_out,
             objects=self._folder.objects if self._folder.objects.is_dir() else None,
-            corrections=corrections,
+            corrections=None if corrections is None else corrections[0],
+            boundary_class=None if corrections is None else corrections[1],
             plan=plan,
             model_folder=folder.models,
             run_folder=folder.runs,

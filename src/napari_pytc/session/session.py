@@ -216,9 +216,11 @@ class Session(ClassEditing, StrokeEditing, Correcting, ObjectMarking, Segmenting
         ------
         ProjectError
             If it is to learn from corrections and there are none.
+        InvalidInput
+            If the plan cannot learn from corrections.
         """
         self.check_writable()
-        return self._jobs.train_job(plan, parent, resume, self.corrections_to_learn() if corrections else None)
+        return self._jobs.train_job(plan, parent, resume, self.corrections_to_learn(plan) if corrections else None)
 
     def live_job(self, plan: LivePlan | None = None, parent: str | Path | None = None) -> LiveJob:
         """Describe live learning on what is annotated, going on from the last time if that was of the same classes.

@@ -1,0 +1,241 @@
+"""What corrections teach: a simulated proofreader works on one part of the medulla, and a disjoint part is segmented.
+
+Run ``python benchmarks/corrections.py [--steps 600] [--answers 300] [--seeds 3]``; for a short look
+``--model FOLDER --steps 60 --answers 60 --width 128``.
+
+A parent is trained by the recipe `neurites` on all neurons of the first sections (or taken from ``--model``), the next
+sections are segmented with it, and a proofreader who knows the truth goes through the review queue: two segments that
+mostly are one neuron are merged, a segment that mostly is two is cut with a click in the middle of either, and at the
+end the largest of the segments that are right are locked. Then the parent is trained on for the same number of steps
+
+    none      on what it was trained on alone
+    labels    and on the voxels that the edits gave another segment, repainted with its id
+    links     and on the edits as the project collects them: joined contacts, cuts, whole segments
+
+each from the same parent with the same settings, in turns over seeds. Sections that neither training nor proofreading
+saw are predicted and decoded with each; VOI is of all voxels. How much was forgotten is seen on the first sections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+import h5py
+import numpy as np
+from proofreader import Oracle
+from segmentation_quality import Console, figures
+from simulated_annotator import DATA
+
+from napari_pytc.annotations.said import Said
+from napari_pytc.decoding import parse_decoder
+from napari_pytc.decoding.evidence import EvidenceReader
+from napari_pytc.errors import InvalidEdit
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.runners import InlineRunner
+from napari_pytc.labels.store import LabelStore
+from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.jobs import PredictJob, TrainJob
+from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.learning.recipes import load_recipe, plan_from_yaml
+from napari_pytc.proofreading.document import LabelDocument
+from napari_pytc.proofreading.edits import Lock
+from napari_pytc.session.session import Session
+
+SIZE_NM = (10.0, 10.0, 10.0)
+VARIANTS = ("none", "labels", "links")
+RIGHT = 0.9
+"""A segment that overlaps its neuron by so much (IoU) is right, and may be locked."""
+Row = tuple[float, float, float]
+"""Split and merge of VOI, adapted Rand error."""
+
+
+class Bench:
+    """A project on the medulla, and what is trained, proofread and tested of it."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self.folder, self.options = folder, options
+        with h5py.File(DATA / "medulla.h5") as file:
+            part = (slice(None), slice(0, options.width), slice(0, options.width))
+            raw, self.truth = file["raw"][part], file["neurons"][part].astype(np.uint32)
+        with h5py.File(folder / "raw.h5", "w") as file:
+            file["raw"] = raw
+        self.session = Session.create(folder / "a.pytc", f"{folder / 'raw.h5'}:raw", ["neuron"], SIZE_NM)
+        self.trained, self.corrected, self.tested = (self.sections(*s) for s in options.sections)
+        self.session.annotate_objects(self.truth[self.trained.slices], self.trained.start)
+
+    def sections(self, first: int, stop: int) -> Box:
+        return Box((first, 0, 0), (stop, *self.truth.shape[1:]))
+
+    def train(self, plan: TrainPlan, name: str, parent: Path | None = None, corrections: Path | None = None) -> Path:
+        """A model of this plan."""
+        job: TrainJob = self.session.train_job(plan, parent, resume=False).model_copy(
+            update={
+                "model_folder": self.folder / "models" / name,
+                "run_folder": self.folder / "runs" / name,
+                "corrections": corrections,
+            }
+        )
+        answer = job.run(Console())
+        print(f"{name}: {answer['steps']} steps in {answer['seconds']:.0f} s", flush=True)
+        return job.model_folder
+
+    def decoded(self, model: Path, box: Box) -> np.ndarray:
+        """Segments of a box from a prediction of it."""
+        place = self.folder / f"{model.name}-{box.start[0]}.zarr"
+        job = self.session.predict_job(model=model, box=box).model_copy(update={"output": place})
+        PredictJob.model_validate(job.model_dump()).run(Console())
+        decoder = parse_decoder(read_model_info(model).plan.decoder)
+        found: np.ndarray = decoder.decode(EvidenceReader.open(place).read(box), self.session.space).labels
+        return found
+
+    def score(self, model: Path, box: Box) -> Row:
+        return figures(self.decoded(model, box), self.truth[box.slices])
+
+    def first(self, model: Path) -> Row:
+        """The score on the first sections, of which all was taught."""
+        shown = min(self.trained.shape[0], self.tested.shape[0])
+        return self.score(model, self.sections(self.trained.start[0], self.trained.start[0] + shown))
+
+    def proofread(self, parent: Path) -> None:
+        """Segment the part that is proofread, and edit it as somebody would who knows the truth."""
+        session, proofreader = self.session, self.session.proofreader()
+        with InlineRunner() as runner:
+            prediction = session.predict_job(model=parent, box=self.corrected)
+            session.run(prediction, runner).wait()
+            segment = session.segment_job(prediction=prediction.output, box=self.corrected)
+            session.run(segment, runner).wait()
+        document = proofreader.document
+        assert document is not None
+        oracle, counts = Oracle(document, self.truth), {"merges": 0, "cuts": 0, "locks": 0}
+        before, queue = oracle.voi(), proofreader.queue()
+        for _ in range(self.options.answers):
+            item = queue.next()
+            if item is None:
+                break
+            if len(item.segments) == 2 and oracle.are_one(item.segments):
+                edit = queue.accept("merge")
+                assert edit is not None
+                proofreader.apply(edit)
+                counts["merges"] += 1
+            else:
+                cut = oracle.cut(item.segments[0]) if len(item.segments) == 1 else None
+                queue.accept("leave")
+                with suppress(InvalidEdit):
+                    if cut is not None:
+                        proofreader.apply(cut)
+                        oracle.look()
+                        counts["cuts"] += 1
+        for segment_id in self.right_segments(document)[: self.options.locks]:
+            proofreader.apply(Lock(segments=(segment_id,)))
+            counts["locks"] += 1
+        told = ", ".join(f"{n} {what}" for what, n in counts.items())
+        print(f"proofread: {told}; VOI of that part {before:.3f} -> {oracle.voi():.3f}", flush=True)
+
+    def right_segments(self, document: LabelDocument) -> list[int]:
+        """Segments that are a neuron of the proofread part, the largest first."""
+        segments, truth = document.segments(self.corrected), self.truth[self.corrected.slices]
+        pairs, n = np.unique(segments.astype(np.int64) * 2**32 + truth, return_counts=True)
+        sizes, neurons = (dict(zip(*np.unique(a, return_counts=True), strict=True)) for a in (segments, truth))
+        found = []
+        for pair, common in zip(pairs.tolist(), n.tolist(), strict=True):
+            segment, neuron = divmod(pair, 2**32)
+            if segment and neuron and common >= RIGHT * (sizes[segment] + neurons[neuron] - common):
+                found.append((common, segment))
+        return [segment for _, segment in sorted(found, reverse=True)]
+
+    def links(self) -> Path:
+        """The edits as the project collects them."""
+        print(self.session.collect_corrections(), flush=True)
+        return self.session.corrections_to_learn(load_recipe("neurites"))[0]
+
+    def repainted(self) -> Path:
+        """The voxels that are of another segment than was decoded, with its id."""
+        document = self.session.proofreader().document
+        assert document is not None
+        segments = document.segments(self.corrected)
+        decoded = document.segmentation.segments[document.segmentation.supervoxels.read(self.corrected)]
+        labels = np.where(segments != decoded, segments, np.uint32(0))
+        folder = self.folder / "repainted"
+        store = LabelStore.create(folder / "a.zarr", self.truth.shape, np.uint32, self.session.space)
+        store.write(self.corrected, labels)
+        Said(painted=frozenset(np.unique(labels[labels > 0]).tolist())).save(folder / "a.zarr")
+        print(f"repainted: {np.count_nonzero(labels)} voxels", flush=True)
+        return folder
+
+    def parent(self) -> Path:
+        if self.options.model is not None:
+            found: Path = self.options.model
+            return found
+        return self.train(load_recipe("neurites", [f"minutes={self.options.parent_minutes}"]), "parent")
+
+
+def run(bench: Bench, options: argparse.Namespace) -> None:
+    parent = bench.parent()
+    bench.proofread(parent)
+    corrections: dict[str, Callable[[], Path] | None] = {
+        "none": None,
+        "labels": bench.repainted,
+        "links": bench.links,
+    }
+    folders = {name: None if made is None else made() for name, made in corrections.items()}
+    plan = bench.session.correction_plan(parent)
+    rows: dict[str, list[tuple[Row, Row]]] = {"parent": [(bench.score(parent, bench.tested), bench.first(parent))]}
+    for seed, name in turns(options.seeds):
+        limits = ["minutes=null", f"steps={options.steps}", f"seed={seed}"]
+        told = plan_from_yaml(plan.model_dump_json(), "neurites", [*limits, *options.changes])
+        model = bench.train(told, f"{name}-{seed}", parent, folders[name])
+        rows.setdefault(name, []).append((bench.score(model, bench.tested), bench.first(model)))
+    tell(rows)
+
+
+def turns(seeds: int) -> Iterator[tuple[int, str]]:
+    """Every variant with every seed; each seed begins with another one."""
+    for seed in range(seeds):
+        first = seed % len(VARIANTS)
+        yield from ((seed, name) for name in VARIANTS[first:] + VARIANTS[:first])
+
+
+def tell(rows: dict[str, list[tuple[Row, Row]]]) -> None:
+    """Medians over seeds, and every VOI."""
+    print(f"\n{'':8} {'split':>6} {'merge':>6} {'VOI':>6} {'aRand':>7}   VOI of each seed; first sections: VOI")
+    for name, found in rows.items():
+        split, merge, error = (median(row[k] for row, _ in found) for k in range(3))
+        each = " ".join(f"{row[0] + row[1]:.3f}" for row, _ in found)
+        voi = median(row[0] + row[1] for row, _ in found)
+        first = median(row[0] + row[1] for _, row in found)
+        print(f"{name:8} {split:6.3f} {merge:6.3f} {voi:6.3f} {error:7.4f}   {each}; {first:.3f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("changes", nargs="*", help="Settings of the trainings that go on, as distil_weight=0.")
+    parser.add_argument("--model", type=Path, help="The parent: a model trained on the first sections alone.")
+    parser.add_argument("--parent-minutes", type=float, default=10.0)
+    parser.add_argument("--steps", type=int, default=600, help="Of each training that goes on.")
+    parser.add_argument("--answers", type=int, default=300, help="Of the proofreader to the review queue.")
+    parser.add_argument("--locks", type=int, default=20, help="Segments that the proofreader locks at the end.")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=250, help="Of the sections, in voxels: less is quicker.")
+    parser.add_argument(
+        "--sections",
+        type=lambda text: [tuple(map(int, part.split("-"))) for part in text.split(",")],
+        default=[(0, 70), (70, 110), (110, 170)],
+        metavar="A-B,C-D,E-F",
+        help="Which are trained on, proofread and tested.",
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), options)
+        try:
+            run(bench, options)
+        finally:
+            bench.session.close()
+
+
+if __name__ == "__main__":
+    main()
