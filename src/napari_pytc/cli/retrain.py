@@ -39,6 +39,7 @@ def retrain(
     `napari-pytc history PROJECT` leads back to it.
     """
     from napari_pytc.cli.sessions import open_session
+    from napari_pytc.session.carrying import MARK
     from napari_pytc.session.retraining import Retraining
 
     with closing(open_session(project)) as session:
@@ -56,6 +57,8 @@ def retrain(
             _run(output_of(context), session, retraining)
         session.empty_trash()
         outcome = retraining.outcome()
+        marks = [entry.id for entry in session.proofreader().entries() if entry.checkpoint == MARK]
+        outcome["before"] = marks[-1] if marks and not outcome["unchanged"] else None
     return Answer({"project": str(project), **outcome}, _told(outcome, str(project)))
 
 
@@ -86,5 +89,5 @@ def _told(outcome: dict[str, Any], project: str) -> Group | str:
     if outcome["lost"]:
         rows = [(edit["title"], ",".join(map(str, edit["place"])), edit["reason"]) for edit in outcome["lost"]]
         parts.append(table("No longer apply", ("edit", "where", "why"), rows))
-    parts.append(f"Back to {outcome['former']}: napari-pytc history {project} --jump ID (Before retraining).")
+    parts.append(f"Back to {outcome['former']}: napari-pytc history {project} --jump {outcome['before']}")
     return Group(*parts)

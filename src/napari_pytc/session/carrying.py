@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_pytc.session.proofreading import Proofreader
     from napari_pytc.session.session import Session
 
+MARK = "Before retraining"
+"""The checkpoint that leads back."""
 _TRIES = 3
 
 
@@ -86,7 +88,7 @@ def carry(
                     carried = Carried(former=former, edits=tuple(found.edits))
                     carried.save(session.segmentation_folder(segmentation))
                     if journal.segmentation != segmentation:
-                        proofreader.checkpoint("Before retraining")
+                        proofreader.checkpoint(MARK)
                     told = [replace(change, title=f"{change.title} (carried over)") for change in found.changes]
                     proofreader.switch(segmentation, told)
                     return carried
