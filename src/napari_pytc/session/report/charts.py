@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
 _WIDTH, _HEIGHT = 420, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 22, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 8, 22, 30
 _COLOURS = ("#0b62a4", "#c44e00", "#2c8a3d", "#8a3d8f", "#8a6d00", "#00808a", "#555555")
 
 Points = Sequence[tuple[float, float]]
@@ -18,11 +19,11 @@ def curves(title: str, series: Mapping[str, Points], x_title: str, colours: Mapp
     Parameters
     ----------
     series : mapping
-        Points (x, y) by name; those without any are left out.
+        Points (x, y) by name; those of fewer than two are no curve and are left out.
     colours : mapping, optional
         Of lines that have one, as #rrggbb.
     """
-    shown = {name: points for name, points in series.items() if points}
+    shown = {name: points for name, points in series.items() if len(points) > 1}
     if not shown:
         return ""
     xs, ys = zip(*(point for points in shown.values() for point in points), strict=True)
@@ -31,10 +32,6 @@ def curves(title: str, series: Mapping[str, Points], x_title: str, colours: Mapp
         colour = (colours or {}).get(name) or _COLOURS[number % len(_COLOURS)]
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in points)
         frame.add(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        if len(points) == 1:
-            frame.add(
-                f'<circle cx="{frame.x(points[0][0]):.1f}" cy="{frame.y(points[0][1]):.1f}" r="3" fill="{colour}"/>'
-            )
         at = _TOP + 12 + 14 * number
         frame.add(f'<rect x="{_WIDTH - 110}" y="{at - 8}" width="10" height="10" fill="{colour}"/>')
         frame.add(f'<text x="{_WIDTH - 96}" y="{at + 1}">{escape(name[:18])}</text>')
@@ -73,13 +70,11 @@ class _Frame:
 
     def __init__(self, title: str, x_limits: tuple[float, float], y_limits: tuple[float, float], x_title: str) -> None:
         self._x, self._y = x_limits, y_limits
-        low, high = y_limits
         self._parts = [f'<text x="{_LEFT}" y="14" class="title">{escape(title)}</text>']
-        for k in range(5):
-            value = low + (high - low) * k / 4
+        for value in _ticks(*y_limits):
             at = self.y(value)
             self.add(f'<line x1="{_LEFT}" y1="{at:.1f}" x2="{_WIDTH - _RIGHT}" y2="{at:.1f}" stroke="#ddd"/>')
-            self.add(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+            self.add(f'<text x="{_LEFT - 5}" y="{at + 4:.1f}" text-anchor="end">{value:.4g}</text>')
         floor = _HEIGHT - _BOTTOM
         self.add(f'<line x1="{_LEFT}" y1="{floor}" x2="{_WIDTH - _RIGHT}" y2="{floor}" stroke="#444"/>')
         if float(x_limits[0]).is_integer():
@@ -105,7 +100,15 @@ class _Frame:
     def svg(self) -> str:
         """The picture."""
         inside = "".join(self._parts)
-        return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{inside}</svg>'
+        size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11"'
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">{inside}</svg>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between limits, about four."""
+    step = 10 ** math.floor(math.log10((high - low) / 2))
+    step *= next((factor for factor in (1, 2, 5) if (high - low) / (factor * step) <= 5), 10)
+    return [round(k * step, 10) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _room(values: Sequence[float]) -> tuple[float, float]:

@@ -32,12 +32,13 @@ def active_minutes(times: Iterable[float], pause_s: float = PAUSE_S, first_s: fl
 
 def effort_of(entries: Sequence[Entry]) -> dict[str, Any]:
     """Strokes, edits and minutes of a journal; those taken back count for the minutes alone."""
-    painted = [entry for entry in entries if entry.target in _STROKES]
+    painted = [entry for entry in entries if entry.target in _STROKES and not entry.title.startswith("Import")]
+    imported = [entry for entry in entries if entry.target in _STROKES and entry.title.startswith("Import")]
     edited = [entry for entry in entries if entry.target not in _STROKES and entry.kind != "switch"]
     times = [entry.time for entry in entries]
     return {
-        "n_strokes": sum(not entry.is_undone and not entry.title.startswith("Import") for entry in painted),
-        "n_imports": sum(not entry.is_undone and entry.title.startswith("Import") for entry in painted),
+        "n_strokes": sum(not entry.is_undone for entry in painted),
+        "n_imports": sum(not entry.is_undone for entry in imported),
         "n_edits": sum(not entry.is_undone for entry in edited),
         "n_taken_back": sum(entry.is_undone for entry in entries),
         "minutes_painting": active_minutes(entry.time for entry in painted),

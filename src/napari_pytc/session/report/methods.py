@@ -110,8 +110,8 @@ def methods(facts: Mapping[str, Any]) -> Paragraph:
             if row["n"] and row["kind"] not in ("switch", "scribble", "mark_objects")
         )
         paragraph.say(
-            f"They were proofread with {effort['n_edits']} edits ({kinds}) in {effort['minutes_proofreading']:.1f} "
-            "minutes of active work"
+            f"They were proofread with {_n(effort['n_edits'], 'edit')} ({kinds}) in "
+            f"{effort['minutes_proofreading']:.1f} minutes of active work"
         )
     return paragraph
 
@@ -128,17 +128,17 @@ def _say_data(paragraph: Paragraph, facts: Mapping[str, Any]) -> None:
     taught = ", ".join(f"{one['n_taught']:,} {one['name']}" for one in facts["classes"] if one["n_taught"])
     if taught:
         paragraph.say(
-            f"{effort['n_strokes']} strokes and {effort['n_imports']} imports of labels taught it (voxels: {taught}), "
-            f"painted in {effort['minutes_painting']:.1f} minutes of active work"
+            f"{_n(effort['n_strokes'], 'stroke')}, painted in {effort['minutes_painting']:.1f} minutes of active work, "
+            f"and {_n(effort['n_imports'], 'import')} of labels taught it (voxels: {taught})"
         )
     if facts["objects"]["n"]:
         paragraph.say(f"{facts['objects']['n']} objects were marked ({facts['objects']['n_voxels']:,} voxels)")
     if facts["held_out"]:
         n = sum(one["n_scored"] for one in facts["classes"])
         paragraph.say(
-            f"{len(facts['held_out'])} boxes were held out: neither their image nor their {n:,} annotated voxels were "
-            "seen by training or normalisation; half of their blocks chose among the weights of a training, the other "
-            "half gives the scores"
+            f"{_n(len(facts['held_out']), 'box was', 'boxes were')} held out: neither the image nor the {n:,} "
+            "annotated voxels there were seen by training or normalisation; half of their blocks chose among the "
+            "weights of a training, the other half gives the scores"
         )
 
 
@@ -155,7 +155,7 @@ def _say_model(paragraph: Paragraph, model: Mapping[str, Any]) -> None:
     average = f", with averaged weights (decay {plan['ema_decay']:g})" if plan["ema_decay"] else ""
     paragraph.say(
         f"It was trained for {model['steps']:,} steps in {model['seconds']:.0f} s with AdamW (peak learning rate "
-        f"{plan['learning_rate']:g}) on {loss}{average}",
+        f"{plan['learning_rate']:g}) to minimise {loss}{average}",
         *(("adamw", "dice_loss") if plan["dice_weight"] else ("adamw",)),
         *(("ema",) if plan["ema_decay"] else ()),
     )
@@ -228,6 +228,11 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         else:
             found[f"{before}{key}"] = value
     return found
+
+
+def _n(number: int, one: str, many: str = "") -> str:
+    """A number of things."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _yaml(value: Any) -> str:

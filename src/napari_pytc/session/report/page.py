@@ -22,7 +22,8 @@ h3 { font-size: 1rem; margin-bottom: .3rem; } p.dim, figcaption, .dim { color: #
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .2rem .7rem; text-align: left;
   border-bottom: 1px solid #ddd; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; } pre { background: #f4f4f4; padding: .7rem; overflow-x: auto; font-size: 13px; }
+.scroll { overflow-x: auto; } pre { background: #f4f4f4; padding: .7rem; font-size: 13px; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 .pictures, .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
 img { max-width: 100%; width: 288px; image-rendering: pixelated; display: block; }
 svg { width: 420px; max-width: 100%; font: 11px system-ui, sans-serif; }
@@ -49,8 +50,8 @@ def page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Box | Non
     """
     title = f"Report on {facts['project']}"
     parts = [
-        f"<h1>{escape(title)}</h1><p class=dim>Made {facts['made']} with napari-pytc "
-        f"{escape(facts['versions'].get('napari-pytc', ''))}; the project was begun {escape(facts['created'])}.</p>",
+        f"<h1>{escape(title)}</h1><p class=dim>Made {_date(facts['made'])} with napari-pytc "
+        f"{escape(facts['versions'].get('napari-pytc', ''))}; the project was begun {_date(facts['created'])}.</p>",
         _section("Data", _data(facts)),
         _section("Pictures", _pictures(pictures, shown)),
         _section("Annotation effort", _effort(facts)),
@@ -82,7 +83,7 @@ def _data(facts: Mapping[str, Any]) -> str:
         ("shape", f"{lengths} voxels (z, y, x), {image['dtype']}"),
         ("voxel size", " × ".join(f"{v:g}" for v in image["voxel_size_nm"]) + " nm"),
         ("size", " × ".join(f"{v:.3g}" for v in image["size_um"]) + " µm"),
-        ("fingerprint", image["digest"]),
+        ("fingerprint", image["digest"][:16]),
         ("held out", "  ".join(facts["held_out"]) or "nothing"),
     ]
     return _table(("", ""), rows)
@@ -106,7 +107,7 @@ def _effort(facts: Mapping[str, Any]) -> str:
         ("edits of segments", f"{effort['n_edits']:,}"),
         ("active minutes of proofreading", f"{effort['minutes_proofreading']:.1f}"),
         ("taken back", f"{effort['n_taken_back']:,}"),
-        ("first and last act", f"{effort['first'] or '-'} to {effort['last'] or '-'}"),
+        ("first and last act", f"{_date(effort['first'])} to {_date(effort['last'])}"),
         ("objects marked", f"{objects['n']:,}: {objects['n_voxels']:,} voxels, {objects['n_background']:,} of none"),
     ]
     classes = [
@@ -125,7 +126,7 @@ def _effort(facts: Mapping[str, Any]) -> str:
 def _models(facts: Mapping[str, Any]) -> str:
     if not facts["models"]:
         return "<p>No model was trained.</p>"
-    rows, points = [], []
+    rows, points, told = [], [], []
     for one in facts["models"]:
         scores, limits = one["scores"], one["interval"]
         found = [Comparison.model_validate(comparison) for comparison in one["comparisons"]]
@@ -137,21 +138,25 @@ def _models(facts: Mapping[str, Any]) -> str:
                 "-" if scores.get("mean") is None else f"{scores['mean']:.3f}",
                 "-" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}",
                 ", ".join(f"{name} {value:.3f}" for name, value in dice.items() if value is not None) or "-",
-                one["problem"] or " ".join(comparison.sentence for comparison in found) or "-",
                 one.get("steps", "-"),
-                "-" if "seconds" not in one else f"{one['seconds']:.0f}",
+                round(one.get("seconds", 0)),
             )
         )
+        told += [f"{one['id']}: {comparison.sentence}" for comparison in found]
+        if one["problem"]:
+            told.append(f"{one['id']} is damaged: {one['problem']}")
         if scores.get("mean") is not None:
             limits = None if limits is None else (limits[0], limits[1])
             points.append((one["id"], scores["mean"], limits, any(c.verdict == "worse" for c in found)))
-    columns = ("model", "parent", "mean", "95 %", "Dice", "against others", "steps", "seconds")
+    columns = ("model", "parent", "mean", "95 %", "Dice", "steps", "seconds")
     note = (
         "<p class=dim>Scores are of annotated voxels in the held-out boxes, of the half of their blocks that decided "
         "nothing. Intervals are percentiles of means of blocks drawn anew 2000 times; both models of a comparison are "
         "scored on the same draws. Hollow: found worse, so not put to use by itself.</p>"
     )
-    return f"<div class=scroll>{_table(columns, rows)}</div>{charts.scores('Mean held-out score', points)}{note}"
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in told)
+    said = f"<ul>{said}</ul>" if told else ""
+    return f"<div class=scroll>{_table(columns, rows)}</div>{said}{charts.scores('Mean held-out score', points)}{note}"
 
 
 def _curves(facts: Mapping[str, Any]) -> str:
@@ -180,7 +185,7 @@ def _outcomes(facts: Mapping[str, Any]) -> str:
             one["decoder"].get("kind", "-"),
             one["n_supervoxels"],
             one["n_segments"],
-            one.get("checksum", one["problem"]),
+            one["problem"] or one["checksum"][:12],
         )
         for one in facts["segmentations"]
     ]
@@ -230,6 +235,11 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         for row in rows
     )
     return f"<table>{f'<tr>{head}</tr>' if any(columns) else ''}{body}</table>"
+
+
+def _date(text: str | None) -> str:
+    """A date and time as people read it."""
+    return "-" if text is None else escape(text[:16].replace("T", " ")) + " UTC"
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,22 +81,30 @@ def pictures(session: Session) -> tuple[list[Picture], Box | None]:
 
 
 def middle_of_painting(session: Session) -> tuple[int, int, int]:
-    """The painted voxel nearest to the middle of the section that holds most of what was painted.
+    """The painted voxel nearest to the middle of the section that holds most of what was painted to teach.
 
-    The middle of the volume where nothing was.
+    Truth in held-out boxes counts where nothing else was painted; the middle of the volume where nothing was.
     """
-    most, place = 0, tuple(n // 2 for n in session.annotations.shape)
+    shape = session.annotations.shape
+    place = _most_painted(session, session.held_out) or _most_painted(session, ()) or (n // 2 for n in shape)
+    z, y, x = place
+    return (z, y, x)
+
+
+def _most_painted(session: Session, without: Sequence[Box]) -> tuple[int, int, int] | None:
+    most, place = 0, None
     for store in (session.annotations, session.objects):
         for box in (chunk.box for chunk in store.boxes()):
             labels = store.read(box)
+            for hidden in without:
+                labels[hidden.intersect(box).relative_to(box.start).slices] = 0
             of_section = np.count_nonzero(labels, axis=(1, 2))
             if of_section.max() > most:
                 section, most = int(of_section.argmax()), int(of_section.max())
                 voxels = np.argwhere(labels[section])
                 y, x = voxels[np.argmin(((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1))]
                 place = (box.start[0] + section, box.start[1] + int(y), box.start[2] + int(x))
-    z, y, x = place
-    return (z, y, x)
+    return place
 
 
 def _around(session: Session, voxel: tuple[int, int, int]) -> Box:

@@ -39,6 +39,7 @@ from napari_pytc.ui.export_source import ExportSource
 from napari_pytc.ui.exported import Exported
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, allow, line_up, row, section, voxels, wrapped
+from napari_pytc.ui.report import ReportSection
 
 if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
@@ -79,6 +80,7 @@ class ExportPanel(QWidget):
         self.export_button.clicked.connect(self._export)
         self.rows = JobRows()
         self.exported = Exported(workspace)
+        self.report = ReportSection(workspace)
         self.reason = wrapped()
         self.reason.setObjectName("exportReason")
         for widget in (self.unfinished, self.outlook, self.export_button, self.reason, self.rows, self.exported):
@@ -87,6 +89,7 @@ class ExportPanel(QWidget):
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         layout.addWidget(self.empty)
         layout.addWidget(self.form)
+        layout.addWidget(self.report)
         layout.addStretch(1)
         order_tabs(self)
         workspace.session_changed.connect(self._on_session)
