@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import SerializeAsAny
 from pydantic.functional_validators import BeforeValidator
 
-from napari_pytc.decoding.evidence import Evidence, EvidenceKind
+from napari_pytc.decoding.evidence import Evidence, EvidenceKind, not_through
+from napari_pytc.decoding.straddling import with_straddling
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, contact_edges
@@ -152,7 +153,13 @@ class DecoderSettings(Settings):
 
 def contact_join(evidence: Evidence) -> np.ndarray | None:
     """What scores contacts, None where nothing tells where objects end."""
-    return evidence.join() if evidence.kind.has_boundary_map else None
+    if not evidence.kind.has_boundary_map:
+        return None
+    near = replace(evidence, barrier=None).nearest()
+    if near is None or evidence.affinities is None:
+        return evidence.join()
+    joined = with_straddling(near, evidence.affinities, evidence.offsets)
+    return joined if evidence.barrier is None else not_through(joined, evidence.barrier)
 
 
 def in_order(labels: np.ndarray) -> np.ndarray:

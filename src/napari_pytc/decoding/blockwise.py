@@ -26,6 +26,7 @@ from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.decoding.joining import opposite, overlapping_pairs, slabs, touching_pairs
 from napari_pytc.decoding.partition import components_of
 from napari_pytc.decoding.parts import Parts
+from napari_pytc.decoding.straddling import reach_of
 from napari_pytc.decoding.tables import BlockTables, VolumeTables, add_up
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid, VoxelSpace
@@ -314,7 +315,8 @@ class _Blockwise:
         """Sizes, boxes, classes and contacts of the labels in one block."""
         tile = self.grid[index]
         near = Box(tile.write.start, tile.write.grow((1, 1, 1)).stop).intersect(self.box)
-        around = near.grow(_NEIGHBOURHOOD).intersect(self.box)
+        reach = np.maximum(_NEIGHBOURHOOD, reach_of(self.reader.kind.offsets)).tolist()
+        around = near.grow(reach).intersect(self.box)
         labels = self.joined[self.parts.read(near, self.grid)]
         evidence = self.reader.read(around)
         join = contact_join(evidence)

@@ -187,9 +187,7 @@ class Evidence:
                 continue
             channel, step = _near_channel(self.offsets, axis) or (0, 1)
             free[axis][near] = self.affinities[channel][near if step > 0 else far]
-            if self.barrier is not None:
-                free[axis][near] *= 1 - np.maximum(self.barrier[near], self.barrier[far])
-        return free
+        return free if self.barrier is None else not_through(free, self.barrier)
 
     def join(self) -> np.ndarray:
         """Probability of belonging to the neighbours' object, as `contact_edges` takes it."""
@@ -320,6 +318,14 @@ class EvidenceReader:
             return None
         source, channel = self._mask_source
         return np.asarray(_unit(source.read(box)[channel]))
+
+
+def not_through(faces: np.ndarray, barrier: np.ndarray) -> np.ndarray:
+    """Affinities of faces (3, z, y, x), less so where either voxel is probably what no object reaches through."""
+    for axis in range(3):
+        near, far = _along(axis, slice(0, -1)), _along(axis, slice(1, None))
+        faces[axis][near] *= 1 - np.maximum(barrier[near], barrier[far])
+    return faces
 
 
 def boundary_class_of(names: Sequence[str], chosen: str | None = None) -> str | None:
