@@ -138,6 +138,7 @@ def test_a_recipe_of_objects_needs_objects_and_no_strokes(
     panel.recipe.load("neurites")
     qtbot.waitUntil(lambda: "none are marked yet" in panel.reason.text())
     assert not panel.train_button.isEnabled()
+    assert not panel.classes.isVisible()
     session.objects_revision = 1
     workspace.strokes_changed.emit()
     assert panel.train_button.isEnabled()

@@ -24,7 +24,7 @@ from napari_pytc.ui.strokes import StrokeSaver
 BRUSH_SIZE = 5
 """Diameter in voxels."""
 NEW_KEY, BACKGROUND_KEY, ERASER_KEY = "M", "B", "0"
-"""On this layer; the first is napari's own key for a new label, which would read the whole volume here."""
+"""On this layer; the first is napari's own key for a new label, which it knows for arrays in memory alone."""
 BACKGROUND_COLOUR = "#808080"
 
 

@@ -127,7 +127,7 @@ class TrainPanel(QWidget):
         # Below the button, so that this is seen without scrolling also where all settings are unfolded.
         settings, form = section("Settings")
         form.addWidget(self.recipe.settings)
-        classes, table = section("Classes")
+        self._painted, table = section("Classes")
         table.addWidget(self.classes)
         models, tree = section("Models")
         tree.addWidget(self.models)
@@ -143,7 +143,7 @@ class TrainPanel(QWidget):
             self.verdict,
             self.plot,
             settings,
-            classes,
+            self._painted,
             models,
         ):
             parts.addWidget(widget)
@@ -278,7 +278,7 @@ class TrainPanel(QWidget):
             return "The project's image was not found: choose it in the Data panel."
         if self._is_training():
             return "A training runs already: let it end, or pause or cancel it."
-        if not self.recipe.problem and self.recipe.plan.target.kind != "classes":
+        if self._learns_objects:
             return "" if session.objects_revision else _NO_OBJECTS
         painted = [name for name, n_voxels in session.annotated_voxels().items() if n_voxels]
         if len(painted) < 2:
@@ -287,11 +287,16 @@ class TrainPanel(QWidget):
             )
         return self.recipe.problem
 
+    @property
+    def _learns_objects(self) -> bool:
+        return not self.recipe.problem and self.recipe.plan.target.kind != "classes"
+
     def _update_button(self) -> None:
         reason = self._why_not()
         allow(self.train_button, reason, _TRAIN)
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason) and not self._is_training())
+        self._painted.setVisible(not self._learns_objects)
 
 
 def _begun(job: TrainJob) -> str:
