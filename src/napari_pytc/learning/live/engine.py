@@ -103,12 +103,8 @@ class LiveEngine:
         self._ctx.metric("shown", self._behind.step, 0)
         try:
             while not self._inbox.stop:
-                self._ctx.check()
-                self._inbox.listen()
-                if not self._work():
-                    self._writer.tell(most=0)
+                if not self.turn():
                     time.sleep(_IDLE_S)
-                self._report()
         except JobCancelled:
             self._keep_state()
             raise
@@ -119,15 +115,20 @@ class LiveEngine:
         self._behind.close()
         self._writer.close()
 
-    def _work(self) -> bool:
-        """Do the most urgent piece; False when there is nothing to do."""
-        return (
+    def turn(self) -> bool:
+        """Listen and do the most urgent piece of work; False when there was nothing to do."""
+        self._ctx.check()
+        self._inbox.listen()
+        worked = (
             self._learn_strokes()
             or self._predict_tile()
             or self._score_instant()
             or self._suggest()
             or self._behind.work(self._places, self._painter)
         )
+        self._writer.tell_done()
+        self._report()
+        return worked
 
     def _learn_strokes(self) -> bool:
         """Fit the instant model to strokes that changed."""
@@ -169,7 +170,7 @@ class LiveEngine:
                 return self._behind.predict(box)
             except OutOfMemory as error:
                 self._behind.give_up(error.message, self._painter)
-        return self._instant.probabilities(self._features.get(box)).T.reshape(-1, *box.shape)
+        return self._instant.probabilities(self._features.get(box)).reshape(-1, *box.shape)
 
     def _score_instant(self) -> bool:
         """Fit the instant model's twin without what is kept, and score it on that."""
@@ -194,7 +195,7 @@ class LiveEngine:
         if known is None:
             known = self._taught.features(place.where, visible=self._book.scores_held_out)
             self._place_features[place.key] = known
-        return (self._twin.probabilities(known).argmax(1) + 1).numpy()
+        return (self._twin.probabilities(known).argmax(0) + 1).numpy()
 
     def _suggest(self) -> bool:
         """Look at one candidate of the places to paint next, when they are wanted."""

@@ -36,7 +36,7 @@ class InstantModel:
         self.is_fitted = False
 
     def fit(self, examples: Examples) -> None:
-        """Learn the examples; 60 steps of the recipe take a twentieth of a second."""
+        """Learn the examples; 60 steps of the recipe take a seventh of a second."""
         plan, network = self.plan, self.network
         network.load_state_dict(self._first)
         network.fit_normalisation(examples.features)
@@ -44,7 +44,7 @@ class InstantModel:
         n_classes = network.n_classes
         batches = VoxelBatches(features, examples.classes, n_classes, plan, plan.batch_size)
         optimiser = torch.optim.AdamW(
-            network.head.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, foreach=True
+            network.head.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
         )
         network.train()
         with torch.enable_grad():
@@ -61,8 +61,15 @@ class InstantModel:
 
     @torch.inference_mode()
     def probabilities(self, features: torch.Tensor) -> torch.Tensor:
-        """Probabilities (n, k) float32 of feature vectors (n, f)."""
-        return self.network.classify(features.float()).softmax(1)
+        """Probabilities (k, n) float32 of feature vectors (n, f)."""
+        first, *others = self.network.head
+        assert isinstance(first, torch.nn.Linear)
+        # The features' mean and scale as a part of the first layer, and classes first: two thirds of the time.
+        weight = first.weight / self.network.feature_scale
+        rows = torch.nn.functional.linear(features.float(), weight, first.bias - weight @ self.network.feature_mean)
+        for layer in others:
+            rows = layer(rows)
+        return rows.T.contiguous().softmax(0)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -72,6 +72,8 @@ class NetworkBehind:
         self._judge: Inferer | None = None
         self._judged: Weights | None = None
         self._guesses: PseudoLabels | None = None
+        self._source: PatchBatches | None = None
+        self._is_stale = True
         self._batches: Generator[Batch, None, None] | None = None
         self._saved: TrainingState | None = None
 
@@ -133,7 +135,7 @@ class NetworkBehind:
         self._data = data
         if teacher is not None and self.plan.guess_weight:
             self._guesses = PseudoLabels(teacher, self._image, self.plan.guess_confidence)
-        self.rest()
+        self._is_stale = True  # the thread that makes batches goes on meanwhile: to wait for it would cost a second
 
     def rest(self) -> None:
         """End the thread that makes batches; the next step starts it again."""
@@ -182,11 +184,13 @@ class NetworkBehind:
 
     def _step(self) -> None:
         module, optimiser, scaler = self._start()
-        if self._batches is None:
-            source = PatchBatches(
+        if self._is_stale:
+            self._source = PatchBatches(
                 self._data, self._image, self.plan, self._rungs[0].batch_size, self._rungs[0].shape, self._guesses
             )
-            self._batches = work_ahead(source.batch, count(self.step), depth=_BATCHES_AHEAD, name="live: batches")
+            self._is_stale = False
+        if self._batches is None:
+            self._batches = work_ahead(self._make, count(self.step), depth=_BATCHES_AHEAD, name="live: batches")
         batch = next(self._batches)
         device = torch.device(self._rungs[0].device)
         for group in optimiser.param_groups:
@@ -194,7 +198,7 @@ class NetworkBehind:
         self.network.train()
         with torch.enable_grad():
             with autocast_for(device, self._arithmetic):
-                loss = module.training_step(Batch(batch.image.to(device), batch.labels.to(device)))
+                loss: Tensor = module.training_step(Batch(batch.image.to(device), batch.labels.to(device)))
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
         scaler.step(optimiser)
@@ -206,6 +210,11 @@ class NetworkBehind:
             if not np.isfinite(self.loss):
                 raise ModelError("The network's loss is no finite number any more.", "Lower its learning_rate.")
             self._ctx.metric("network/loss", self.step, self.loss)
+
+    def _make(self, step: int) -> Batch:
+        """The batch of a step of the strokes there are; called in the thread that makes batches."""
+        assert self._source is not None
+        return self._source.batch(step)
 
     def _start(self) -> tuple[SegmentationModule, torch.optim.Optimizer, torch.amp.GradScaler]:
         if self._module is None or self._optimiser is None or self._scaler is None:
@@ -227,6 +236,7 @@ class NetworkBehind:
         """Take the next rung; what was learnt goes along."""
         before = self._rungs.pop(0)
         self.rest()
+        self._is_stale = True
         release_memory(before.device)
         self._ctx.warn(f"Out of memory with {before}; trying {self._rungs[0]}.")
         if self._rungs[0].device != before.device:

@@ -49,7 +49,7 @@ class ViewPainter:
         self._writer.write(box, predict(box))
         self._predicted.add(box)
         if not tiles:
-            self._writer.tell(most=0)
+            self._writer.wait()
         self._seconds += time.monotonic() - started
         if not tiles:
             self.view_seconds, self._seconds = self._seconds, 0.0

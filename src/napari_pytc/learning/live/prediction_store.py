@@ -19,6 +19,7 @@ from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_
 _CHUNK: Shape = (4, 128, 128)
 """Flat: what is looked at is one section at a time."""
 _NOTE = "napari_pytc"
+_MOST_WRITING = 2
 
 
 def open_live_prediction(path: Path, shape: Shape, space: VoxelSpace, classes: tuple[str, ...]) -> ChunkedArray:
@@ -60,18 +61,28 @@ class TileWriter:
         """Put the probabilities (k, *box.shape) of a tile on their way."""
         data = (probabilities * 255).round_().to(torch.uint8).numpy()
         self._writing.append((box, self._pool.submit(self._store.write, box, data)))
-        self.tell(most=2)
+        while len(self._writing) > _MOST_WRITING:
+            self._tell_first()
+        self.tell_done()
 
-    def tell(self, most: int) -> None:
-        """Tell of the tiles that are there; wait until no more than so many are on their way."""
-        while self._writing and (len(self._writing) > most or self._writing[0][1].done()):
-            box, written = self._writing.pop(0)
-            written.result()
-            self._ctx.artifact("prediction", box)
+    def tell_done(self) -> None:
+        """Tell of the tiles that are there."""
+        while self._writing and self._writing[0][1].done():
+            self._tell_first()
+
+    def wait(self) -> None:
+        """Wait until all tiles are there, and tell of them."""
+        while self._writing:
+            self._tell_first()
+
+    def _tell_first(self) -> None:
+        box, written = self._writing.pop(0)
+        written.result()
+        self._ctx.artifact("prediction", box)
 
     def close(self) -> None:
         """Write what is on its way and end the thread."""
         try:
-            self.tell(most=0)
+            self.wait()
         finally:
             self._pool.shutdown()

@@ -84,7 +84,7 @@ class PlaceFinder:
     features : callable
         Features (n, f) of a box's voxels.
     instant : callable
-        Probabilities (n, k) of features.
+        Probabilities (k, n) of features.
     network : callable, optional
         Probabilities (k, *box.shape) of a box, where there is a network.
     """
@@ -134,15 +134,15 @@ class PlaceFinder:
 
     def _judged(self, box: Box, tree: cKDTree | None) -> Candidate:
         features = self._features(box)
-        two = self._instant(features).topk(2, dim=1).values
-        uncertainty = float((1 - (two[:, 0] - two[:, 1])).mean())
+        two = self._instant(features).topk(2, dim=0).values
+        uncertainty = float((1 - (two[0] - two[1])).mean())
         distance = float(tree.query(np.array(box.centre) * self._space.voxel_size_nm / 1000)[0]) if tree else 0.0
         look = torch.cat([features.mean(0), features.std(0)]).numpy()
         return Candidate(box, uncertainty, distance, look)
 
     def _compared(self, candidate: Candidate) -> Candidate:
         assert self._network is not None
-        instant = self._instant(self._features(candidate.box)).argmax(1)
+        instant = self._instant(self._features(candidate.box)).argmax(0)
         network = self._network(candidate.box).argmax(0).ravel()
         return replace(candidate, disagreement=float((instant != network).float().mean()))
 
