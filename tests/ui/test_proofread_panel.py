@@ -11,6 +11,8 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton
 
+from napari_pytc.geometry import Box
+from napari_pytc.proofreading.edits import Paint
 from napari_pytc.session.opening import read_project
 from napari_pytc.ui.commands import COMMANDS
 from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
@@ -190,6 +192,47 @@ def test_labels_of_a_file_become_segments(make: Make, tmp_path: Path, monkeypatc
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(tmp_path / "none.tif"), ""))
     bench.press(QPushButton, "importLabelsButton")
     assert "cannot be imported" in bench.refusal
+
+
+def test_an_import_of_segments_shows_progress_and_can_be_cancelled(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make()
+    tifffile.imwrite(tmp_path / "labels.tif", np.ones(SHAPE, np.uint8))
+    progress = bench.panel.importing
+    begin, before = progress.begin, bench.document.checksum()
+
+    def begin_and_cancel(*args: str) -> Any:
+        report = begin(*args)
+        assert progress.isVisible()
+        bench.panel.findChild(QPushButton, "cancelImport").click()
+        return report
+
+    monkeypatch.setattr(progress, "begin", begin_and_cancel)
+    bench.panel.import_labels(tmp_path / "labels.tif")
+    bench.until(lambda: "cancelled. Nothing was changed." in bench.said)
+    assert not progress.isVisible()
+    assert bench.titles == []
+    assert bench.document.checksum() == before
+    monkeypatch.setattr(progress, "begin", begin)
+    bench.panel.import_labels(tmp_path / "labels.tif")
+    bench.until(lambda: bench.titles == ["Import labels.tif"])
+    assert not progress.isVisible()
+
+
+def test_islands_are_removed_by_button(make: Make) -> None:
+    bench = make()
+    a, b = bench.neighbours()
+    segment, other = bench.segment_at(a), bench.segment_at(b)
+    island = Box((b[0], b[1], b[2]), (b[0] + 1, b[1] + 2, b[2] + 2))
+    bench.session.proofreader().apply(Paint.of(island, np.ones(island.shape, bool), segment))
+    bench.until(lambda: len(bench.titles) == 1)
+    assert bench.segment_at(b) == segment
+    bench.click(a)
+    bench.press(QPushButton, "act-islands")
+    assert bench.proposed.startswith("Remove islands"), bench.said
+    bench.key("Enter")
+    assert (bench.segment_at(a), bench.segment_at(b)) == (segment, other)
 
 
 def test_ids_are_copied(make: Make) -> None:
