@@ -5,6 +5,7 @@ import pytest
 
 from napari_pytc.errors import InvalidEdit, InvalidInput
 from napari_pytc.geometry import Box
+from napari_pytc.labels.region_graph import contact_edges
 from napari_pytc.labels.segmentation import Segmentation
 from napari_pytc.labels.store import LabelStore
 from napari_pytc.proofreading.document import LabelDocument
@@ -111,3 +112,38 @@ def test_a_read_only_folder_gets_no_file(made: SegmentedTissue):
     document = edited(LabelDocument(made.segmentation, writable=False))
     assert document.checksum() == document.present_checksum()
     assert sorted(path.name for path in made.segmentation.folder.iterdir()) == before
+
+
+def test_contacts_that_were_looked_for_once_are_those_of_the_voxels_after_every_edit(
+    made: SegmentedTissue, document: LabelDocument
+):
+    everything = np.arange(1, document.next_id + 40, dtype=np.uint32)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        start = [int(rng.integers(0, n - 2)) for n in document.shape]
+        box = Box.at(start, (2, 6, 6)).intersect(Box.of_shape(document.shape))
+        segment = int(rng.choice(document.segment_ids()))
+        try:
+            change = Paint.of(box, np.ones(box.shape, bool), int(rng.choice([0, segment]))).plan(document)
+        except InvalidEdit:
+            continue
+        document.apply(change)
+        found = document.edges_within(everything)
+        fresh = contact_edges(document.supervoxels(Box.of_shape(document.shape)))
+        np.testing.assert_array_equal(found.edges, fresh.edges)
+        np.testing.assert_array_equal(found.contacts, fresh.contacts)
+        if rng.random() < 0.3:
+            document.apply(change.inverse())
+            again = contact_edges(document.supervoxels(Box.of_shape(document.shape)))
+            np.testing.assert_array_equal(document.edges_within(everything).edges, again.edges)
+
+
+def test_contacts_are_read_once_for_many_cuts(made: SegmentedTissue, document: LabelDocument):
+    document.apply(Paint.of(BOX, np.ones(BOX.shape, bool), 0).plan(document))
+    everything = np.arange(1, document.next_id, dtype=np.uint32)
+    first = document.edges_within(everything)
+    made.boundary.array[:] = 0.25  # what is kept does not look at it again
+    again = document.edges_within(everything)
+    np.testing.assert_array_equal(first.scores, again.scores)
+    document.apply(Paint.of(BOX.shift((0, 1, 1)), np.ones(BOX.shape, bool), 0).plan(document))
+    assert 0.75 in document.edges_within(everything).scores

@@ -22,7 +22,7 @@ from napari_pytc.labels.segment_index import SegmentIndex
 from napari_pytc.labels.segmentation import Segmentation, digest_of
 from napari_pytc.labels.store import LabelStore
 from napari_pytc.proofreading.changes import Change, SegmentState
-from napari_pytc.proofreading.contacts import edges_around
+from napari_pytc.proofreading.contacts import EditedContacts
 from napari_pytc.proofreading.digests import Digests, digest_of_notes, digest_of_pairs, digests_after, text_of
 
 
@@ -75,6 +75,7 @@ class LabelDocument:
         )
         self._table = MergeTable(segmentation.segments)
         self._index = SegmentIndex(segmentation.sizes, segmentation.boxes)
+        self._contacts = EditedContacts(self)
         self._notes: dict[int, SegmentState] = {}
         self._locked: set[int] = set()
         self._hidden: IdTable | None = None
@@ -237,7 +238,7 @@ class LabelDocument:
             stored = RegionGraph(
                 *(getattr(self.graph, name)[kept] for name in ("edges", "scores", "contacts", "places"))
             )
-            return edges_around(self, stored, chosen, touched) if len(touched) else stored
+            return self._contacts.added_to(stored, chosen, touched) if len(touched) else stored
 
     def boundary(self, box: Box) -> np.ndarray:
         """How likely each voxel of a box is a boundary, float32, 0 to 1; 0 everywhere where nothing tells."""
@@ -263,6 +264,7 @@ class LabelDocument:
             for patch in change.patches:
                 self._labels.apply(patch)
                 self._index.apply(patch)
+                self._contacts.forget(patch)
             for move in change.moves:
                 self._table.move(move.supervoxels, move.after)
             for note in change.notes:
