@@ -17,7 +17,7 @@ from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.ui.commands import find
 from napari_pytc.ui.live import controller
 from napari_pytc.ui.live.controller import LiveController, LiveState, live_of
-from napari_pytc.ui.live.words import scores_of, words_of
+from napari_pytc.ui.live.words import words_of
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 from tests.session.models import make_model
 from tests.ui.told_desk import SHAPE, Desk
@@ -190,14 +190,12 @@ def test_it_waits_for_strokes_of_two_classes(desk: LiveDesk) -> None:
     desk.until(lambda: desk.words()[0] == "Instant model")
 
 
-def test_it_says_which_model_is_shown_and_how_good_both_are(opened: LiveDesk) -> None:
+def test_it_says_which_model_is_shown_and_what_the_worker_tells(opened: LiveDesk) -> None:
     opened.begin()
-    for name, step, value in (("shown", 0, 0), ("instant/score", 0, 0.74), ("network/score", 240, 0.71)):
-        opened.runner.tell(Measured, name=name, step=step, value=value)
+    opened.runner.tell(Measured, name="shown", step=0, value=0)
     opened.runner.tell(Progressed, done=0, total=0, note="instant model shown; network at step 240")
     opened.until(lambda: "240" in opened.words()[1])
     assert opened.words() == ("Instant model", "Instant model shown; network at step 240")
-    assert scores_of(opened.live.job) == "Instant model 0.740 · network 0.710"
     opened.runner.tell(Measured, name="shown", step=280, value=1)
     opened.until(lambda: opened.words()[0] == "Network")
 

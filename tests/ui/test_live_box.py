@@ -97,6 +97,11 @@ def test_an_error_is_shown_with_what_the_worker_printed(opened: LiveDesk, box: L
     assert box.notice.text == "The worker was killed."
     assert box.notice.isVisible()
     assert not box.switch.isChecked()
+    box.notice.clear()
+    assert (box.chip.text(), box.status.text()) == (
+        "Off",
+        "Ended by an error. Strokes and models are safe; switch Live on to go on.",
+    )
     opened.begin()
     assert not box.notice.isVisible()
 
@@ -107,7 +112,6 @@ def test_scores_are_told_while_it_learns(opened: LiveDesk, box: LiveBox) -> None
     opened.runner.tell(Measured, name="instant/score", step=0, value=0.5)
     opened.runner.tell(Measured, name="network/loss", step=3, value=1.5)
     opened.until(lambda: box.curves.isVisibleTo(box))
-    assert box.scores.text() == "Instant model 0.500"
     series = series_of_live(opened.live.job.curves if opened.live.job else {})
     assert [(one.name, one.plot) for one in series] == [("network's loss", "loss"), ("instant model", "score")]
 
@@ -122,10 +126,8 @@ def test_places_are_asked_for_when_somebody_looks_at_them(
     assert box.list.remark.text() == "Looking …"
     suggest(opened, monkeypatch)
     opened.until(lambda: box.list.tree.topLevelItemCount() == 2)
-    assert _texts(box) == [
-        ("z 5, y 16, x 16", "undecided, 31 % in doubt"),
-        ("z 9–10, y 38, x 28", "the two models disagree on 22 %"),
-    ]
+    assert _texts(box) == [["5, 16, 16", "31 %", "10 %", "2.5 µm"], ["9–10, 38, 28", "20 %", "22 %", "1 µm"]]
+    assert "undecided, 31 % in doubt" in _item(box, 0).toolTip(0)
     assert box.list.remark.text() == "The score still rises."
 
 
@@ -217,7 +219,7 @@ def test_nothing_is_clipped_in_a_narrow_panel(opened: LiveDesk, box: LiveBox, tm
 
 
 def test_boxes_are_described_by_their_middle() -> None:
-    assert describe(Box((3, 0, 0), (4, 9, 5))) == "z 3, y 4, x 2"
+    assert describe(Box((3, 0, 0), (4, 9, 5))) == "3, 4, 2"
 
 
 def _item(box: LiveBox, number: int) -> QTreeWidgetItem:
@@ -226,5 +228,5 @@ def _item(box: LiveBox, number: int) -> QTreeWidgetItem:
     return found
 
 
-def _texts(box: LiveBox) -> list[tuple[str, str]]:
-    return [(_item(box, k).text(0), _item(box, k).text(1)) for k in range(box.list.tree.topLevelItemCount())]
+def _texts(box: LiveBox) -> list[list[str]]:
+    return [[_item(box, k).text(column) for column in range(4)] for k in range(box.list.tree.topLevelItemCount())]

@@ -14,7 +14,7 @@ from napari_pytc.ui.live.place_list import PlaceList
 from napari_pytc.ui.live.places import places_of
 from napari_pytc.ui.live.settings import LiveSettings
 from napari_pytc.ui.live.switch import Chip, Switch
-from napari_pytc.ui.live.words import scores_of, words_of
+from napari_pytc.ui.live.words import words_of
 from napari_pytc.ui.parts import Fold, Notice, allow, row, section, wrapped
 from napari_pytc.ui.plots import CurvesPlot, Series
 
@@ -48,8 +48,6 @@ class LiveBox(QWidget):
         self.chip.setObjectName("liveChip")
         self.status = wrapped(dim=True)
         self.status.setObjectName("liveStatus")
-        self.scores = wrapped(dim=True)
-        self.scores.setObjectName("liveScores")
         self.notice = Notice()
         self.doubt = DoubtCheck(workspace)
         self.doubt.setObjectName("liveUncertainty")
@@ -67,7 +65,7 @@ class LiveBox(QWidget):
         self.more.button.setToolTip("What learns behind the instant model, and how much memory may be used.")
         frame, inside = section("Learn while painting")
         inside.addLayout(row(self.switch, 1, self.chip))
-        for widget in (self.status, self.scores, self.notice, self.doubt, self.where, self.curves, self.more):
+        for widget in (self.status, self.notice, self.doubt, self.where, self.curves, self.more):
             inside.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -91,9 +89,6 @@ class LiveBox(QWidget):
             self.switch.setChecked(live.is_on)
         reason = "" if live.is_on else live.why_not()
         allow(self.switch, reason[:1].lower() + reason[1:], _SWITCH)
-        scores = scores_of(live.job if live.is_on else None)
-        self.scores.setText(scores)
-        self.scores.setVisible(bool(scores))
         if live.problem is None:
             self.notice.hide()
         elif not self.notice.isVisibleTo(self):

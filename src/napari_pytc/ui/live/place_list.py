@@ -26,6 +26,14 @@ _EMPTY = "Switch Live on and paint a little; then the places where more strokes 
 _NONE = "No place stands out: paint where you see mistakes."
 
 
+_COLUMNS = {
+    "z, y, x": "The middle of the place.",
+    "In doubt": "How undecided the instant model is there.",
+    "Differ": "On how much of it the instant model and the network say different things.",
+    "Away": "How far it is from the nearest stroke.",
+}
+
+
 class PlaceList(QWidget):
     """A line for each place, the best first; a click or Return flies there.
 
@@ -42,18 +50,22 @@ class PlaceList(QWidget):
         self.remark.setObjectName("placesRemark")
         self.tree = QTreeWidget()
         self.tree.setObjectName("placeList")
-        self.tree.setColumnCount(2)
-        self.tree.setHeaderLabels(["Where", "Why"])
+        self.tree.setColumnCount(len(_COLUMNS))
+        self.tree.setHeaderLabels(list(_COLUMNS))
         self.tree.setRootIsDecorated(False)
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.tree.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tree.setToolTip("Where painting is expected to help most, the best first. A click flies there.")
-        header = self.tree.header()
+        header, titles = self.tree.header(), self.tree.headerItem()
         assert header is not None
+        assert titles is not None
         header.setStretchLastSection(False)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(30)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column, tip in enumerate(_COLUMNS.values()):
+            titles.setToolTip(column, tip)
+            if column:
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         self.look_button = QPushButton("Look again")
         self.look_button.setObjectName("lookForPlaces")
         self.next_button = QPushButton("Next place")
@@ -111,12 +123,23 @@ class PlaceList(QWidget):
     def _list(self, places: tuple[Suggestion, ...]) -> None:
         self.tree.clear()
         for number, place in enumerate(places, start=1):
-            item = QTreeWidgetItem([describe(place.box), place.reason])
-            for column in range(2):
+            item = QTreeWidgetItem(
+                [
+                    describe(place.box),
+                    f"{100 * place.uncertainty:.0f} %",
+                    f"{100 * place.disagreement:.0f} %",
+                    f"{place.distance_um:.2g} µm",
+                ]
+            )
+            for column in range(len(_COLUMNS)):
                 item.setToolTip(column, _about(number, place))
+                if column:
+                    item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.tree.addTopLevelItem(item)
-        line = self.tree.fontMetrics().height() + 5
-        self.tree.setFixedHeight((max(2, len(places)) + 1) * line + 6)
+        line = max(self.tree.sizeHintForRow(0), self.tree.fontMetrics().height())
+        header = self.tree.header()
+        top = 0 if header is None else header.sizeHint().height()
+        self.tree.setFixedHeight(top + max(2, len(places)) * line + 2 * self.tree.frameWidth())
 
     def _fly(self, item: QTreeWidgetItem) -> None:
         self._places.fly_to(self.tree.indexOfTopLevelItem(item))
@@ -125,10 +148,7 @@ class PlaceList(QWidget):
 def _about(number: int, place: Suggestion) -> str:
     lines = [
         f"{number}. {place.reason}",
-        f"Expected gain {place.gain:.2f}",
-        f"Uncertainty {place.uncertainty:.2f}",
-        f"Instant model and network disagree on {100 * place.disagreement:.0f} % of it",
-        f"{place.distance_um:.1f} µm from the nearest stroke",
+        f"Expected gain {place.gain:.2f}, in relation to the others",
         f"Voxels {place.box}",
     ]
     return "\n".join(lines)

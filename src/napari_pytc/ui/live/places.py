@@ -147,7 +147,7 @@ def places_of(workspace: Workspace) -> Places:
 
 
 def describe(box: Box) -> str:
-    """Where a box is, as short as the list needs it: the section or sections, and its middle in the plane."""
+    """Where the middle of a box is, and all its sections where they are several."""
     z, y, x = (round(centre - 0.5) for centre in box.centre)
-    sections = f"z {z}" if box.shape[0] == 1 else f"z {box.start[0]}–{box.stop[0] - 1}"
-    return f"{sections}, y {y}, x {x}"
+    sections = f"{z}" if box.shape[0] == 1 else f"{box.start[0]}–{box.stop[0] - 1}"
+    return f"{sections}, {y}, {x}"

@@ -44,7 +44,7 @@ def words_of(live: LiveController, workspace: Workspace) -> LiveWords:
             return LiveWords("Waiting for strokes", "wait", missing)
         return LiveWords(_shown(job), "good", _capital(job.note) or "Learning …")
     if live.problem is not None:
-        return LiveWords("Error", "bad", "Live learning ended. Strokes and models are safe; switch it on to go on.")
+        return LiveWords("Error", "bad", _outcome(job))
     return LiveWords("Off", "plain", _outcome(job))
 
 
@@ -60,18 +60,6 @@ def missing_strokes(workspace: Workspace) -> str:
     return f"Paint strokes of at least two classes: {so_far}."
 
 
-def scores_of(job: JobView | None) -> str:
-    """The newest scores of both models; empty before there are some."""
-    if job is None:
-        return ""
-    found = [
-        f"{title} {job.curves[name][-1][1]:.3f}"
-        for name, title in (("instant/score", "instant model"), ("network/score", "network"))
-        if job.curves.get(name)
-    ]
-    return _capital(" · ".join(found))
-
-
 def _shown(job: JobView) -> str:
     points = job.curves.get("shown")
     return _SHOWN[bool(points and points[-1][1])]
@@ -80,6 +68,8 @@ def _shown(job: JobView) -> str:
 def _outcome(job: JobView | None) -> str:
     if job is None:
         return "Paint, and the prediction of what you look at follows, while a network learns on behind it."
+    if job.state is JobState.FAILED:
+        return "Ended by an error. Strokes and models are safe; switch Live on to go on."
     if job.state is not JobState.FINISHED:
         return "Cancelled; what was learnt is gone on with when Live is switched on again."
     model = job.result.get("model")
