@@ -64,5 +64,5 @@ def test_discarding_what_was_not_begun(cli: Command, trained: Path):
 
 def test_retrain_explains_what_is_missing(cli: Command, trained: Path, segmented: Path):
     assert is_one_error(cli("retrain", trained), "no segmentation yet", "napari-pytc segment")
-    assert is_one_error(cli("retrain", segmented), "learns classes", "neurites")
+    assert is_one_error(cli("retrain", segmented), "painted voxels alone", "recipe fast")
     assert is_one_error(cli("retrain", segmented, "--minutes", 0), "minutes", code=2)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.geometry import Box
+from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.proofreading.transfer import Carried
 from napari_pytc.session.retraining import STEPS, Retraining
 from napari_pytc.session.session import Session
@@ -123,36 +129,68 @@ def test_stopped_anywhere_and_gone_on_with(session: Session, former: str, tissue
         assert again.proofreader().segmentation == found.state.segmentation
 
 
-def test_killed_between_two_carried_edits(session: Session, former: str, tissue: Tissue, monkeypatch):
+_DYING = """
+import os, signal, sys
+from pathlib import Path
+from napari_pytc.proofreading.journal import Journal
+from napari_pytc.session.retraining import Retraining
+from napari_pytc.session.session import Session
+from tests.session.retraining_bench import StandIn, run
+from tests.support.tissue import make_tissue
+
+folder, where = sys.argv[1:]
+tissue = make_tissue((12, 48, 40), anisotropy=4.0)
+
+class Dying(StandIn):
+    def start(self, spec, sink):
+        if spec.kind == where:
+            self._half_made(spec)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().start(spec, sink)
+
+apply, left = Journal.apply_change, 2
+def dying(self, change):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return apply(self, change)
+
+session = Session.open(folder)
+retraining = Retraining.begin(session)
+if where == "carry":
+    run(session, retraining, StandIn(tissue), until="carry")
+    Journal.apply_change = dying
+run(session, retraining, Dying(tissue))
+"""
+
+
+@pytest.mark.parametrize("where", ["train", "predict", "segment", "carry"])
+def test_killed_and_gone_on_with(session: Session, former: str, tissue: Tissue, where: str):
     done = proofread(session)
     before = document(session).segments(WHOLE)
-    retraining = Retraining.begin(session)
-    run(session, retraining, StandIn(tissue), until="carry")
-    journal = session.proofreader().journal
-    assert journal is not None
-    original, left = type(journal).apply_change, 2
-
-    def dying(self, change):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return original(self, change)
-
-    monkeypatch.setattr(type(journal), "apply_change", dying)
-    with pytest.raises(KeyboardInterrupt):
-        retraining.task().work(lambda done, total: None, lambda: None)  # type: ignore[misc]
-    monkeypatch.undo()
     folder = session.folder
     session.close()
+    killed = subprocess.run(
+        [sys.executable, "-c", _DYING, str(folder), where],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with Session.open(folder) as again:
         found = Retraining.find(again)
         assert found is not None
+        assert found.state.step == where
+        if where != "carry":
+            np.testing.assert_array_equal(document(again).segments(WHOLE), before)
         assert run(again, found, StandIn(tissue)) == "over"
         now = document(again)
-        assert now.is_locked(done["locked"][0])
-        np.testing.assert_array_equal(now.segments(WHOLE) == done["locked"][0], before == done["locked"][0])
-        assert found.outcome()["edits"]["lost"] == 0
+        (locked,) = done["locked"]
+        assert now.is_locked(locked)
+        np.testing.assert_array_equal(now.segments(WHOLE) == locked, before == locked)
+        assert len(again.segmentations()) == 2
+        assert again.proofreader().replay(str(found.state.segmentation)).agrees
 
 
 def test_edits_that_are_made_meanwhile_are_carried_over_too(session: Session, former: str, tissue: Tissue):
@@ -265,8 +303,8 @@ def test_what_is_missing_is_told(session: Session, tissue: Tissue):
     session.delete_model("m1")
     with pytest.raises(ProjectError, match="is gone"):
         Retraining.begin(session)
-    make_model(session.folder / "models" / "m1")
-    with pytest.raises(ProjectError, match="learns classes"):
+    make_model(session.folder / "models" / "m1", plan=load_recipe("instant"))
+    with pytest.raises(InvalidInput, match="painted voxels alone"):
         Retraining.begin(session)
     session.delete_prediction("m1")
     with pytest.raises(ProjectError, match="none of the project's"):

@@ -14,6 +14,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Failed
 from napari_pytc.jobs.job import Job, Sink
 from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.proofreading.asked import Asked
 from napari_pytc.proofreading.transfer import Carried, CarriedEdit
 from napari_pytc.session.recent import RecentProjects
@@ -246,16 +247,16 @@ def test_without_edits_it_says_what_to_do(qtbot: Any, tmp_path: Path) -> None:
     bench.workspace.shutdown()
 
 
-def test_a_model_of_classes_is_told(bench: Bench) -> None:
+def test_a_model_that_cannot_learn_from_edits_is_told(bench: Bench) -> None:
     import shutil
 
     from tests.session.models import make_model
 
     shutil.rmtree(bench.path / "models" / "m1")
-    make_model(bench.path / "models" / "m1")
+    make_model(bench.path / "models" / "m1", plan=load_recipe("instant"))
     bench.until(lambda: bench.box.begin.isEnabled())
     bench.press("beginRetraining")
-    assert "learns classes" in bench.box.notice.text
+    assert "painted voxels alone" in bench.box.notice.text
     assert bench.retrainer.phase == "idle"
     bench.picture("classes")
 

@@ -93,19 +93,25 @@ class Correcting(SessionCore):
                 "There are no corrections to learn from.",
                 "Merge, split, lock or paint segments in the panel Proofread first.",
             )
+        return self._folder.corrections, self.check_corrections_teach(plan)
+
+    def check_corrections_teach(self, plan: TrainPlan) -> str | None:
+        """The class that keeps objects apart where a plan learns classes; None where it learns objects.
+
+        Raises
+        ------
+        InvalidInput
+            If the plan cannot learn from corrections.
+        """
+        from napari_pytc.decoding.evidence import boundary_class_of
+
         if plan.target.kind != "classes":
-            return self._folder.corrections, None
+            return None
         if plan.network.learns_from == "voxels":
             raise InvalidInput(
                 f"The network {plan.network.kind!r} learns from painted voxels alone, not from corrections.",
-                "Train a network that sees patches, such as the recipe fast, and go on from that.",
+                "Train a network that sees patches, such as the recipe fast, then predict and segment with it.",
             )
-        return self._folder.corrections, self._boundary_class()
-
-    def _boundary_class(self) -> str:
-        """The class that the present segmentation takes for the boundary of objects."""
-        from napari_pytc.decoding.evidence import boundary_class_of
-
         current = self._proofreader.segmentation
         chosen = {} if current is None else SegmentationFolders(self._folder).job_of(current)
         names = [c.name for c in self.classes]

@@ -109,6 +109,8 @@ class Retraining:
         ------
         ProjectError
             If there is no current segmentation, or what it was made of is gone; or one is under way already.
+        InvalidInput
+            If the model cannot learn from corrections.
         """
         session.check_writable()
         if cls.find(session) is not None:
@@ -121,11 +123,7 @@ class Retraining:
                 f"The model {prediction.model}, whose prediction was segmented, is gone.",
                 "Predict and segment with a model of the project first.",
             )
-        if read_model_info(model.folder).plan.target.kind == "classes":
-            raise ProjectError(
-                f"The segments come from {model.name}, which learns classes, but edits teach models of objects.",
-                "Train one with the recipe neurites or organelles, predict and segment with it.",
-            )
+        session.check_corrections_teach(read_model_info(model.folder).plan)
         state = State(former=place.name, prediction=prediction.id, parent=prediction.model, minutes=minutes)
         found = cls(session, state)
         found._save()
