@@ -160,22 +160,25 @@ def _segments(document: LabelDocument) -> _Segments:
 def _contacts(document: LabelDocument, segments: _Segments, chance: Chance) -> tuple[np.ndarray, ...]:
     graph = document.graph
     edges = np.asarray(graph.edges)
-    ends = segments.rank(segments.owners[edges.ravel()]).reshape(-1, 2)
-    between = np.flatnonzero((ends[:, 0] != ends[:, 1]) & (ends >= 0).all(axis=1))
-    ends, faces = np.sort(ends[between], axis=1), np.asarray(graph.contacts)[between].astype(float)
-    keys = ends[:, 0] * (len(segments.ids) + 1) + ends[:, 1]
-    order = np.lexsort((faces, keys))
-    between, keys, faces = between[order], keys[order], faces[order]
+    # Of each supervoxel once: there are several times as many ends of contacts.
+    rows = segments.rank(segments.owners)
+    first, second = rows[edges[:, 0]], rows[edges[:, 1]]
+    between = np.flatnonzero((first != second) & (first >= 0) & (second >= 0))
+    first, second = first[between], second[between]
+    keys = np.minimum(first, second) * (len(segments.ids) + 1) + np.maximum(first, second)
+    if (keys[1:] < keys[:-1]).any():  # edges are sorted, so before the first merges the keys are
+        order = np.argsort(keys, kind="stable")
+        between, keys = between[order], keys[order]
+    faces = np.asarray(graph.contacts)[between].astype(float)
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, int)
     if not len(starts):
         return _none()
     total = np.add.reduceat(faces, starts)
     scores = np.add.reduceat(faces * np.asarray(graph.scores)[between], starts) / total
-    # The largest contact of two segments stands for all of them; it is the last of its group.
-    shown = between[np.append(starts[1:], len(keys)) - 1]
-    pairs = ends[order][starts]
+    shown = between[_largest(faces, starts)]
+    pairs = np.stack(np.divmod(keys[starts], len(segments.ids) + 1), axis=1)
     sizes = segments.sizes[pairs]
-    small = np.take_along_axis(pairs, sizes.argmin(axis=1)[:, None], axis=1)[:, 0]
+    small = np.where(sizes[:, 0] <= sizes[:, 1], pairs[:, 0], pairs[:, 1])
     inside = _lies_inside(document, segments)
     kinds = np.full(len(starts), CONTACT, np.uint8)
     kinds[inside[small]] = END
@@ -195,6 +198,13 @@ def _contacts(document: LabelDocument, segments: _Segments, chance: Chance) -> t
         chances,
         values,
     )
+
+
+def _largest(faces: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The row of the largest contact of each two segments, which stands for all of them; of equal ones the last."""
+    largest = np.repeat(np.maximum.reduceat(faces, starts), np.diff(np.append(starts, len(faces))))
+    rows = np.where(faces == largest, np.arange(len(faces)), -1)
+    return np.asarray(np.maximum.reduceat(rows, starts))
 
 
 def _shapes(document: LabelDocument, segments: _Segments) -> tuple[np.ndarray, ...]:
