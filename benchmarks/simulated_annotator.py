@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from scipy import ndimage
 
 from napari_pytc.geometry import Box, VoxelSpace
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("NAPARI_PYTC_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 _RING = [(0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1)]
 
 
@@ -59,6 +60,7 @@ class Annotator:
         self.train_box = train_box
         self.strokes_per_round = strokes_per_round
         self.length = length
+        self.n_strokes = 0
         self._rng = np.random.default_rng(seed)
         self._classes = [int(k) for k in np.unique(truth[train_box.slices]) if k]
 
@@ -75,7 +77,7 @@ class Annotator:
         """
         starts = self._random_starts() if prediction is None else self._errors(prediction)
         for start in starts:
-            self._stroke(strokes, start)
+            self.stroke(strokes, start)
 
     def _random_starts(self) -> Iterator[tuple[int, int, int]]:
         n_each = max(1, self.strokes_per_round // len(self._classes))
@@ -112,8 +114,9 @@ class Annotator:
         z, y, x = (int(p) + s for p, s in zip(place, self.train_box.start, strict=True))
         return (z, y, x)
 
-    def _stroke(self, strokes: np.ndarray, start: tuple[int, int, int]) -> None:
-        """Walk as straight as the class allows, turning by 45 degrees at most."""
+    def stroke(self, strokes: np.ndarray, start: tuple[int, int, int]) -> None:
+        """Paint one stroke from a voxel on: as straight as its class allows, turning by 45 degrees at most."""
+        self.n_strokes += 1
         z, y, x = start
         label = self.truth[start]
         direction = int(self._rng.integers(8))

@@ -1,0 +1,117 @@
+"""Strokes where live learning suggests them, against strokes at random places."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Generator
+
+import numpy as np
+from annotator_bench import Bench, Strokes
+from annotator_live import LiveDesk, Script
+from rounds import print_bar
+from simulated_annotator import Annotator, Dataset
+
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobMessage
+from napari_pytc.learning.live.messages import suggest_message
+from napari_pytc.learning.live.plan import LivePlan
+
+_STROKES = 6
+"""A round: one at each place."""
+_ROUNDS = 10
+_EDGE = 96
+"""Length of a random place in its section, that of the places that live learning suggests."""
+
+
+class Suggested:
+    """Dice of `instant` after the same number of strokes, placed by suggestion or at random.
+
+    The first round is the same for both, at random voxels of every class. Later a round is one stroke at each of a few
+    places, of a class that is there; only the choice of places differs. Suggestions are live learning's own, asked for
+    after every round, without a network behind.
+    """
+
+    def __init__(self, data: Dataset, options: argparse.Namespace) -> None:
+        self.data, self.options, self.bench = data, options, Bench(data, options.side)
+        self._curves: dict[str, list[list[float]]] = {"suggested": [], "random": []}
+        self._strokes: list[int] = []
+
+    def run(self) -> dict[str, object]:
+        for n in range(self.options.seeds):
+            seed = self.options.first_seed + n
+            for name, curves in self._curves.items():
+                folder = self.bench.folder / f"{name}-{seed}"
+                desk = LiveDesk(self.bench, folder, LivePlan(seed=seed, instant_only=True))
+                curve: list[float] = []
+                desk.run(self._script(desk, name, seed, curve))
+                curves.append(curve)
+                shutil.rmtree(folder)
+                print(f"  {self.data.name} seed {seed} {name:9} {np.round(curve, 3)}", flush=True)
+        self._print_table()
+        return {"strokes": self._strokes, **self._curves}
+
+    def _script(self, desk: LiveDesk, name: str, seed: int, curve: list[float]) -> Script:
+        annotator, rng = self.bench.annotator(seed), np.random.default_rng(seed)
+        yield desk.paint(annotator, None)
+        self._strokes = [annotator.n_strokes]
+        curve.append(self._dice(desk, seed, 0))
+        for done in range(1, _ROUNDS + 1):
+            boxes = [self._random_place(rng) for _ in range(_STROKES)]
+            if name == "suggested":
+                boxes = yield from self._suggestions(desk)
+            for box in boxes:
+                self._stroke(annotator, desk.strokes, box, rng)
+            yield desk.write()
+            self._strokes.append(annotator.n_strokes)
+            curve.append(self._dice(desk, seed, done))
+
+    def _suggestions(self, desk: LiveDesk) -> Generator[list[JobMessage], None, list[Box]]:
+        yield [suggest_message(_STROKES, self.data.train)]
+        while not desk.suggestions:
+            yield []
+        desk.suggestions = 0
+        told = json.loads((desk.job.output.parent / "suggestions.json").read_text(encoding="utf-8"))
+        return [Box(tuple(one["box"]["start"]), tuple(one["box"]["stop"])) for one in told["boxes"]]
+
+    def _random_place(self, rng: np.random.Generator) -> Box:
+        within = self.data.train
+        shape = [1, *(min(_EDGE, n) for n in within.shape[1:])]
+        room = [n - m + 1 for n, m in zip(within.shape, shape, strict=True)]
+        return Box.at([s + int(rng.integers(r)) for s, r in zip(within.start, room, strict=True)], shape)
+
+    def _stroke(self, annotator: Annotator, strokes: np.ndarray, box: Box, rng: np.random.Generator) -> None:
+        truth = self.data.truth[box.slices]
+        place = rng.choice(np.flatnonzero(truth == rng.choice(np.unique(truth[truth > 0]))))
+        z, y, x = (int(p) + s for p, s in zip(np.unravel_index(place, truth.shape), box.start, strict=True))
+        annotator.stroke(strokes, (z, y, x))
+
+    def _dice(self, desk: LiveDesk, seed: int, done: int) -> float:
+        strokes = Strokes(self.data.raw.shape)
+        strokes.array[:] = desk.strokes
+        strokes.revision = 1
+        model, _ = self.bench.train("instant", strokes, f"suggested-{done}", [f"seed={seed}"])
+        return float(np.mean(self.bench.dice(self.bench.predictor(model))))
+
+    def _print_table(self) -> None:
+        suggested, random = (np.mean(self._curves[name], axis=0) for name in ("suggested", "random"))
+        print(f"\n{self.data.name}: mean Dice of instant by strokes, mean of {self.options.seeds} seed(s)")
+        print(f"{'strokes':>8}{'suggested':>11}{'random':>9}")
+        for n, one, other in zip(self._strokes, suggested, random, strict=True):
+            print(f"{n:8d}{one:11.3f}{other:9.3f}", flush=True)
+        target = float(random.max())
+        needed = [strokes_for(self._strokes, curve, target) for curve in (suggested, random)]
+        print_bar(f"strokes for a mean Dice of {target:.3f}, suggested over random", needed[0] / needed[1], at_most=0.5)
+
+
+def strokes_for(strokes: list[int], curve: np.ndarray, target: float) -> float:
+    """How many strokes reach a Dice, between the rounds by a straight line; infinite where none do."""
+    reached = np.flatnonzero(curve >= target)
+    if not len(reached):
+        return float("inf")
+    last = int(reached[0])
+    if last == 0:
+        return float(strokes[0])
+    share = (target - curve[last - 1]) / (curve[last] - curve[last - 1])
+    return float(strokes[last - 1] + share * (strokes[last] - strokes[last - 1]))
