@@ -48,7 +48,9 @@ from napari_pytc.session.session import Session
 
 SIZE_NM = (10.0, 10.0, 10.0)
 VARIANTS = ("none", "labels", "links")
-RIGHT = 0.9
+_SHOWN = 24
+"""Sections of those that the parent was trained on, for what was forgotten."""
+_RIGHT = 0.9
 """A segment that overlaps its neuron by so much (IoU) is right, and may be locked."""
 Row = tuple[float, float, float]
 """Split and merge of VOI, adapted Rand error."""
@@ -98,8 +100,8 @@ class Bench:
 
     def first(self, model: Path) -> Row:
         """The score on the first sections, of which all was taught."""
-        shown = min(self.trained.shape[0], self.tested.shape[0])
-        return self.score(model, self.sections(self.trained.start[0], self.trained.start[0] + shown))
+        begin, stop = self.trained.start[0], self.trained.stop[0]
+        return self.score(model, self.sections(begin, min(stop, begin + _SHOWN)))
 
     def proofread(self, parent: Path) -> None:
         """Segment the part that is proofread, and edit it as somebody would who knows the truth."""
@@ -135,6 +137,8 @@ class Bench:
             counts["locks"] += 1
         told = ", ".join(f"{n} {what}" for what, n in counts.items())
         print(f"proofread: {told}; VOI of that part {before:.3f} -> {oracle.voi():.3f}", flush=True)
+        if not any(counts.values()):
+            raise SystemExit("The proofreader found nothing to do: train the parent longer, or give more sections.")
 
     def right_segments(self, document: LabelDocument) -> list[int]:
         """Segments that are a neuron of the proofread part, the largest first."""
@@ -144,7 +148,7 @@ class Bench:
         found = []
         for pair, common in zip(pairs.tolist(), n.tolist(), strict=True):
             segment, neuron = divmod(pair, 2**32)
-            if segment and neuron and common >= RIGHT * (sizes[segment] + neurons[neuron] - common):
+            if segment and neuron and common >= _RIGHT * (sizes[segment] + neurons[neuron] - common):
                 found.append((common, segment))
         return [segment for _, segment in sorted(found, reverse=True)]
 
@@ -171,7 +175,9 @@ class Bench:
         if self.options.model is not None:
             found: Path = self.options.model
             return found
-        return self.train(load_recipe("neurites", [f"minutes={self.options.parent_minutes}"]), "parent")
+        steps = self.options.parent_steps
+        limits = [f"minutes={self.options.parent_minutes}"] if not steps else ["minutes=null", f"steps={steps}"]
+        return self.train(load_recipe("neurites", [*limits, *self.options.changes]), "parent")
 
 
 def run(bench: Bench, options: argparse.Namespace) -> None:
@@ -213,9 +219,10 @@ def tell(rows: dict[str, list[tuple[Row, Row]]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("changes", nargs="*", help="Settings of the trainings that go on, as distil_weight=0.")
+    parser.add_argument("changes", nargs="*", help="Settings of all trainings, as network.channels=[8,16,32].")
     parser.add_argument("--model", type=Path, help="The parent: a model trained on the first sections alone.")
     parser.add_argument("--parent-minutes", type=float, default=10.0)
+    parser.add_argument("--parent-steps", type=int, default=0, help="Instead of the minutes.")
     parser.add_argument("--steps", type=int, default=600, help="Of each training that goes on.")
     parser.add_argument("--answers", type=int, default=300, help="Of the proofreader to the review queue.")
     parser.add_argument("--locks", type=int, default=20, help="Segments that the proofreader locks at the end.")
