@@ -108,7 +108,7 @@ def _worked_out(
         raise ProjectError("The project has no history of edits.", "Segment, then proofread first.")
     logged = journal.n_logged
     if journal.segmentation == segmentation:  # some of it was made before a kill
-        journal.flush()
+        proofreader.flush()
     old = journal.document_of(former)
     before = Carried.load(proofreader.documents.place(former))
     asked = [*([] if before is None else before.held), *asked_of(old, journal.edits_of(former))]
