@@ -79,7 +79,7 @@ class Watch(QObject):
         self.times = {"begin": time.perf_counter()}
         self._expected = None
 
-    def finish(self, wanted: Callable[[tuple[int, float]], bool], timeout_s: float = 60) -> dict[str, float]:
+    def finish(self, wanted: Callable[[tuple[int, float]], bool], timeout_s: float = 180) -> dict[str, float]:
         """Seconds to each stage; `wanted` knows the revision and the view's generation that end it."""
         self._wanted = wanted
         for job in self._workspace.jobs.running:

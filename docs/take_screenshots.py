@@ -158,6 +158,27 @@ def tutorial() -> None:
         camera.viewer.close()
 
 
+def live() -> None:
+    """Live learning on the sample's strokes, and a place to paint next."""
+    with tempfile.TemporaryDirectory() as place:
+        camera = Photographer(Path(place))
+        workspace, widget = camera.workspace, camera.widget
+        open_sample_in(workspace, camera.folder)
+        camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
+        widget.show_panel("Train")
+        box = widget.panel("Train").live
+        box.switch.click()
+        camera.wait(lambda: box.chip.text() == "Waiting for strokes")
+        camera.paint()
+        box.where.button.setChecked(True)
+        camera.wait(lambda: box.list.tree.topLevelItemCount())
+        box.list.next_button.click()
+        camera.wait(lambda: "network" in box.status.text())
+        camera.rest(5)
+        camera.take("live")
+        camera.viewer.close()
+
+
 def recipes() -> None:
     """Single objects marked in the Data panel: a stroke in each of some cells."""
     with tempfile.TemporaryDirectory() as place:
@@ -288,7 +309,7 @@ def proofreading() -> None:
         camera.viewer.close()
 
 
-PAGES = {"tutorial": tutorial, "recipes": recipes, "proofreading": proofreading}
+PAGES = {"tutorial": tutorial, "live": live, "recipes": recipes, "proofreading": proofreading}
 
 
 def main(names: list[str]) -> None:

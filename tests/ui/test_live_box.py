@@ -126,7 +126,7 @@ def test_places_are_asked_for_when_somebody_looks_at_them(
     assert box.list.remark.text() == "Looking …"
     suggest(opened, monkeypatch)
     opened.until(lambda: box.list.tree.topLevelItemCount() == 2)
-    assert _texts(box) == [["5, 16, 16", "31 %", "10 %", "2.5 µm"], ["9–10, 38, 28", "20 %", "22 %", "1 µm"]]
+    assert _texts(box) == [["5, 16, 16", "31 %", "10 %", "2.50 µm"], ["9–10, 38, 28", "20 %", "22 %", "1.00 µm"]]
     assert "undecided, 31 % in doubt" in _item(box, 0).toolTip(0)
     assert box.list.remark.text() == "The score still rises."
 

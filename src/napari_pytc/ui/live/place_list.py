@@ -128,7 +128,7 @@ class PlaceList(QWidget):
                     describe(place.box),
                     f"{100 * place.uncertainty:.0f} %",
                     f"{100 * place.disagreement:.0f} %",
-                    f"{place.distance_um:.2g} µm",
+                    f"{place.distance_um:.2f} µm",
                 ]
             )
             for column in range(len(_COLUMNS)):

@@ -75,7 +75,8 @@ def _outcome(job: JobView | None) -> str:
     model = job.result.get("model")
     if not model:
         return "Off. Nothing was learnt, so there is no model to keep."
-    mean = (job.result.get("scores") or {}).get("mean")
+    scores = job.result.get("scores") or {}
+    mean = scores.get("mean", scores.get("live", {}).get("mean"))  # the latter of strokes kept from learning
     score = "" if mean is None else f", score {mean:.3f}"
     kind = "network" if job.result.get("shown") == "network" else "instant model"
     return f"Off. The best model was kept: {model} ({kind}{score})."
