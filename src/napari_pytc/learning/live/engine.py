@@ -20,7 +20,7 @@ from napari_pytc.learning.live.contest import Contest, Rounds
 from napari_pytc.learning.live.instant import InstantModel
 from napari_pytc.learning.live.job import SUGGESTIONS, LiveJob
 from napari_pytc.learning.live.keeping import KeptModel, KeptState, fingerprint_of, keep_model, keep_state, kept_state
-from napari_pytc.learning.live.messages import Inbox
+from napari_pytc.learning.live.messages import Inbox, View
 from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.prediction_store import TileWriter, open_live_prediction
 from napari_pytc.learning.live.scores import ScoredPlace, Scoring, chosen_places
@@ -94,6 +94,7 @@ class LiveEngine:
         self._places: list[ScoredPlace] = []
         self._place_features: dict[Any, Tensor] = {}
         self._instant_scores: dict[str, Any] = {}
+        self._told: tuple[int, View] | None = None
         self._looking: Iterator[Places | None] | None = None
         self._scores_are_due = False
         self._reported = self._saved = self._started
@@ -155,14 +156,17 @@ class LiveEngine:
     def _predict_tile(self) -> bool:
         """Predict the tile in view, nearest to its centre, that the model on show has not predicted yet."""
         view = self._inbox.view
-        if not self._instant.is_fitted or self._painter.is_done(view):
+        if not self._instant.is_fitted or view is None:
             return False
-        assert view is not None
-        if self._painter.advance(view, self._probabilities):
-            is_instant = self._contest.shown == "instant"
-            revision = self._fitted_revision if is_instant else self._behind.shown_revision
+        if not self._painter.is_done(view):
+            self._painter.advance(view, self._probabilities)
+            return True
+        is_instant = self._contest.shown == "instant"
+        revision = self._fitted_revision if is_instant else self._behind.shown_revision
+        if (revision, view) != self._told:
+            self._told = (revision, view)
             self._ctx.metric("generation", revision, view.generation)
-        return True
+        return False
 
     def _probabilities(self, box: Box) -> Tensor:
         if self._contest.shown == "network":

@@ -99,7 +99,7 @@ class NetworkBehind:
         if bank is not None and {name: tensor.shape for name, tensor in bank.state_dict().items()} == shapes:
             bank.load_state_dict(bank_weights)
         elif hasattr(self.network, "fit_normalisation"):
-            self.network.fit_normalisation(features)
+            self.network.fit_normalisation(features)  # type: ignore[operator]
 
     def go_on_from(self, state: TrainingState) -> None:
         """Take over a checkpoint before the first step."""

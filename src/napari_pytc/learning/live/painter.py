@@ -37,12 +37,12 @@ class ViewPainter:
         self._predicted.clear()
         self._queue = None
 
-    def is_done(self, view: View | None) -> bool:
+    def is_done(self, view: View) -> bool:
         """Whether all of a view is as the model on show says."""
         return not self._tiles(view)
 
-    def advance(self, view: View | None, predict: Callable[[Box], Tensor]) -> bool:
-        """Predict and write the stale tile that is nearest to the view's centre; whether it was the last one."""
+    def advance(self, view: View, predict: Callable[[Box], Tensor]) -> None:
+        """Predict and write the stale tile that is nearest to the view's centre."""
         tiles = self._tiles(view)
         started = time.monotonic()
         box = tiles.pop(0)
@@ -53,11 +53,8 @@ class ViewPainter:
         self._seconds += time.monotonic() - started
         if not tiles:
             self.view_seconds, self._seconds = self._seconds, 0.0
-        return not tiles
 
-    def _tiles(self, view: View | None) -> list[Box]:
-        if view is None:
-            return []
+    def _tiles(self, view: View) -> list[Box]:
         if self._queue is None or self._queue[0] != view:
             tiles = tiles_in_view(view.box, self._volume, tile_shape_of(view.box), self._scale)
             self._queue, self._seconds = (view, [box for box in tiles if box not in self._predicted]), 0.0

@@ -177,9 +177,9 @@ def _tree(pages: Sequence[Page], space: VoxelSpace) -> cKDTree | None:
     """Some voxels of the strokes of every chunk, in micrometres."""
     points = []
     for page in pages:
-        chosen = np.unique(np.linspace(0, len(page.flat) - 1, _STROKE_VOXELS).astype(int)) if len(page.flat) else []
-        if len(chosen):
-            points.append(page.where(np.asarray(chosen)) * np.array(space.voxel_size_nm) / 1000)
+        if len(page.flat):
+            chosen = np.unique(np.linspace(0, len(page.flat) - 1, _STROKE_VOXELS).astype(int))
+            points.append(page.where(chosen) * np.array(space.voxel_size_nm) / 1000)
     return cKDTree(np.concatenate(points)) if points else None
 
 
