@@ -178,18 +178,21 @@ def _joined(document: LabelDocument, entry: Entry, change: Change) -> Joined:
 
 def _at_contacts(document: LabelDocument, supervoxels: np.ndarray, came_from: np.ndarray) -> np.ndarray:
     """Those of the moved supervoxels that may touch what they were joined with: the others need not be looked at."""
+    if not len(supervoxels):
+        return supervoxels
     graph, touched = document.graph, document.touched
-    chosen = []
-    for at, supervoxel in enumerate(supervoxels.tolist()):
-        ends = np.asarray(graph.edges[graph.neighbours(supervoxel)])
-        beside = np.where(ends[:, 0] == supervoxel, ends[:, 1], ends[:, 0])
-        place = np.minimum(np.searchsorted(supervoxels, beside), len(supervoxels) - 1)
-        alike = (supervoxels[place] == beside) & (came_from[place] == came_from[at])
-        mine = document.owners(supervoxels[at : at + 1])[0]
-        others = beside[~alike]
-        if np.isin([supervoxel, *beside], touched).any() or (document.owners(others) == mine).any():
-            chosen.append(supervoxel)
-    return np.array(chosen, np.uint32)
+    contacts = [graph.neighbours(supervoxel) for supervoxel in supervoxels.tolist()]
+    mine = np.repeat(np.arange(len(supervoxels)), [len(found) for found in contacts])
+    ends = np.asarray(graph.edges[np.concatenate(contacts)])
+    beside = np.where(ends[:, 0] == supervoxels[mine], ends[:, 1], ends[:, 0])
+    at = np.minimum(np.searchsorted(supervoxels, beside), len(supervoxels) - 1)
+    alike = (supervoxels[at] == beside) & (came_from[at] == came_from[mine])
+    joined = ~alike & (document.owners(beside) == document.owners(supervoxels)[mine])
+    # Contacts of what later edits cut or painted are in no graph.
+    chosen = np.isin(supervoxels, touched)
+    chosen[mine[joined | np.isin(beside, touched)]] = True
+    found: np.ndarray = supervoxels[chosen]
+    return found
 
 
 def _renaming(entry: Entry, change: Change) -> dict[int, int]:
