@@ -8,6 +8,10 @@ proofreader answers from the truth, as a person would: two segments that mostly 
 a segment of unusual shape that mostly is two neurons is cut with a click in the middle of either, else left. The same
 contacts are gone through in the queue's order, in random orders, and beginning at the largest segment. An answer counts
 whatever it is; an edit is a merge or a cut.
+
+``--prediction ZARR [--threshold 0.7]`` segments a prediction of these sections with agglomeration instead. Merges
+cannot mend what supervoxels have mixed up, so a second mark is half of what merges can mend; and "knows all" is how few
+edits reach either mark if every merge is right and the best one there is.
 """
 
 from __future__ import annotations
@@ -21,16 +25,18 @@ from statistics import median
 
 import numpy as np
 from rounds import print_bar
-from segmented import ArrayBoundary, Medulla, make_document, ridge_map
+from segmented import SPACE, ArrayBoundary, Medulla, make_document, ridge_map
 from split_success import deepest
 
+from napari_pytc.decoding import parse_decoder
+from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import Segmentation
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import Merge
 from napari_pytc.proofreading.queue import ReviewQueue
-from napari_pytc.proofreading.review_ranking import rank
+from napari_pytc.proofreading.review_ranking import information, rank
 from napari_pytc.proofreading.review_store import MemoryReviewStore
 from napari_pytc.proofreading.split import Split
 
@@ -61,6 +67,10 @@ class Oracle:
         sums = np.bincount(self._neurons[mine], self._counts[mine])
         order = np.argsort(-sums, kind="stable")
         return order, sums[order] / max(sums.sum(), 1)
+
+    def knows(self, segment: int) -> bool:
+        """Whether any of its voxels is of a neuron."""
+        return bool(np.isin(self._document.members(segment), self._supervoxels).any())
 
     def voi(self) -> float:
         """VOI, split + merge, in bits."""
@@ -132,6 +142,23 @@ def by_list(document: LabelDocument, oracle: Oracle, pairs: Iterator[tuple[int, 
     return curve
 
 
+def by_knowing_all(document: LabelDocument, oracle: Oracle, pairs: np.ndarray) -> Curve:
+    """The right merge that mends most, over and over: no order of the same contacts needs much fewer edits."""
+    curve = [(0, 0, oracle.voi())]
+    neuron_of = {int(s): int(oracle.neurons_of(int(s))[0][0]) for s in document.segment_ids() if oracle.knows(int(s))}
+    while True:
+        ends = document.owners(pairs.ravel()).reshape(-1, 2)
+        neurons = np.array([[neuron_of.get(int(end), -1) for end in pair] for pair in ends])
+        right = np.flatnonzero((ends[:, 0] != ends[:, 1]) & (neurons[:, 0] == neurons[:, 1]) & (neurons[:, 0] >= 0))
+        if not len(right):
+            return curve
+        segments, at = np.unique(ends[right], return_inverse=True)
+        sizes = np.array([document.size(int(segment)) for segment in segments], float)[at.reshape(-1, 2)]
+        best = ends[right[information(sizes[:, 0], sizes[:, 1]).argmax()]]
+        document.apply(Merge(segments=tuple(best.tolist())).plan(document))
+        curve.append((len(curve), len(curve), oracle.voi()))
+
+
 def apply(document: LabelDocument, oracle: Oracle, edit: Split) -> bool:
     try:
         document.apply(edit.plan(document))
@@ -141,10 +168,9 @@ def apply(document: LabelDocument, oracle: Oracle, edit: Split) -> bool:
     return True
 
 
-def needed(curve: Curve, column: int) -> float:
-    """Answers (0) or edits (1) until VOI is half of what it was; infinite if it never is."""
-    half = curve[0][2] / 2
-    return next((point[column] for point in curve if point[2] <= half), float("inf"))
+def needed(curve: Curve, column: int, mark: float) -> float:
+    """Answers (0) or edits (1) until VOI is down to a mark; infinite if it never is."""
+    return next((point[column] for point in curve if point[2] <= mark), float("inf"))
 
 
 def main() -> None:
@@ -154,12 +180,22 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=1500)
     parser.add_argument("--answers-of-others", type=int, default=12_000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--prediction", type=Path, help="An OME-Zarr of affinities or boundaries to segment.")
+    parser.add_argument("--threshold", type=float, default=0.7, help="Of agglomeration.")
     options = parser.parse_args()
     data = Medulla.load(slice(*options.sections))
     boundary = ridge_map(data.raw)
     with tempfile.TemporaryDirectory() as folder:
         original = options.segmentation
-        if original is None:
+        if original is None and options.prediction is not None:
+            original = Path(folder) / "agglomeration"
+            box = Box((options.sections[0], 0, 0), (options.sections[1], *data.raw.shape[1:]))
+            evidence = EvidenceReader.open(options.prediction).read(box)
+            boundary = evidence.boundary_map()
+            settings = {"kind": "agglomeration", "smoothing_um": 0.004, "threshold": options.threshold}
+            decoding = parse_decoder(settings).decode(evidence, SPACE)
+            make_document(original, decoding.supervoxels, decoding.segments, boundary, graph=decoding.graph)
+        elif original is None:
             original = Path(folder) / "gala"
             _, dense = np.unique(np.append(data.gala.ravel(), 0), return_inverse=True)
             labels = dense[:-1].reshape(data.gala.shape).astype(np.uint32)
@@ -192,6 +228,7 @@ def run(original: Path, folder: Path, data: Medulla, boundary: np.ndarray, optio
     for seed in range(options.seeds):
         order = np.random.default_rng(seed).permutation(len(pairs))
         curves["random"].append(by_list(*fresh(), iter(pairs[order].tolist()), options.answers_of_others))
+    curves["knows all"] = [by_knowing_all(*fresh(), pairs)]
     tell(curves)
 
 
@@ -202,14 +239,21 @@ def tell(curves: dict[str, list[Curve]]) -> None:
         values = [median(run[min(mark, len(run) - 1)][2] for run in runs) for mark in marks]
         ended = [all(mark >= len(run) for run in runs) for mark in marks]
         print(f"{name:18}" + "".join(f"{'' if e else f'{v:.3f}':>8}" for v, e in zip(values, ended, strict=True)))
-    found = {}
-    for name, runs in curves.items():
-        found[name] = [median(needed(run, column) for run in runs) for column in (0, 1)]
-        print(f"{name}: VOI is halved after {found[name][0]:g} answers, of which {found[name][1]:g} edits")
-    for column, what in enumerate(("answers", "edits")):
-        for other in ("random", "largest first"):
-            ratio = found["queue"][column] / found[other][column]
-            print_bar(f"{what} to halve VOI, queue / {other}", ratio, at_most=1 / 3)
+    start, best = curves["queue"][0][0][2], min(point[2] for point in curves["knows all"][0])
+    for what, mark in (("halve VOI", start / 2), ("mend half of what merges can", (start + best) / 2)):
+        print(f"\nto {what}, from {start:.3f} to {mark:.3f}:")
+        found = {
+            name: [median(needed(r, column, mark) for r in runs) for column in (0, 1)] for name, runs in curves.items()
+        }
+        for name, (answers, edits) in found.items():
+            print(f"  {name}: {answers:g} answers, of which {edits:g} edits")
+        for column, counted in enumerate(("answers", "edits")):
+            for other in ("random", "largest first"):
+                if np.isfinite(found[other][column]):
+                    ratio = found["queue"][column] / found[other][column]
+                    print_bar(f"{counted}, queue / {other}", ratio, at_most=1 / 3)
+        if np.isfinite(found["random"][1]):
+            print(f"  edits, knows all / random: {found['knows all'][1] / found['random'][1]:.3f}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from scipy import ndimage
 from simulated_annotator import DATA
 
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.labels.region_graph import contact_edges
+from napari_pytc.labels.region_graph import RegionGraph, contact_edges
 from napari_pytc.labels.segmentation import (
     Segmentation,
     SegmentationRecord,
@@ -64,7 +64,12 @@ def ridge_map(raw: np.ndarray, space: VoxelSpace = SPACE) -> np.ndarray:
 
 
 def make_document(
-    folder: Path, labels: np.ndarray, owners: np.ndarray, boundary: np.ndarray, space: VoxelSpace = SPACE
+    folder: Path,
+    labels: np.ndarray,
+    owners: np.ndarray,
+    boundary: np.ndarray,
+    space: VoxelSpace = SPACE,
+    graph: RegionGraph | None = None,
 ) -> LabelDocument:
     """A document of supervoxels in an array.
 
@@ -75,6 +80,8 @@ def make_document(
     owners : ndarray, shape (n + 1,)
         What each supervoxel belongs to, in any ids; 0 to 0.
     boundary : ndarray of float32
+    graph : RegionGraph, optional
+        Contacts; scored on the boundary by default.
     """
     n = len(owners) - 1
     smallest: dict[int, int] = {}
@@ -99,5 +106,6 @@ def make_document(
         checksum=checksum_text(digest_of(labels, (0, 0, 0), labels.shape)),
     )
     tables = SegmentationTables(segments, sizes, boxes, np.zeros(n + 1, np.uint8))
-    segmentation = writer.finish(tables, contact_edges(labels, 1 - boundary), record)
+    graph = contact_edges(labels, 1 - boundary) if graph is None else graph
+    segmentation = writer.finish(tables, graph, record)
     return LabelDocument(segmentation, ArrayBoundary(boundary))
