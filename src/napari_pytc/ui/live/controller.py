@@ -81,6 +81,8 @@ class LiveController(QObject):
         self.trace = ""
         self.last: JobView | None = None
         """The job that ended last."""
+        self.painted: list[str] = []
+        """The classes that have strokes; kept, because counting may wait for a stroke on its way to the disk."""
         self._look_timer = QTimer(self)
         self._look_timer.setInterval(_LOOK_MS)
         self._look_timer.timeout.connect(self._look)
@@ -93,7 +95,7 @@ class LiveController(QObject):
         jobs.ended.connect(self._on_ended)
         jobs.closed.connect(self._close)
         workspace.session_changed.connect(self._on_session)
-        workspace.strokes_changed.connect(self.changed)
+        workspace.strokes_changed.connect(self._count)
         workspace.classes_changed.connect(self._on_taught_otherwise)
         workspace.held_out_changed.connect(self._on_taught_otherwise)
         self._stops = [viewer.on_view_changed(self._on_view), viewer.on_camera_moved(self._on_view)]
@@ -286,7 +288,7 @@ class LiveController(QObject):
         if self._layers is not None:
             self._layers.stroke_written.connect(self._on_stroke)
         self._let_others_begin()
-        self.changed.emit()
+        self._count()
 
     def _on_taught_otherwise(self) -> None:
         """Classes or held-out boxes are others: what learns by the former ones begins anew."""
@@ -295,7 +297,7 @@ class LiveController(QObject):
             now = (tuple(one.name for one in session.classes), session.held_out)
             if now != (getattr(spec, "classes", None), getattr(spec, "held_out", None)):
                 self._leave("anew")
-        self.changed.emit()
+        self._count()
 
     def _on_stroke(self, box: Box) -> None:
         session, job = self._workspace.session, self._job
@@ -305,6 +307,12 @@ class LiveController(QObject):
             job.is_shown = False  # who paints wants to see what comes of it
         self._tell_view()
         self.tell(annotations_message(session.annotations.revision, box))
+
+    def _count(self) -> None:
+        session = self._workspace.session
+        counts = {} if session is None else session.annotated_voxels()
+        self.painted = [name for name, n_voxels in counts.items() if n_voxels]
+        self.changed.emit()
 
     def _on_view(self) -> None:
         if self._job is not None and not self._view_timer.isActive():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +40,7 @@ def words_of(live: LiveController, workspace: Workspace) -> LiveWords:
         what = f"Live waits for “{other}”" if other else "Live waits until the worker is free"
         return LiveWords("Waiting", "wait", f"{what} and goes on by itself.")
     if state is LiveState.LEARNING and job is not None:
-        missing = missing_strokes(workspace)
+        missing = missing_strokes(live.painted)
         if missing:
             return LiveWords("Waiting for strokes", "wait", missing)
         return LiveWords(_shown(job), "good", _capital(job.note) or "Learning …")
@@ -48,12 +49,8 @@ def words_of(live: LiveController, workspace: Workspace) -> LiveWords:
     return LiveWords("Off", "plain", _outcome(job))
 
 
-def missing_strokes(workspace: Workspace) -> str:
-    """What has to be painted before anything can be learnt; empty if nothing has."""
-    session = workspace.session
-    if session is None:
-        return ""
-    painted = [name for name, n_voxels in session.annotated_voxels().items() if n_voxels]
+def missing_strokes(painted: Sequence[str]) -> str:
+    """What has to be painted before anything can be learnt, by the classes that have strokes; empty if nothing has."""
     if len(painted) >= 2:
         return ""
     so_far = f"so far only {painted[0]} has some" if painted else "there are none yet"
