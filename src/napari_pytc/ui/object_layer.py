@@ -71,7 +71,7 @@ class ObjectLayer(QObject):
         self._array = ScribbleArray(session.objects, self._on_painted, dtype=np.uint32)
         HeldOutGuard(viewer, session, self._array, lambda: self.layer, self.failed.emit, self)
         self._saver: StrokeSaver | None = None
-        session.objects_changed.connect(self._changed_on_disk.emit)
+        session.objects_changed.connect(self._tell_changed)
         self._changed_on_disk.connect(self._on_changed_on_disk)
 
     # ---- the layer
@@ -159,7 +159,7 @@ class ObjectLayer(QObject):
     def close(self) -> None:
         """Save, and stop following the session; the layer stays."""
         self._is_open = False
-        self._session.objects_changed.disconnect(self._changed_on_disk.emit)
+        self._session.objects_changed.disconnect(self._tell_changed)
         if self._saver is not None and not self._saver.close():
             self.failed.emit(
                 VolumeError("The last objects could not be saved.", "Free space on the disk before painting again.")
@@ -198,6 +198,10 @@ class ObjectLayer(QObject):
         self.marked = marked
         self._highest = max(self._highest, marked.highest)
         self.chosen.emit()
+
+    def _tell_changed(self, box: Box) -> None:
+        """Called in any thread."""
+        self._changed_on_disk.emit(box)
 
     def _on_changed_on_disk(self, box: Box) -> None:
         """Others wrote objects: an import, or an undo."""
