@@ -67,6 +67,7 @@ class ProjectFolder:
             runs/<id>/        checkpoints of trainings, and jobs of segmentations, that are not finished
             journal.sqlite    every edit of segments and strokes (`Journal`); made with the first
             corrections/      what edits teach, one store a segmentation (`Corrections`); made again when it is gone
+            retraining/       where a retraining stands that is not over (`Retraining`)
             trash/            what was deleted and is still on the disk
             project.lock      held by the process that may write
     """
