@@ -4,8 +4,8 @@
     python benchmarks/decoding.py --data ../shared/data/medulla.h5 --decoders agglomeration multicut
 
 The evidence is that of known cells with seeded errors, which are as large as a network's: synthetic tissue, and the
-true neurons of `medulla.h5` where it is given. Six block shapes, each with one and two workers in turns, real data once; VOI is
-between the segments of blocks and those of one piece, and between either and the truth.
+true neurons of `medulla.h5` where it is given. Six block shapes, each with one and two workers in turns, on real
+data once; VOI is between the segments of blocks and those of one piece, and between either and the truth.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, maxi
 
 _UNCUTTABLE = 2**30
 _LARGEST_CAPACITY = 10**5
-_STEEPNESS = 12.0
+_STEEPNESS = 18.0
 
 
 @dataclass(frozen=True, eq=False)
