@@ -106,6 +106,28 @@ def test_what_comes_together_is_told_together(board: JobBoard) -> None:
     assert view.done == 49
 
 
+def test_what_is_new_beside_voxels_is_noticed_once_a_turn(board: JobBoard) -> None:
+    heard, noticed = Heard(board), list[tuple[str, str]]()
+    board.noticed.connect(lambda view, kind: noticed.append((view.title, kind)))
+    _, sink = board.open("live", "Live")
+    for _ in range(3):
+        sink(Produced(job=J, kind="suggestions", box=Box.at((0, 0, 0), (1, 2, 3))))
+    board.drain()
+    assert noticed == [("Live", "suggestions")]
+    assert heard.boxes == []
+
+
+def test_a_job_that_is_over_can_be_forgotten(board: JobBoard, qtbot: QtBot) -> None:
+    view, sink = board.open("live", "Live")
+    board.forget(view)
+    assert board.jobs == [view]  # it is not over
+    sink(Cancelled(job=J))
+    board.drain()
+    with qtbot.waitSignal(board.cleared):
+        board.forget(view)
+    assert board.jobs == []
+
+
 @pytest.mark.parametrize("last", [Finished(job=J), Failed(job=J, message="x"), Cancelled(job=J)])
 def test_no_end_is_lost_among_many_events_of_many_threads(board: JobBoard, qtbot: QtBot, last: JobEvent) -> None:
     heard = Heard(board)

@@ -79,6 +79,12 @@ def test_the_prediction_follows_strokes_and_the_view(painter: Painter) -> None:
     painter.viewer.dims.set_current_step(0, OTHER)
     painter.wait(lambda: painter.is_right(OTHER), 120)
 
+    live = painter.live.job
+    assert live is not None
+    before = live.curves["generation"][-1][1]
+    painter.viewer.camera.zoom *= 2
+    painter.wait(lambda: live.curves["generation"][-1][1] > before, 60)
+
     painter.box.where.button.setChecked(True)
     places = places_of(painter.workspace)
     painter.wait(lambda: places.found is not None and places.found.boxes, 120)
