@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+import bioimage_cpp as bic
 import numpy as np
 from scipy import ndimage
 
 from napari_pytc.annotations.said import BACKGROUND, OTHER
 from napari_pytc.geometry import Box, Shape
+from napari_pytc.labels.region_graph import packed
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.statements import Cut, Joined, Nothing, Painted, Statement
 from napari_pytc.settings import Settings, setting
@@ -23,6 +25,10 @@ class CorrectionSettings(Settings):
     border_voxels: int = setting(
         2, "Border", "How far around a locked segment voxels are known to be something else.", "voxels", ge=0, le=20
     )
+
+
+_ROUNDING_NM = 1e-3
+"""Distances are float32."""
 
 
 class ChunkLabels:
@@ -43,15 +49,12 @@ class ChunkLabels:
         region = box.grow(self.halo).intersect(Box.of_shape(self._document.shape))
         supervoxels = self._document.supervoxels(region)
         segments = self._document.owners(supervoxels)
-        contact, painted, whole, nothing = (np.zeros(region.shape, bool) for _ in range(4))
+        faces = _Faces(supervoxels, self._document)
+        painted, whole, nothing = (np.zeros(region.shape, bool) for _ in range(3))
         changed = 0.0
         for statement in statements:
-            if isinstance(statement, Joined):
-                found = _joined_contact(statement, supervoxels, segments)
-                contact |= found
-            elif isinstance(statement, Cut):
-                found = _cut(statement, segments, region)
-                contact |= found
+            if isinstance(statement, Joined | Cut):
+                found = faces.joined(statement) if isinstance(statement, Joined) else faces.cut(statement)
             elif isinstance(statement, Painted):
                 found = _painted(statement, region)
                 painted |= found
@@ -63,7 +66,7 @@ class ChunkLabels:
                     whole |= found
             if found.any():
                 changed = max(changed, statement.time)
-        labels = np.where(self._near(contact, segments) | painted | whole, segments, np.uint32(0))
+        labels = np.where(self._near(faces.said(), segments) | painted | whole, segments, np.uint32(0))
         labels[nothing | (painted & (segments == 0))] = BACKGROUND
         if self._border and whole.any():
             around = ndimage.binary_dilation(whole, iterations=self._border)
@@ -79,32 +82,9 @@ class ChunkLabels:
             places = np.argwhere(mine)
             hull = Box(tuple(places.min(axis=0)), tuple(places.max(axis=0) + 1))
             window = hull.grow(self.halo).intersect(whole).slices
-            distance = ndimage.distance_transform_edt(~mine[window], sampling=self._sizes)
-            found[window] |= (distance <= self._reach_nm) & (segments[window] == segment)
+            distance = bic.distance.distance_transform(~mine[window], sampling=list(self._sizes))
+            found[window] |= (distance <= self._reach_nm + _ROUNDING_NM) & (segments[window] == segment)
         return found
-
-
-def _joined_contact(statement: Joined, supervoxels: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    groups = statement.groups(supervoxels)
-    found = np.zeros(segments.shape, bool)
-    if groups.any():
-        for low, high in _beside(segments.shape):
-            hit = (segments[low] == segments[high]) & (segments[low] != 0) & (groups[low] != groups[high])
-            found[low] |= hit
-            found[high] |= hit
-    return found
-
-
-def _cut(statement: Cut, segments: np.ndarray, region: Box) -> np.ndarray:
-    found, here = np.zeros(segments.shape, bool), np.zeros(segments.shape, bool)
-    for place in statement.places:
-        here[place.grow((1, 1, 1)).intersect(region).relative_to(region.start).slices] = True
-    sides = np.isin(segments, statement.segments) & here
-    for low, high in _beside(segments.shape):
-        hit = sides[low] & sides[high] & (segments[low] != segments[high])
-        found[low] |= hit
-        found[high] |= hit
-    return found
 
 
 def _painted(statement: Painted, region: Box) -> np.ndarray:
@@ -115,8 +95,46 @@ def _painted(statement: Painted, region: Box) -> np.ndarray:
     return found
 
 
-def _beside(shape: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Index of voxels and of their next neighbours, along each axis."""
-    for axis in range(len(shape)):
-        before = (slice(None),) * axis
-        yield (*before, slice(None, -1)), (*before, slice(1, None))
+class _Faces:
+    """Where two supervoxels of a region meet: each pair is looked at once, however many statements there are."""
+
+    def __init__(self, supervoxels: np.ndarray, document: LabelDocument) -> None:
+        self._shape = supervoxels.shape
+        self._voxels, pairs = [], []
+        for axis in range(3):
+            before = (slice(None),) * axis
+            low, high = supervoxels[(*before, slice(None, -1))], supervoxels[(*before, slice(1, None))]
+            where = np.nonzero((low != high) & (low != 0) & (high != 0))
+            beyond = tuple(places + int(a == axis) for a, places in enumerate(where))
+            self._voxels.append((where, beyond))
+            ends = np.stack([low[where], high[where]])
+            pairs.append(packed(np.sort(ends, axis=0).T))
+        found, self._pair_of = np.unique(np.concatenate(pairs), return_inverse=True)
+        self._ends = np.stack([found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)]).astype(np.uint32)
+        self._segments = document.owners(self._ends)
+        self._said = np.zeros(len(found), bool)
+
+    def joined(self, statement: Joined) -> np.ndarray:
+        """Pairs that a merge joined."""
+        groups = statement.groups(self._ends)
+        found = (self._segments[0] == self._segments[1]) & (self._segments[0] != 0) & (groups[0] != groups[1])
+        self._said |= found
+        return found
+
+    def cut(self, statement: Cut) -> np.ndarray:
+        """Pairs that a split keeps apart."""
+        sides = np.isin(self._segments, statement.segments).all(axis=0)
+        found: np.ndarray = sides & (self._segments[0] != self._segments[1])
+        self._said |= found
+        return found
+
+    def said(self) -> np.ndarray:
+        """Voxels on either side of pairs of which something was said."""
+        mask = np.zeros(self._shape, bool)
+        chosen, first = self._said[self._pair_of], 0
+        for where, beyond in self._voxels:
+            here = chosen[first : first + len(where[0])]
+            first += len(where[0])
+            for side in (where, beyond):
+                mask[tuple(places[here] for places in side)] = True
+        return mask
