@@ -1,10 +1,10 @@
 """Quality of mitochondria before any edit: the recipe `organelles` on one part of a volume, segmented on another.
 
 Run ``python benchmarks/organelle_quality.py [--data lucchi vnc] [--minutes 10] [--keep FOLDER] [key=value ...]``;
-``key=value`` changes a setting of the recipe. It trains on the left two thirds with all their mitochondria, predicts the
-right third, which no step of it has seen, and prints Dice and Jaccard index of the foreground and, for several
-distances of the watershed's seeds, the average precision (TP / (TP + FP + FN)) of whole mitochondria. The line of the
-recipe's own decoder is the result. ``--model FOLDER`` takes a trained model instead.
+``key=value`` changes a setting of the recipe. It trains on the left two thirds with all their mitochondria, predicts
+the right third, which no step of it has seen, and prints Dice and Jaccard index of the foreground. For several
+distances of the watershed's seeds follows the average precision (TP / (TP + FP + FN)) of whole mitochondria. The line
+of the recipe's own decoder is the result. ``--model FOLDER`` takes a trained model instead.
 """
 
 from __future__ import annotations

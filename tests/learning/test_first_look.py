@@ -75,7 +75,7 @@ def test_what_is_there_already_is_not_looked_at_first(job: PredictJob) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"plan": {"tile_shape": (2, 8, 8), "device": "cpu", "precision": "float32"}},
+        {"plan": {"tile_shape": (1, 8, 8), "device": "cpu", "precision": "float32"}},
         {"view": WHOLE},
         {"box": Box((0, 0, 0), (8, 48, 48))},
     ],

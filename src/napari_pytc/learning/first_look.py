@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 
-from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.geometry import Box, Shape
 from napari_pytc.jobs.context import JobContext, JobMessage
 from napari_pytc.learning.prediction import TiledPredictor
 from napari_pytc.learning.tile_shape import CHUNK
 from napari_pytc.volumes.source import VolumeSink, VolumeSource
 
-_CHUNKS: Shape = (1, 2, 2)
-"""Of a prediction on disk, in a tile of the first look: small, so that the first one is there at once."""
 _WORTH = 0.5
-"""The first look reads at most this share of the voxels of the tile that would come first without it."""
+"""The first look reads at most this share of the voxels that the tiles read which show the same."""
 
 
 def look_first(
@@ -26,7 +24,7 @@ def look_first(
     ctx: JobContext,
     finished: Collection[int],
 ) -> bool:
-    """Predict what is in view in small tiles, unless it is there already or its large tile comes as soon.
+    """Predict what is in view in small tiles, unless it is there already or its large tiles come nearly as soon.
 
     None of these tiles counts as finished: the prediction of everything goes over them again, with the same result.
 
@@ -51,22 +49,16 @@ def look_first(
     wanted = [index for index in grid.overlapping(part) if index not in finished]
     small = predictor.with_tiles(_small_tile(predictor))
     n_read = sum(tile.read.size for tile in small.grid(source, part))
-    if not wanted or n_read > _WORTH * _nearest(grid, wanted, part).size:
+    if n_read > _WORTH * sum(grid[index].read.size for index in wanted):
         return False
     small.predict(source, sink, part, _Aside(ctx), focus=part.centre)
     return True
 
 
 def _small_tile(predictor: TiledPredictor) -> Shape:
-    units = (math.lcm(c, a) for c, a in zip(CHUNK, predictor.limits.alignment, strict=True))
-    z, y, x = (unit * n for unit, n in zip(units, _CHUNKS, strict=True))
+    """A chunk of a prediction on disk, so that the first one is there at once."""
+    z, y, x = (math.lcm(c, a) for c, a in zip(CHUNK, predictor.limits.alignment, strict=True))
     return (z, y, x)
-
-
-def _nearest(grid: TileGrid, wanted: list[int], part: Box) -> Box:
-    """What the tile reads that holds the middle of the view, or else the first that is wanted."""
-    middle = next((index for index in wanted if grid[index].write.contains_point(part.centre)), wanted[0])
-    return grid[middle].read
 
 
 class _Aside:
