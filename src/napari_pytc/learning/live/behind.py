@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,11 @@ class Behind:
         normalisation: Normalisation,
         visible: TrainingImage,
         contest: Contest,
+        on_shown: Callable[[], None],
         ctx: JobContext,
     ) -> None:
         self._job, self._plan, self._contest, self._ctx = job, job.plan, contest, ctx
+        self._on_shown = on_shown
         self._source, self._space, self._normalisation = source, space, normalisation
         # Its own, because the thread that makes batches reads it.
         self._image = TrainingImage(source, normalisation, job.held_out, CACHE_BYTES)
@@ -63,7 +66,7 @@ class Behind:
         self._network: NetworkBehind | None = None
         self._earlier: TrainingState | None = None
         self._is_taught = False
-        self._taught_at = self._taught_revision = -1
+        self._taught_at = -1
         self._teacher_s = -np.inf
         self._candidate: Candidate | None = None
         self._scoring: Scoring | None = None
@@ -72,7 +75,6 @@ class Behind:
         self._adopted_s = -np.inf
         self._on_show: Weights | None = None
         self.scores: dict[str, Any] = {}
-        self.shown_revision = -1
         self.failure = ""
 
     @property
@@ -106,7 +108,7 @@ class Behind:
         if now - self._teacher_s >= _TEACHER_S:
             self._teacher_s, teacher = now, self._teacher(twin, limits)
         self._network.teach(data, teacher)
-        self._is_taught, self._taught_at, self._taught_revision = True, self._network.step, book.revision
+        self._is_taught, self._taught_at = True, self._network.step
         self._candidate = self._scoring = None
 
     def pause(self) -> None:
@@ -130,7 +132,7 @@ class Behind:
             return True
         self._train_s += time.monotonic() - started
         if self._contest.shown == "network" and self._network.step == self._taught_at + _STEPS_FOR_STROKES:
-            self._adopt(self._network.average(), painter)
+            self._adopt(self._network.average())
         if self._score_is_due():
             self._candidate = Candidate(self._network.average(), self._network.step, None)
             self._scoring = Scoring(places, self._classes)
@@ -218,16 +220,17 @@ class Behind:
         if self._contest.enter(candidate):
             self.scores = found
             seldom = time.monotonic() - self._adopted_s >= painter.view_seconds / _REFRESH_SHARE
-            if self._contest.shown == "network" and seldom:
-                self._adopt(candidate.weights, painter)
+            knows_strokes = candidate.step >= self._taught_at + _STEPS_FOR_STROKES
+            if self._contest.shown == "network" and seldom and knows_strokes:
+                self._adopt(candidate.weights)
         if self._contest.decide():
             self._tell_shown()
             assert self._contest.best is not None
-            self._adopt(self._contest.best.weights, painter)
+            self._adopt(self._contest.best.weights)
 
-    def _adopt(self, weights: Weights, painter: ViewPainter) -> None:
-        self._on_show, self._adopted_s, self.shown_revision = weights, time.monotonic(), self._taught_revision
-        painter.renew()
+    def _adopt(self, weights: Weights) -> None:
+        self._on_show, self._adopted_s = weights, time.monotonic()
+        self._on_shown()
 
     def give_up(self, message: str, painter: ViewPainter) -> None:
         """Go on without the network."""

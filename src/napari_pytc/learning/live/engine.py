@@ -16,6 +16,7 @@ from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.devices import limit_threads, one_thread
 from napari_pytc.learning.jobs import check_image
 from napari_pytc.learning.live.behind import CACHE_BYTES, Behind
+from napari_pytc.learning.live.blend import Blend
 from napari_pytc.learning.live.contest import Contest, Rounds
 from napari_pytc.learning.live.instant import InstantModel
 from napari_pytc.learning.live.job import SUGGESTIONS, LiveJob
@@ -76,14 +77,19 @@ class LiveEngine:
         self._normalisation = _normalisation(source, job.held_out, [page.box for page in self._book.pages.values()])
         image = TrainingImage(source, self._normalisation, job.held_out, CACHE_BYTES)
         visible = TrainingImage(source, self._normalisation, (), CACHE_BYTES) if job.held_out else image
-        self._instant, self._twin = (InstantModel(self._plan.instant, len(job.classes), self._space) for _ in range(2))
+        self._instant, self._twin, reference = (
+            InstantModel(self._plan.instant, len(job.classes), self._space) for _ in range(3)
+        )
+        self._blend = Blend(self._instant, reference)
         bank = self._instant.network
         self._limits = measure_limits(bank)
         self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
         self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
         self._contest = Contest(self._plan.margin)
         self._rounds = Rounds(() if earlier is None else earlier.rounds)
-        self._behind = Behind(job, source, self._space, self._normalisation, visible, self._contest, ctx)
+        self._behind = Behind(
+            job, source, self._space, self._normalisation, visible, self._contest, self._show_network, ctx
+        )
         self._behind.begin(None if earlier is None else earlier.network)
         self._inbox = Inbox(ctx, self._whole)
         store_of_tiles = open_live_prediction(job.output, self._whole.shape, self._space, job.classes)
@@ -149,8 +155,8 @@ class LiveEngine:
         self._scores_are_due = True
         if not is_first:
             self._rounds.painted()
-        if self._contest.shown == "instant":
-            self._painter.renew()
+        self._blend.note_change()
+        self._painter.renew()
         return True
 
     def _predict_tile(self) -> bool:
@@ -161,20 +167,23 @@ class LiveEngine:
         if not self._painter.is_done(view):
             self._painter.advance(view, self._probabilities)
             return True
-        is_instant = self._contest.shown == "instant"
-        revision = self._fitted_revision if is_instant else self._behind.shown_revision
-        if (revision, view) != self._told:
-            self._told = (revision, view)
-            self._ctx.metric("generation", revision, view.generation)
+        if (self._painter.n_renewed, view) != self._told:
+            self._told = (self._painter.n_renewed, view)
+            self._ctx.metric("generation", self._fitted_revision, view.generation)
         return False
 
     def _probabilities(self, box: Box) -> Tensor:
         if self._contest.shown == "network":
             try:
-                return self._behind.predict(box)
+                return self._blend.probabilities(box, self._behind.predict, self._features.get)
             except OutOfMemory as error:
                 self._behind.give_up(error.message, self._painter)
         return self._instant.probabilities(self._features.get(box)).reshape(-1, *box.shape)
+
+    def _show_network(self) -> None:
+        """The network's weights on show changed."""
+        self._blend.begin()
+        self._painter.renew()
 
     def _score_instant(self) -> bool:
         """Fit the instant model's twin without what is kept, and score it on that."""

@@ -29,6 +29,8 @@ class ViewPainter:
         self._predicted: set[Box] = set()
         self._queue: tuple[View, list[Box]] | None = None
         self._seconds = 0.0
+        self.n_renewed = 0
+        """How often all that was predicted became stale."""
         self.view_seconds = 0.0
         """How long the last view took that was predicted as a whole."""
 
@@ -36,6 +38,7 @@ class ViewPainter:
         """What is on show changed: all that was predicted is stale, what waits is dropped."""
         self._predicted.clear()
         self._queue = None
+        self.n_renewed += 1
 
     def is_done(self, view: View) -> bool:
         """Whether all of a view is as the model on show says."""
