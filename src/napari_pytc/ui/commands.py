@@ -64,6 +64,7 @@ def _toggle_prediction(workspace: Workspace) -> None:
 def _toggle_live(workspace: Workspace) -> None:
     from napari_pytc.ui.live.controller import live_of
 
+    workspace.require_layers()
     live_of(workspace).toggle()
 
 
@@ -101,7 +102,7 @@ def _act(name: str) -> Callable[[Workspace], object]:
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
     Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
-    Command("live", "Live learning: on or off", "Shift-L", _toggle_live, True),
+    Command("live", "Live learning: on or off", "Shift-I", _toggle_live, True),
     Command("paint_next", "Fly to the place where painting helps most", "Shift-G", _paint_next),
     Command("toggle_uncertainty", "Show or hide the uncertainty of the prediction", "Shift-U", _toggle_uncertainty),
     Command("predict_view", "Predict what is in view", "Shift-W", lambda w: w.predict("view"), True),

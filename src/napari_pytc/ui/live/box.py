@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SWITCH = (
     "While this is on, the prediction of what you look at follows each stroke within about a second, and a network "
-    "learns on behind it. Key: Shift+L"
+    "learns on behind it. Key: Shift+I"
 )
 
 
