@@ -81,6 +81,7 @@ class LiveRuns:
 
         session = self._session
         session.check_image()
+        in_use = next((model.folder for model in session.models() if model.active), None)
         return LiveJob(
             image=session.project.image,
             image_digest=session.project.image_fingerprint.digest,
@@ -93,6 +94,7 @@ class LiveRuns:
             model_folder=self._folder.models / self._model(),
             run_folder=self._place / _RUN,
             parent=parent,
+            baseline=in_use,
         )
 
     def begin(self, job: LiveJob) -> None:

@@ -18,9 +18,19 @@ from napari_pytc.learning.jobs import check_image
 from napari_pytc.learning.live.behind import CACHE_BYTES, Behind
 from napari_pytc.learning.live.blend import Blend
 from napari_pytc.learning.live.contest import Contest, Rounds
+from napari_pytc.learning.live.gate import standing
 from napari_pytc.learning.live.instant import InstantModel
 from napari_pytc.learning.live.job import SUGGESTIONS, LiveJob
-from napari_pytc.learning.live.keeping import KeptModel, KeptState, fingerprint_of, keep_model, keep_state, kept_state
+from napari_pytc.learning.live.keeping import (
+    KeptModel,
+    KeptState,
+    fingerprint_of,
+    info_of,
+    keep_model,
+    keep_state,
+    kept_state,
+    network_of,
+)
 from napari_pytc.learning.live.messages import Inbox, View
 from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.prediction_store import TileWriter, open_live_prediction
@@ -67,6 +77,7 @@ class LiveEngine:
 
     def __init__(self, job: LiveJob, source: VolumeSource, store: AnnotationStore, ctx: JobContext) -> None:
         self._job, self._plan, self._ctx = job, job.plan, ctx
+        self._source, self._store = source, store
         self._started = time.monotonic()
         self._space = VoxelSpace(job.voxel_size_nm, source.space.origin_nm)
         self._whole = Box.of_shape(source.shape)
@@ -291,7 +302,10 @@ class LiveEngine:
             scores=self._scores(),
         )
         parent = None if self._job.parent is None or not is_network else read_model_info(self._job.parent).id
-        info = keep_model(self._job, model, parent)
+        info = info_of(self._job, model, parent)
+        compared = standing(self._job, self._source, self._store, network_of(info, model), self._ctx)
+        info = info.model_copy(update={"scores": {**info.scores, **compared}})
+        keep_model(self._job, info, model)
         return {
             "model": info.id,
             "folder": str(self._job.model_folder),

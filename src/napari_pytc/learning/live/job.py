@@ -35,6 +35,7 @@ class LiveJob(JobSpec):
     model_folder: Path = Field(description="Where the best model appears when live learning stops.")
     run_folder: Path = Field(description="Where the state to go on from is kept.")
     parent: Path | None = Field(None, description="Folder of the model that the network begins as.")
+    baseline: Path | None = Field(None, description="Folder of the model in use, which the new one is compared with.")
 
     def run(self, ctx: JobContext) -> dict[str, Any]:
         """Learn until told to stop.

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import ModelError
+from napari_pytc.geometry import VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.checkpoints import TrainingState, load_training_state, save_training_state
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.live.job import LiveJob
 from napari_pytc.learning.live.strokes import Anchor
+from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, write_model_folder
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.normalisation import Normalisation
@@ -40,15 +42,10 @@ class KeptModel:
     scores: dict[str, Any]
 
 
-def keep_model(job: LiveJob, model: KeptModel, parent: str | None) -> ModelInfo:
-    """Write a model's folder, completely or not at all."""
+def info_of(job: LiveJob, model: KeptModel, parent: str | None) -> ModelInfo:
+    """What is said of a model beside its weights."""
     folder = job.model_folder
-    if not folder.parent.parent.is_dir():
-        raise ModelError(
-            f"The project folder {folder.parent.parent} was deleted or moved while live learning ran.",
-            "Put it back where it was, then switch Live on again.",
-        )
-    info = ModelInfo(
+    return ModelInfo(
         id=folder.name,
         name=folder.name,
         recipe="live",
@@ -63,8 +60,24 @@ def keep_model(job: LiveJob, model: KeptModel, parent: str | None) -> ModelInfo:
         plan=model.plan,
         scores=model.scores,
     )
+
+
+def network_of(info: ModelInfo, model: KeptModel) -> TrainedModel:
+    """A model that is not on the disk yet, ready to be used."""
+    network = info.plan.network.build(len(info.classes), VoxelSpace(info.voxel_size_nm))
+    network.load_state_dict(model.weights)
+    return TrainedModel(info, network.eval(), model.limits, model.normalisation, fingerprint="")
+
+
+def keep_model(job: LiveJob, info: ModelInfo, model: KeptModel) -> None:
+    """Write a model's folder, completely or not at all."""
+    folder = job.model_folder
+    if not folder.parent.parent.is_dir():
+        raise ModelError(
+            f"The project folder {folder.parent.parent} was deleted or moved while live learning ran.",
+            "Put it back where it was, then switch Live on again.",
+        )
     write_model_folder(folder, info, model.normalisation, lambda path: save_weights(path, model.weights))
-    return info
 
 
 def fingerprint_of(job: LiveJob, shape: tuple[int, int, int]) -> str:
