@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -362,7 +363,7 @@ def test_voxels_elsewhere_cause_no_refresh(
     assert (shown.data[3, :16, :16] == 2).all()
 
 
-def test_many_tiles_refresh_at_most_five_times_a_second(
+def test_many_tiles_refresh_at_most_ten_times_a_second(
     qtbot: Any, layers: ProjectLayers, viewer: FakeViewer, tmp_path: Path
 ) -> None:
     sink = prediction_of(tmp_path / "p.zarr")
@@ -370,15 +371,15 @@ def test_many_tiles_refresh_at_most_five_times_a_second(
     qtbot.waitUntil(lambda: len(viewer.layers) == 5)
     shown = viewer.find("Prediction")
     tile = Box((0, 0, 0), (4, 16, 16))
-    before = shown.refreshed
+    before, started = shown.refreshed, time.monotonic()
     for k in range(100):
         _ = shown.data[3, :, :]
         sink.write(tile, filled(tile, 10, 100 + k))
         layers.show_new_voxels(sink.path, [tile])
         qtbot.wait(10)
-    n_refreshed = shown.refreshed - before
+    n_refreshed, seconds = shown.refreshed - before, time.monotonic() - started
     qtbot.wait(500)
-    assert 1 <= n_refreshed <= 10
+    assert 1 <= n_refreshed <= 10 * seconds + 2
     assert viewer.find("P(inside)").data[0, 0, 0] == 199
 
 

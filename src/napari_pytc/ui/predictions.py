@@ -22,7 +22,7 @@ from napari_pytc.volumes.channels import ClassRole, roles_of
 from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
 
 REFRESH_MS = 200
-"""New voxels are shown at most five times a second."""
+"""New voxels are read at most five times a second, and shown at most ten times."""
 _PATIENCE_S = 0.008
 _CACHE_BYTES = 256 * 2**20
 
