@@ -80,3 +80,17 @@ def test_seeds_in_one_coarse_cell_are_told_apart(monkeypatch: pytest.MonkeyPatch
     assert found[4, 10, 10] == 1
     assert found[4, 10, 11] == 2
     assert found.all()
+
+
+@pytest.mark.parametrize("voxel_size", [CUBIC, (40.0, 10.0, 10.0), (10.0, 20.0, 5.0)])
+def test_three_colours_meet_at_their_walls_in_cells_of_any_shape(
+    monkeypatch: pytest.MonkeyPatch, voxel_size: tuple[float, float, float]
+) -> None:
+    shape = (11, 35, 63)
+    boundary = np.maximum(two_rooms(shape, 19), two_rooms(shape, 43))
+    voxels, colours = np.array([[5, 17, 9], [5, 17, 31], [5, 17, 55]]), np.array([4, 1, 300])
+    monkeypatch.setattr(voxel_cut, "_AT_ONCE", 2_000)
+    found = watershed_from(np.ones(shape, bool), boundary, voxels, colours, voxel_size)
+    assert (found[:, :, :18] == 4).all()
+    assert (found[:, :, 21:42] == 1).all()
+    assert (found[:, :, 45:] == 300).all()

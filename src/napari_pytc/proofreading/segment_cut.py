@@ -97,19 +97,17 @@ def cut_voxels(document: LabelDocument, segment: int, seeds: Seeds, seed_supervo
     found = watershed_from(
         mask, document.boundary(box), seeds.voxels - box.start, seeds.colours, document.space.voxel_size_nm
     )
+    flooded = found[mask]
     local, found_at = fastremap.unique(labels[mask], return_inverse=True)
     inverse = found_at.astype(np.int64)
     n_colours = int(seeds.colours.max()) + 1
-    counts = np.bincount(inverse * n_colours + found[mask].astype(np.int64), minlength=len(local) * n_colours).reshape(
-        -1, n_colours
-    )
+    counts = np.bincount(inverse * n_colours + flooded, minlength=len(local) * n_colours).reshape(-1, n_colours)
     counts[:, 0] = 0
     most = np.where(counts.any(axis=1), counts.argmax(axis=1), 0)
     is_cut = counts.max(axis=1) < _WHOLE * counts.sum(axis=1)
     at_seeds = np.searchsorted(local, seed_supervoxels)
     is_cut[at_seeds[most[at_seeds] != seeds.colours]] = True
-    exceptions = found[mask] * (is_cut[inverse] & (found[mask] != most[inverse]))
-    found[mask] = exceptions
+    found[mask] = flooded * (is_cut[inverse] & (flooded != most[inverse]))
     members = document.members(segment)
     return SegmentCut(members, _spread(document, members, local, most), _tight(VoxelParts(box, labels, found)))
 

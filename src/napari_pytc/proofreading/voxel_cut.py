@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from bioimage_cpp.distance import distance_transform
 from bioimage_cpp.segmentation import watershed
-from scipy import ndimage, spatial
+from scipy import spatial
 
 from napari_pytc.geometry import Box, Shape, TileGrid
 
-_AT_ONCE = 1_500_000
+_AT_ONCE = 500_000
 """Voxels that are flooded at full resolution: a coarse flood is less exact, and pays for itself only beyond that."""
-_SPARSE = 12
+_SPARSE = 24
 """How many times as many voxels around them may be looked at."""
 _FLAT = 1e-3
 _SEED_NM, _SEED_VOXELS = 30.0, 2.0
@@ -19,7 +19,6 @@ _SEED_NM, _SEED_VOXELS = 30.0, 2.0
 _APART = 0.67
 _TILE: Shape = (64, 64, 64)
 _STEPS = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)])
-_FACES = ndimage.generate_binary_structure(3, 1)
 
 
 def watershed_from(
@@ -121,11 +120,9 @@ def _refined(
     mask: np.ndarray, boundary: np.ndarray, found: np.ndarray, stride: Shape, voxels: np.ndarray, colours: np.ndarray
 ) -> np.ndarray:
     """Colours of voxels from those of cells."""
-    highest = ndimage.maximum_filter(found, footprint=_FACES)
-    lowest = ndimage.minimum_filter(np.where(found == 0, np.iinfo(found.dtype).max, found), footprint=_FACES)
-    undecided = (found > 0) & (highest != lowest)
+    undecided = _where_colours_meet(found)
     flat = _is_flat(boundary, mask)
-    result = np.where(mask, _enlarged(found, stride, mask.shape), 0).astype(np.uint32)
+    result = _enlarged(found, stride, mask.shape) * mask
     result[tuple(voxels.T)] = colours
     halo = (2 * stride[0], 2 * stride[1], 2 * stride[2])
     for tile in TileGrid(Box.of_shape(mask.shape), _TILE, halo):
@@ -139,12 +136,38 @@ def _refined(
         markers = np.where(again, 0, result[here])
         local = ((voxels >= tile.read.start) & (voxels < tile.read.stop)).all(axis=1)
         markers[tuple((voxels[local] - tile.read.start).T)] = colours[local]
-        rim = ndimage.binary_dilation(again, _FACES) & mask[here]
+        rim = _with_neighbours(again) & mask[here]
         flooded = watershed(np.ascontiguousarray(boundary[here], np.float32), markers.astype(np.uint32), mask=rim)
         inner = tile.inner.slices
         chosen = (again & (flooded > 0))[inner]
         result[tile.write.slices][chosen] = flooded[inner][chosen]
     return result
+
+
+def _where_colours_meet(found: np.ndarray) -> np.ndarray:
+    """Cells with a face to a cell of another colour."""
+    meet = np.zeros(found.shape, bool)
+    for axis in range(3):
+        near, far = _sides(found, axis)
+        differ = (near != far) & (near > 0) & (far > 0)
+        for side in _sides(meet, axis):
+            side |= differ
+    return meet
+
+
+def _with_neighbours(chosen: np.ndarray) -> np.ndarray:
+    """What is chosen, and all that has a face in common with it."""
+    grown = chosen.copy()
+    for axis in range(3):
+        for to, by in zip(_sides(grown, axis), _sides(chosen, axis)[::-1], strict=True):
+            to |= by
+    return grown
+
+
+def _sides(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """All but the last along an axis, and all but the first: each with the next one."""
+    along = np.moveaxis(values, axis, 0)
+    return along[:-1], along[1:]
 
 
 def _is_flat(boundary: np.ndarray, mask: np.ndarray) -> bool:
@@ -168,14 +191,22 @@ def _clash(cells: np.ndarray, colours: np.ndarray) -> bool:
 def _pooled(values: np.ndarray, stride: Shape) -> np.ndarray:
     """The largest value of each cell."""
     for axis, step in enumerate(stride):
-        if step > 1:
-            values = np.maximum.reduceat(values, np.arange(0, values.shape[axis], step), axis=axis)
+        values = _largest_of_every(step, np.moveaxis(values, axis, 0), axis) if step > 1 else values
     return values
 
 
+def _largest_of_every(step: int, layers: np.ndarray, axis: int) -> np.ndarray:
+    """The largest of each so many layers along the first axis, which becomes the given one."""
+    largest = layers[::step].copy(order="K")
+    for first in range(1, step):
+        others = layers[first::step]
+        np.maximum(largest[: len(others)], others, out=largest[: len(others)])
+    return np.moveaxis(largest, 0, axis)
+
+
 def _enlarged(cells: np.ndarray, stride: Shape, shape: tuple[int, ...]) -> np.ndarray:
-    for axis, step in enumerate(stride):
-        cells = np.repeat(cells, step, axis=axis) if step > 1 else cells
+    for axis in (2, 1, 0):  # whole sections last: they are copied at once
+        cells = np.repeat(cells, stride[axis], axis=axis) if stride[axis] > 1 else cells
     return cells[tuple(slice(0, n) for n in shape)]
 
 
