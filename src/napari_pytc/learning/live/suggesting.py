@@ -1,8 +1,11 @@
-"""Where to paint next: places that the models are unsure of, unlike one another and unlike what was painted.
+"""Where to paint next: places of every look, those with many expected errors rather than others.
 
-Uncertainty is the margin between the two most probable classes (Scheffer et al. 2001), disagreement that of a
-committee of two, the instant model and the network (Seung et al. 1992). Places are taken one after another, each for
-its gain times how much it looks unlike those taken before: the most uncertain places are often views of one thing.
+How probable an error is, the instant model says itself (least confident: Lewis & Gale 1994); where a network is there,
+disagreement with it (a committee of two: Seung et al. 1992) moves a place up the list. Errors of a rare class count as
+much as those of a frequent one, as in the mean Dice. The places where most is wrong are no good choice alone: strokes
+there say little of the rest (information density: Settles & Craven 2008), and a model that learns from them gets worse
+elsewhere. Places are therefore drawn from all, each the more probably the more errors are expected and the less it
+looks like those drawn before (k-means++, Arthur & Vassilvitskii 2007; for active learning, Ash et al. 2020).
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ from napari_pytc.learning.live.tiles import tile_shape_of
 _EDGES = {1: 256, 2: 96, 3: 96}
 _MOST_CANDIDATES = 96
 _TRIES = 8
-_COMPARED = 3
-"""For so many times as many places as are wanted the network is asked, too."""
 _STROKE_VOXELS = 200
+_TILT = 0.5
+"""Power of the expected errors in the odds of a place."""
+_LEAST_SHARE = 0.001
+"""Of a class; one that is hardly predicted anywhere must not decide alone."""
 _STEP = np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])
 """Powers of the inverse of the root of x**4 = x + 1: each step lands in the largest gap left in the unit cube."""
 
@@ -40,22 +45,25 @@ class Candidate:
     Parameters
     ----------
     uncertainty, disagreement : float
-        Means over the box, from 0 to 1.
+        Means over the box, from 0 to 1; uncertainty is one less the margin between the two most probable classes.
     distance_um : float
         From its centre to the nearest stroke.
     look : ndarray
         Mean and deviation of the features: what it looks like.
+    shares, errors : ndarray
+        (k,), of each class: its mean probability, and how much of that is expected to be wrong.
+    gain : float
+        Share of the errors expected in all places that it was rated with, every class counting as much as another.
     """
 
     box: Box
     uncertainty: float
     distance_um: float
     look: np.ndarray
+    shares: np.ndarray
+    errors: np.ndarray
     disagreement: float = 0.0
-
-    def gain(self, reach_um: float) -> float:
-        """What painting there is expected to win; near strokes less, because they teach it already."""
-        return self.uncertainty * (1 + self.disagreement) * (1 - 0.5 * float(np.exp(-self.distance_um / reach_um)))
+    gain: float = 0.0
 
     @property
     def reason(self) -> str:
@@ -69,11 +77,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Places:
-    """The places to paint next within a box, best first; strokes teach as far as about `reach_um`."""
+    """The places to paint next within a box, best first."""
 
     within: Box
     candidates: tuple[Candidate, ...]
-    reach_um: float
 
 
 class PlaceFinder:
@@ -104,18 +111,17 @@ class PlaceFinder:
     def find(self, wish: Wish, pages: Sequence[Page]) -> Iterator[Places | None]:
         """Yield None after each piece of work, and at the end the places."""
         shape = _place_shape(wish.box)
-        reach_um = float(np.linalg.norm(np.array(shape) * self._space.voxel_size_nm)) / 1000
         tree = _tree(pages, self._space)
         found: list[Candidate] = []
         for box in self._candidates(wish.box, shape, pages):
             found.append(self._judged(box, tree))
             yield None
-        found.sort(key=lambda c: -c.gain(reach_um))
+        chosen = drawn(rated(found), wish.n, np.random.default_rng(self._seed))
         if self._network is not None:
-            for number, candidate in enumerate(found[: _COMPARED * wish.n]):
-                found[number] = self._compared(candidate)
+            for number, candidate in enumerate(chosen):
+                chosen[number] = self._compared(candidate)
                 yield None
-        yield Places(wish.box, tuple(_diverse(found, wish.n, reach_um)), reach_um)
+        yield Places(wish.box, tuple(rated(chosen)))
 
     def _candidates(self, within: Box, shape: Shape, pages: Sequence[Page]) -> Iterator[Box]:
         """Boxes spread evenly, none with a stroke or anything held out in it, none over another."""
@@ -134,11 +140,13 @@ class PlaceFinder:
 
     def _judged(self, box: Box, tree: cKDTree | None) -> Candidate:
         features = self._features(box)
-        two = self._instant(features).topk(2, dim=0).values
+        probabilities = self._instant(features)
+        two = probabilities.topk(2, dim=0).values
         uncertainty = float((1 - (two[0] - two[1])).mean())
+        shares, errors = probabilities.mean(1).numpy(), (probabilities * (1 - two[0])).mean(1).numpy()
         distance = float(tree.query(np.array(box.centre) * self._space.voxel_size_nm / 1000)[0]) if tree else 0.0
         look = torch.cat([features.mean(0), features.std(0)]).numpy()
-        return Candidate(box, uncertainty, distance, look)
+        return Candidate(box, uncertainty, distance, look, shares, errors)
 
     def _compared(self, candidate: Candidate) -> Candidate:
         assert self._network is not None
@@ -152,7 +160,7 @@ def write_suggestions(path: Path, places: Places, saturated: bool, text: str) ->
     boxes: list[dict[str, Any]] = [
         {
             "box": {"start": list(c.box.start), "stop": list(c.box.stop)},
-            "gain": round(c.gain(places.reach_um), 4),
+            "gain": round(c.gain, 4),
             "reason": c.reason,
             "uncertainty": round(c.uncertainty, 4),
             "disagreement": round(c.disagreement, 4),
@@ -192,18 +200,30 @@ def _is_painted(box: Box, pages: Sequence[Page]) -> bool:
     return False
 
 
-def _diverse(found: Sequence[Candidate], n: int, reach_um: float) -> list[Candidate]:
-    """The best by gain times unlikeness to those before."""
+def rated(found: Sequence[Candidate]) -> list[Candidate]:
+    """All places with their gain, the most expected errors first."""
     if not found:
         return []
+    shares = np.maximum(np.mean([c.shares for c in found], axis=0), _LEAST_SHARE)
+    errors = np.array([(c.errors / shares).sum() * (1 + c.disagreement) for c in found])
+    gains = errors / max(float(errors.sum()), 1e-9)
+    return sorted((replace(c, gain=float(g)) for c, g in zip(found, gains, strict=True)), key=lambda c: -c.gain)
+
+
+def drawn(found: Sequence[Candidate], n: int, rng: np.random.Generator) -> list[Candidate]:
+    """Some of the rated places, unlike one another, in their order."""
+    if len(found) <= n:
+        return list(found)
     looks = np.stack([c.look for c in found])
     looks = looks / np.maximum(looks.std(axis=0), 1e-6)
     apart = ((looks[:, None] - looks[None]) ** 2).sum(axis=-1)
     scale = max(float(np.median(apart)), 1e-9)
-    gains = np.array([c.gain(reach_um) for c in found])
+    # A little for all, so that sure places and those that look all the same can be drawn, too.
+    tilt = np.array([c.gain for c in found]) ** _TILT + 1e-6
     chosen: list[int] = []
-    while len(chosen) < min(n, len(found)):
-        worth = gains * (1 - np.exp(-apart[:, chosen].min(axis=1) / scale) if chosen else 1)
-        worth[chosen] = -np.inf
-        chosen.append(int(np.argmax(worth)))
-    return [found[index] for index in chosen]
+    while len(chosen) < n:
+        unlike = 1e-6 - np.expm1(-apart[:, chosen].min(axis=1) / scale) if chosen else np.ones(len(found))
+        odds = tilt * unlike
+        odds[chosen] = 0
+        chosen.append(int(rng.choice(len(found), p=odds / odds.sum())))
+    return [found[number] for number in sorted(chosen)]
