@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument(
         "--live-seconds", type=float, nargs="+", default=[2, 10, 30], help="When live learning is looked at in a round."
     )
+    parser.add_argument(
+        "--answer", choices=["errors", "any"], default="errors", help="What is painted in a suggested or random place."
+    )
     parser.add_argument("--side", type=int, default=1024, help="Length in y and x of what is scored, in the middle.")
     parser.add_argument("--datasets", nargs="+", default=["vnc", "medulla"])
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))

@@ -29,7 +29,8 @@ class Suggested:
     """Dice of `instant` after the same number of strokes, placed by suggestion or at random.
 
     The first round is the same for both, at random voxels of every class. Later a round is one stroke at each of a few
-    places, of a class that is there; only the choice of places differs. Suggestions are live learning's own, asked for
+    places, on the largest error of what is shown there, as who flies to a place would paint; with `--answer any`, of a
+    class that is there, drawn by lot. Only the choice of places differs. Suggestions are live learning's own, asked for
     after every round, without a network behind.
     """
 
@@ -61,11 +62,21 @@ class Suggested:
             boxes = [self._random_place(rng) for _ in range(_STROKES)]
             if name == "suggested":
                 boxes = yield from self._suggestions(desk)
+            looked = yield from self._look(desk, boxes)
             for box in boxes:
-                self._stroke(annotator, desk.strokes, box, rng)
+                self._stroke(desk.strokes, box, looked, rng)
             yield desk.write()
-            self._strokes.append(annotator.n_strokes)
+            self._strokes.append(self._strokes[-1] + len(boxes))
             curve.append(self._dice(desk, seed, done))
+
+    def _look(self, desk: LiveDesk, boxes: list[Box]) -> Generator[list[JobMessage], None, np.ndarray]:
+        """What live learning shows in the places, 0 elsewhere and for who does not look."""
+        looked = np.zeros(self.data.raw.shape, np.uint8)
+        if self.options.answer == "errors":
+            shown = yield from desk.classes_of(boxes)
+            for box, classes in zip(boxes, shown, strict=True):
+                looked[box.slices] = classes
+        return looked
 
     def _suggestions(self, desk: LiveDesk) -> Generator[list[JobMessage], None, list[Box]]:
         yield [suggest_message(_STROKES, self.data.train)]
@@ -81,11 +92,15 @@ class Suggested:
         room = [n - m + 1 for n, m in zip(within.shape, shape, strict=True)]
         return Box.at([s + int(rng.integers(r)) for s, r in zip(within.start, room, strict=True)], shape)
 
-    def _stroke(self, annotator: Annotator, strokes: np.ndarray, box: Box, rng: np.random.Generator) -> None:
-        truth = self.data.truth[box.slices]
-        place = rng.choice(np.flatnonzero(truth == rng.choice(np.unique(truth[truth > 0]))))
-        z, y, x = (int(p) + s for p, s in zip(np.unravel_index(place, truth.shape), box.start, strict=True))
-        annotator.stroke(strokes, (z, y, x))
+    def _stroke(self, strokes: np.ndarray, box: Box, looked: np.ndarray, rng: np.random.Generator) -> None:
+        """One stroke in a place: on its largest error or, where nothing looks wrong, on a class that is there."""
+        annotator = Annotator(self.data.truth, box, int(rng.integers(2**31)), strokes_per_round=1)
+        annotator.paint(strokes, looked)
+        if annotator.n_strokes == 0:
+            truth = self.data.truth[box.slices]
+            place = rng.choice(np.flatnonzero(truth == rng.choice(np.unique(truth[truth > 0]))))
+            z, y, x = (int(p) + s for p, s in zip(np.unravel_index(place, truth.shape), box.start, strict=True))
+            annotator.stroke(strokes, (z, y, x))
 
     def _dice(self, desk: LiveDesk, seed: int, done: int) -> float:
         strokes = Strokes(self.data.raw.shape)
