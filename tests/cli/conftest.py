@@ -118,15 +118,18 @@ def trained(tmp_path: Path, _trained: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _segmented(tmp_path_factory: pytest.TempPathFactory, _trained: Path) -> Path:
-    project = Path(shutil.copytree(_trained, tmp_path_factory.mktemp("segmented") / "tissue.pytc"))
+def _segmented(tmp_path_factory: pytest.TempPathFactory, _annotated: Path) -> Path:
+    project = Path(shutil.copytree(_annotated, tmp_path_factory.mktemp("segmented") / "tissue.pytc"))
+    # A model of a few steps sees no borders, and all would be one segment.
+    assert call("train", project, "--recipe", "instant", *TINY, "steps=40", "--json").code == 0
+    assert call("predict", project, "device=cpu", "precision=float32", "--json").code == 0
     assert call("segment", project, "threshold=0.9", "smallest_um3=0.00001", "--json").code == 0
     return project
 
 
 @pytest.fixture
 def segmented(tmp_path: Path, _segmented: Path) -> Path:
-    """The same with segments of that prediction."""
+    """A project with a model, its prediction and segments of it."""
     return Path(shutil.copytree(_segmented, tmp_path / "segmented.pytc"))
 
 

@@ -17,7 +17,10 @@ def corrected(cli: Command, segmented: Path, tmp_path: Path) -> Path:
     """A project with a network of patches, and a segment locked by somebody."""
     recipe = tmp_path / "small.yaml"
     recipe.write_text("# Small.\n", encoding="utf-8")
-    assert cli("train", segmented, "--recipe", recipe, *NETWORK, *CPU, "--json").code == 0
+    trained = cli("train", segmented, "--recipe", recipe, *NETWORK, *CPU, "--json")
+    assert trained.code == 0, trained.err
+    # After two steps it is worse than the model in use, and would not take over by itself.
+    assert cli("models", segmented, "--use", trained.document["model"], "--json").code == 0
     lock_one(cli, segmented, tmp_path)
     return segmented
 

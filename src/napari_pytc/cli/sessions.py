@@ -10,7 +10,6 @@ from rich.table import Table
 
 from napari_pytc.cli.output import table
 from napari_pytc.errors import InvalidInput, ProjectError
-from napari_pytc.learning.verdicts import comparisons, interval_of
 
 if TYPE_CHECKING:
     from napari_pytc.session.records import ModelRecord
@@ -89,6 +88,8 @@ def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, float | None, float
 
 def _interval_text(scores: Mapping[str, Any]) -> str | None:
     """Where the mean score lies with 95 % certainty."""
+    from napari_pytc.learning.verdicts import interval_of
+
     interval = interval_of(scores)
     return None if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
@@ -98,6 +99,8 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
 
     The gain is that over the parent, or else over the model that was in use, and then over the latter.
     """
+    from napari_pytc.learning.verdicts import comparisons
+
     columns = ("", "id", "name", "date", "recipe", "parent", "Dice, held out", "mean", "95 %", "gain")
     rows = [
         (
