@@ -119,6 +119,16 @@ def test_the_job_is_told_what_is_looked_at_and_what_is_painted(opened: LiveDesk)
     assert Box(**told["box"]).overlaps(Box((3, 30, 2), (4, 33, 38)))
 
 
+def test_a_stroke_that_begins_is_told(opened: LiveDesk) -> None:
+    assert opened.workspace.layers is not None
+    opened.workspace.layers.stroke_begun.emit()
+    assert opened.topics == []
+    opened.begin()
+    n_told = len(opened.topics)
+    opened.workspace.layers.stroke_begun.emit()
+    assert opened.topics[n_told:] == ["painting"]
+
+
 def test_strokes_that_are_taken_back_are_told_too(opened: LiveDesk) -> None:
     opened.begin()
     opened.session.paint(Box((5, 0, 0), (6, 3, 3)), 1)

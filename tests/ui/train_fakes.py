@@ -126,6 +126,7 @@ class FakeSession:
 class FakeLayers(QObject):
     """What live learning needs of the canvas."""
 
+    stroke_begun = Signal()
     stroke_written = Signal(object)
 
     def __init__(self, parent: QObject) -> None:

@@ -129,6 +129,7 @@ def _cost(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def features_at(network: nn.Module, image: TrainingImage, limits: NetworkLimits, where: np.ndarray) -> torch.Tensor:
+    """Features (n, f) of voxels (n, 3) of an image, all computed in the one box around them."""
     low, high = where.min(axis=0), where.max(axis=0) + 1
     inner = Box(tuple(low), tuple(high))
     read = inner.grow(limits.halo).aligned(limits.alignment).intersect(image.whole)

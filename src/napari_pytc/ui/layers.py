@@ -62,17 +62,16 @@ class ProjectLayers(QObject):
 
     saved = Signal()
     """Strokes are on disk, or were changed there by others: counts may differ."""
+    stroke_begun = Signal()
     stroke_written = Signal(object)
     """The `Box` of strokes that are on the disk, whoever made them."""
     failed = Signal(object)
     """A `PytcError`."""
     class_chosen = Signal(int)
     """The class in the brush, 0 for the eraser."""
-
     undo_asked = Signal()
     """The keys for undo were pressed on one of the layers; napari's own undo knows nothing of the journal."""
     redo_asked = Signal()
-
     _image_arrived = Signal()
     _changed_on_disk = Signal()
 
@@ -108,6 +107,7 @@ class ProjectLayers(QObject):
         self._saver: StrokeSaver | None = None
         if not session.read_only:
             self._saver = StrokeSaver(self._array, session.stroke_writer(), self)
+            self._saver.began.connect(self.stroke_begun)
             self._saver.saved.connect(self.saved)
             self._saver.wrote.connect(self.stroke_written)
             self._saver.failed.connect(self.failed)

@@ -43,6 +43,8 @@ class StrokeSaver(QObject):
         Writes the labels of a box, durably; called in the saver's thread alone.
     """
 
+    began = Signal()
+    """The mouse was pressed for a stroke."""
     saved = Signal()
     """Everything that was painted until a moment ago is on the disk."""
     wrote = Signal(object)
@@ -74,6 +76,7 @@ class StrokeSaver(QObject):
         with self._condition:
             self._strokes.extend(self._array.cut())
             self._is_pressed = True
+        self.began.emit()
 
     def release(self) -> None:
         """The stroke is over: it is saved now."""

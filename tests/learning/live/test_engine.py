@@ -12,7 +12,13 @@ from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobMessage
 from napari_pytc.learning.live.job import SUGGESTIONS
-from napari_pytc.learning.live.messages import annotations_message, stop_message, suggest_message, view_message
+from napari_pytc.learning.live.messages import (
+    annotations_message,
+    painting_message,
+    stop_message,
+    suggest_message,
+    view_message,
+)
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.volumes.zarr_output import open_ome_zarr
@@ -200,6 +206,28 @@ def test_a_single_section(tmp_path: Path) -> None:
 
     assert accuracy(project, project.whole) > 0.75
     assert result["steps"] >= 4
+
+
+def test_the_network_rests_while_a_stroke_is_painted(project: LiveProject) -> None:
+    n_losses: list[int] = []
+
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        yield from ctx.wait_for(lambda: ctx.curve("network/loss") and ctx.curve("generation"))
+        yield [painting_message()]
+        n_losses.append(len(ctx.curve("network/loss")))
+        for _ in range(20):
+            yield []
+        n_losses.append(len(ctx.curve("network/loss")))
+        project.paint(seed=5)
+        yield [annotations_message(project.store.revision)]
+        yield from ctx.wait_for(lambda: len(ctx.curve("network/loss")) > n_losses[1])
+        assert len(ctx.curve("generation")) >= 2
+        yield [stop_message()]
+
+    project.job(live_plan()).run(LiveContext(script))
+
+    assert n_losses[0] == n_losses[1]
 
 
 def network_takes_over(project: LiveProject) -> Script:

@@ -72,7 +72,8 @@ class LiveEngine:
            ^                                                                                       |
            +---------------------------------------------------------------------------------------+
 
-    After each piece the loop begins again, so that whatever was told meanwhile comes first.
+    After each piece the loop begins again, so that whatever was told meanwhile comes first. While a stroke is painted
+    only the first three are done.
     """
 
     def __init__(self, job: LiveJob, source: VolumeSource, store: AnnotationStore, ctx: JobContext) -> None:
@@ -137,16 +138,16 @@ class LiveEngine:
         """Listen and do the most urgent piece of work; False when there was nothing to do."""
         self._ctx.check()
         self._inbox.listen()
-        worked = (
-            self._learn_strokes()
-            or self._predict_tile()
-            or self._score_instant()
-            or self._suggest()
-            or self._behind.work(self._places, self._painter)
-        )
+        worked = self._learn_strokes() or self._predict_tile() or self._work_behind()
         self._writer.tell_done()
         self._report()
         return worked
+
+    def _work_behind(self) -> bool:
+        """What nobody waits for; nothing of it while a stroke is painted, so that the worker is free at its end."""
+        if self._inbox.is_stroke_coming:
+            return False
+        return self._score_instant() or self._suggest() or self._behind.work(self._places, self._painter)
 
     def _learn_strokes(self) -> bool:
         """Fit the instant model to strokes that changed."""

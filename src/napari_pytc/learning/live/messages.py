@@ -5,6 +5,7 @@ Told, newest first where one replaces another:
 ============== =========================================== ==============================================
 topic          content                                     meaning
 ============== =========================================== ==============================================
+painting       none                                        a stroke begins: be ready for it
 annotations    ``revision``, ``box`` or None               strokes are on the disk: look at them now
 view           ``box``, ``generation``                     this is looked at; tiles nearest its centre come first
 suggest        ``n``, ``box`` or None                      look for the n places to paint next (in the box)
@@ -19,6 +20,7 @@ of the strokes that were learnt; value: the view's generation) when all that is 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +28,14 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobContext, JobMessage
 
-ANNOTATIONS, VIEW, SUGGEST, STOP = "annotations", "view", "suggest", "stop"
+PAINTING, ANNOTATIONS, VIEW, SUGGEST, STOP = "painting", "annotations", "view", "suggest", "stop"
+_LONGEST_STROKE_S = 4.0
+"""So long at most a stroke is waited for; a longer one is learnt all the same, only not at once."""
+
+
+def painting_message() -> JobMessage:
+    """A stroke begins."""
+    return JobMessage(topic=PAINTING)
 
 
 def annotations_message(revision: int, box: Box | None = None) -> JobMessage:
@@ -81,6 +90,12 @@ class Inbox:
         self.view: View | None = None
         self.wish: Wish | None = None
         self.stop = False
+        self._awaited_until = 0.0
+
+    @property
+    def is_stroke_coming(self) -> bool:
+        """Whether somebody paints right now: nothing that takes long should be begun."""
+        return time.monotonic() < self._awaited_until
 
     def listen(self) -> None:
         """Take in what was told since the last time."""
@@ -108,7 +123,11 @@ class Inbox:
                 self.wish = Wish(max(1, int(content["n"])), box)
         elif message.topic == STOP:
             self.stop = True
-        elif message.topic != ANNOTATIONS:  # new strokes are found by the store's revision
+        elif message.topic == PAINTING:
+            self._awaited_until = time.monotonic() + _LONGEST_STROKE_S
+        elif message.topic == ANNOTATIONS:  # what is new is found by the store's revision
+            self._awaited_until = 0.0
+        else:
             raise InvalidInput(f"no topic is called {message.topic!r}")
 
     def _box(self, content: dict[str, Any] | str | Box) -> Box:

@@ -12,7 +12,7 @@ from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobMessage
 from napari_pytc.jobs.job import JobState
-from napari_pytc.learning.live.messages import annotations_message, stop_message, view_message
+from napari_pytc.learning.live.messages import annotations_message, painting_message, stop_message, view_message
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.predictions import once
 
@@ -283,9 +283,11 @@ class LiveController(QObject):
         for timer in (self._look_timer, self._view_timer, self._patience):
             timer.stop()
         if self._layers is not None:
+            self._layers.stroke_begun.disconnect(self._on_stroke_begun)
             self._layers.stroke_written.disconnect(self._on_stroke)
         self._layers = self._workspace.layers
         if self._layers is not None:
+            self._layers.stroke_begun.connect(self._on_stroke_begun)
             self._layers.stroke_written.connect(self._on_stroke)
         self._let_others_begin()
         self._count()
@@ -298,6 +300,10 @@ class LiveController(QObject):
             if now != (getattr(spec, "classes", None), getattr(spec, "held_out", None)):
                 self._leave("anew")
         self._count()
+
+    def _on_stroke_begun(self) -> None:
+        if self._job is not None:
+            self.tell(painting_message())
 
     def _on_stroke(self, box: Box) -> None:
         session, job = self._workspace.session, self._job
