@@ -28,7 +28,7 @@ BOX = Box((5, 8, 8), (6, 24, 24))
 FOUND = Suggestions(
     boxes=(
         Suggestion(
-            box=BOX, gain=0.4, reason="undecided, 31 % in doubt", uncertainty=0.31, disagreement=0.1, distance_um=2.5
+            box=BOX, gain=0.4, reason="undecided, 31 % in doubt", uncertainty=0.31, disagreement=None, distance_um=2.5
         ),
         Suggestion(
             box=Box((9, 30, 20), (11, 46, 36)),
@@ -126,7 +126,7 @@ def test_places_are_asked_for_when_somebody_looks_at_them(
     assert box.list.remark.text() == "Looking …"
     suggest(opened, monkeypatch)
     opened.until(lambda: box.list.tree.topLevelItemCount() == 2)
-    assert _texts(box) == [["5, 16, 16", "31 %", "10 %", "2.50 µm"], ["9–10, 38, 28", "20 %", "22 %", "1.00 µm"]]
+    assert _texts(box) == [["5, 16, 16", "31 %", "–", "2.50 µm"], ["9–10, 38, 28", "20 %", "22 %", "1.00 µm"]]
     assert "undecided, 31 % in doubt" in _item(box, 0).toolTip(0)
     assert box.list.remark.text() == "The score still rises."
 

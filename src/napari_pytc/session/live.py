@@ -34,7 +34,8 @@ class Suggestion(BaseModel):
     reason : str
         Why, in words for people.
     uncertainty, disagreement : float
-        Means from 0 to 1 over the box: how undecided the instant model is, and how often the network says otherwise.
+        Means from 0 to 1 over the box: how undecided the instant model is, and how often the network says otherwise,
+        None where there was no network to ask.
     distance_um : float
         To the nearest stroke.
     """
@@ -45,7 +46,7 @@ class Suggestion(BaseModel):
     gain: float
     reason: str
     uncertainty: float
-    disagreement: float
+    disagreement: float | None
     distance_um: float
 
 

@@ -15,7 +15,7 @@ WITHIN = Box((0, 0, 0), (6, 400, 400))
 
 
 def place(
-    number: int, shares: list[float], errors: list[float], look: float = 0.0, disagreement: float = 0.0
+    number: int, shares: list[float], errors: list[float], look: float = 0.0, disagreement: float | None = None
 ) -> Candidate:
     box = Box.at((0, 0, 10 * number), (1, 10, 10))
     return Candidate(box, 0.1, 1.0, np.array([look, 0.0]), np.array(shares), np.array(errors), disagreement)
@@ -98,7 +98,7 @@ def find(network: bool, seed: int = 0) -> Places:
 
 def test_the_network_was_asked_about_every_place_that_is_suggested() -> None:
     assert [c.disagreement for c in find(network=True).candidates] == [1.0] * 4
-    assert [c.disagreement for c in find(network=False).candidates] == [0.0] * 4
+    assert [c.disagreement for c in find(network=False).candidates] == [None] * 4
 
 
 def test_the_same_seed_finds_the_same_places_and_another_others() -> None:

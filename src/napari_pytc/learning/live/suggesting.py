@@ -45,7 +45,8 @@ class Candidate:
     Parameters
     ----------
     uncertainty, disagreement : float
-        Means over the box, from 0 to 1; uncertainty is one less the margin between the two most probable classes.
+        Means over the box, from 0 to 1; uncertainty is one less the margin between the two most probable classes,
+        disagreement is None where no network was asked.
     distance_um : float
         From its centre to the nearest stroke.
     look : ndarray
@@ -62,13 +63,13 @@ class Candidate:
     look: np.ndarray
     shares: np.ndarray
     errors: np.ndarray
-    disagreement: float = 0.0
+    disagreement: float | None = None
     gain: float = 0.0
 
     @property
     def reason(self) -> str:
         """Why, in words for people."""
-        if self.disagreement >= 0.15:
+        if self.disagreement is not None and self.disagreement >= 0.15:
             return f"the two models disagree on {100 * self.disagreement:.0f} %"
         if self.uncertainty >= 0.25:
             return f"undecided, {100 * self.uncertainty:.0f} % in doubt"
@@ -163,7 +164,7 @@ def write_suggestions(path: Path, places: Places, saturated: bool, text: str) ->
             "gain": round(c.gain, 4),
             "reason": c.reason,
             "uncertainty": round(c.uncertainty, 4),
-            "disagreement": round(c.disagreement, 4),
+            "disagreement": None if c.disagreement is None else round(c.disagreement, 4),
             "distance_um": round(c.distance_um, 4),
         }
         for c in places.candidates
@@ -205,7 +206,7 @@ def rated(found: Sequence[Candidate]) -> list[Candidate]:
     if not found:
         return []
     shares = np.maximum(np.mean([c.shares for c in found], axis=0), _LEAST_SHARE)
-    errors = np.array([(c.errors / shares).sum() * (1 + c.disagreement) for c in found])
+    errors = np.array([(c.errors / shares).sum() * (1 + (c.disagreement or 0.0)) for c in found])
     gains = errors / max(float(errors.sum()), 1e-9)
     return sorted((replace(c, gain=float(g)) for c, g in zip(found, gains, strict=True)), key=lambda c: -c.gain)
 

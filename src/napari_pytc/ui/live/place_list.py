@@ -127,7 +127,7 @@ class PlaceList(QWidget):
                 [
                     describe(place.box),
                     f"{100 * place.uncertainty:.0f} %",
-                    f"{100 * place.disagreement:.0f} %",
+                    "–" if place.disagreement is None else f"{100 * place.disagreement:.0f} %",
                     f"{place.distance_um:.2f} µm",
                 ]
             )
