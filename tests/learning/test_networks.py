@@ -38,6 +38,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "lean unet of three levels": LeanUNetNetwork(channels=(4, 8, 8), convolutions=1),
     "filter bank": FilterBankNetwork(sigmas=(0.7, 1.6, 3.5), hidden=(8,)),
     "filter unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8)),
+    "flat filter unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8), flat=True),
 }
 
 

@@ -38,6 +38,7 @@ NETWORKS: dict[str, NetworkSettings] = {
     "dynunet": DynUNetNetwork(channels=(2, 4, 4)),
     "filter_bank": FilterBankNetwork(sigmas=(0.7, 1.6), hidden=(6,)),
     "filter_unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(6,), channels=(4, 8)),
+    "flat_filter_unet": FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(6,), channels=(4, 8), flat=True),
 }
 NORMALISATION = Normalisation(mean=120, std=60, low=-1000, high=1000)
 

@@ -69,7 +69,7 @@ class ResidualUNet(nn.Module):
         """
         whole = Box.of_shape(image.shape[2:])
         inner = inner or whole
-        region = inner.grow(self._unet_limits.halo).aligned(self.alignment).intersect(whole)
+        region = inner.grow(self._unet_limits.halo).aligned(self._unet_limits.alignment).intersect(whole)
         with torch.autocast(image.device.type, enabled=False):
             features = self.bank.features(image.to(self.bank.feature_mean.dtype), region)
             features = features.sub_(_over(self.bank.feature_mean)).div_(_over(self.bank.feature_scale))
