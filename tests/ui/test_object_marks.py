@@ -166,7 +166,7 @@ def test_objects_of_a_file(window: Window, tmp_path: Path, dense: bool, backgrou
     window.page.objects.asked.emit(str(write_tiff(tmp_path / "labels.tif", labels)), bool(zeros.currentData()))
     window.until(lambda: "2 objects of 200 voxels were marked" in window.page.notice.text)
     assert window.session.marked_objects() == MarkedObjects(2, 200, background, 50)
-    assert window.objects.is_shown
+    window.until(lambda: window.objects.is_shown)
     assert window.find(QPushButton, "importObjects").isEnabled()
     window.until(lambda: window.told.startswith("Marked: 2 objects"))
     window.click("newObject")

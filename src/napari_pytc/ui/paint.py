@@ -143,7 +143,13 @@ class ScribbleArray(LazyArray):
                 block = self._gather(selection.box)
                 before = block.copy() if protected else block
                 block[selection.inside] = labels
-                protected = [box for box in protected if _take_back(block, before, box, selection.box)]
+                places = {
+                    box: box.intersect(selection.box).relative_to(selection.box.start).slices for box in protected
+                }
+                # All are asked before any is put right: boxes may overlap.
+                protected = [box for box, at in places.items() if not np.array_equal(block[at], before[at])]
+                for box in protected:
+                    block[places[box]] = before[places[box]]
                 self._scatter(selection.box, block)
             self._touched = selection.box if self._touched is None else self._touched.hull(selection.box)
         self._on_change()
@@ -269,14 +275,6 @@ class ScribbleArray(LazyArray):
 
     def _drop(self, place: Place) -> None:
         self._n_bytes -= self._chunks.pop(place).data.nbytes
-
-
-def _take_back(block: np.ndarray, before: np.ndarray, box: Box, at: Box) -> bool:
-    """Put back in a box what was there, of a block that lies at another; whether anything differed."""
-    inside = box.intersect(at).relative_to(at.start).slices
-    differs = not np.array_equal(block[inside], before[inside])
-    block[inside] = before[inside]
-    return differs
 
 
 def _is_plain(part: Any) -> bool:
