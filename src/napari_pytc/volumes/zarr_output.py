@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,7 @@ class ChunkedArray:
         expected = (len(self.channels), *box.shape) if self.channels else box.shape
         if data.shape != expected:
             raise InvalidInput(f"Expected data of shape {expected} for the box {box}, got {data.shape}.")
-        if not (self.path / "zarr.json").exists():  # tensorstore would make the folder again, without a description
-            raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
+        self._check_there()  # tensorstore would make the folder again, without a description
         try:
             self._array[self._index(box)].write(np.ascontiguousarray(data, self.dtype)).result()
         except (ValueError, OSError) as error:
@@ -83,6 +83,18 @@ class ChunkedArray:
                 f"Voxels {box} could not be written to {self.path}: {_reason(error)}.",
                 "Free space on the disk or choose another folder.",
             ) from error
+        self._check_there()
+
+    def _check_there(self) -> None:
+        """Refuse a folder that was deleted or moved, and take away what a write in flight made in its place."""
+        if (self.path / "zarr.json").exists():
+            return
+        if not (self.path / LEVEL / "zarr.json").exists():  # nothing but chunks that nobody could read
+            shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):  # parents that hold anything else stay
+            self.path.parent.rmdir()
+            self.path.parent.parent.rmdir()
+        raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
 
     def _index(self, box: Box) -> tuple[slice, ...]:
         return (slice(None), *box.slices) if self.channels else box.slices
