@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -101,6 +102,37 @@ def test_a_failed_write_says_where(tmp_path):
     (tmp_path / "a.zarr" / "0" / "c").write_text("")
     with pytest.raises(VolumeError, match=r"could not be written to .*a\.zarr"):
         array.write(Box.of_shape(SHAPE), image())
+
+
+class _InFlight:
+    """An array whose folder goes away between the check and the write."""
+
+    def __init__(self, array, go_away):
+        self._array, self._go_away = array, go_away
+
+    def __getitem__(self, index):
+        self._go_away()
+        return self._array[index]
+
+
+def test_a_write_in_flight_leaves_nothing_where_a_project_was(tmp_path):
+    project = tmp_path / "fly.pytc"
+    array = create_ome_zarr(project / "predictions" / "p.zarr", SHAPE, "uint8", SPACE)
+    array._array = _InFlight(array._array, lambda: project.rename(tmp_path / "elsewhere"))
+    with pytest.raises(VolumeError, match="deleted or moved"):
+        array.write(Box.of_shape(SHAPE), image())
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    assert open_ome_zarr(tmp_path / "elsewhere" / "predictions" / "p.zarr").shape == SHAPE
+
+
+def test_a_folder_of_the_user_stays_though_it_is_empty(tmp_path):
+    (tmp_path / "mine").mkdir()
+    array = create_ome_zarr(tmp_path / "mine" / "p.zarr", SHAPE, "uint8", SPACE)
+    array._array = _InFlight(array._array, lambda: shutil.rmtree(array.path))
+    for _ in range(2):
+        with pytest.raises(VolumeError, match="deleted or moved"):
+            array.write(Box.of_shape(SHAPE), image())
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_reading_only_refuses_to_write(tmp_path):

@@ -34,6 +34,7 @@ class ChunkedArray:
 
     def __init__(self, path: Path, array: Any, group: dict[str, Any]) -> None:
         self.path = path
+        self._parents = {parent: parent.stat().st_ino for parent in list(path.absolute().parents)[:2]}
         self._array = array
         own = group.get("napari_pytc") or {}
         self.attributes: dict[str, Any] = own.get("attributes", {})
@@ -83,18 +84,24 @@ class ChunkedArray:
                 f"Voxels {box} could not be written to {self.path}: {_reason(error)}.",
                 "Free space on the disk or choose another folder.",
             ) from error
+        if not (self.path / "zarr.json").exists():
+            self._take_away()
         self._check_there()
 
     def _check_there(self) -> None:
-        """Refuse a folder that was deleted or moved, and take away what a write in flight made in its place."""
-        if (self.path / "zarr.json").exists():
+        if not (self.path / "zarr.json").exists():
+            raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
+
+    def _take_away(self) -> None:
+        """Remove what a write in flight made where the folder was, and nothing that was there before."""
+        if (self.path / LEVEL / "zarr.json").exists():
             return
-        if not (self.path / LEVEL / "zarr.json").exists():  # nothing but chunks that nobody could read
-            shutil.rmtree(self.path, ignore_errors=True)
-        with suppress(OSError):  # parents that hold anything else stay
-            self.path.parent.rmdir()
-            self.path.parent.parent.rmdir()
-        raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):  # a parent that holds anything else stays
+            for parent, number in self._parents.items():
+                if parent.stat().st_ino == number:
+                    return
+                parent.rmdir()
 
     def _index(self, box: Box) -> tuple[slice, ...]:
         return (slice(None), *box.slices) if self.channels else box.slices
