@@ -34,6 +34,7 @@ class FakeLayer:
     on_mouse: list[Callable[[Pointer], object]] = field(default_factory=list)
     holds_mouse: bool = False
     brush: float | None = None
+    help: str = ""
 
     @property
     def name(self) -> str:
@@ -74,6 +75,9 @@ class FakeViewer:
 
     def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> FakeLayer:
         return self._add(FakeLayer("boxes", [], space, look))
+
+    def set_help(self, layer: Any, text: str) -> None:
+        layer.help = text
 
     def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
         layer.on_mouse.append(callback)

@@ -252,6 +252,21 @@ def test_drawn_boxes_are_voxels(window: Window) -> None:
 
 
 @needs_display
+def test_the_status_bar_names_the_keys_that_our_layers_have(window: Window) -> None:
+    strokes = window.layers.strokes
+    said = "1 to 9: paint a class"  # napari's own would be: <1> the eraser, <3> the polygon tool
+    for mode in ("paint", "polygon", "erase", "pan_zoom"):
+        strokes.mode = mode
+        assert strokes.help.startswith(said)
+        assert window.viewer.help == strokes.help
+    window.viewer.layers.selection.active = window.layers.image
+    assert window.viewer.help.startswith(said)
+    NapariViewer(window.viewer).set_help(strokes, "something else")
+    strokes.mode = "paint"
+    assert strokes.help == "something else"
+
+
+@needs_display
 def test_held_out_boxes_are_shown_where_they_are(window: Window) -> None:
     window.viewer.dims.set_current_step(0, 3)
     window.session.hold_out(Box((2, 10, 20), (5, 40, 60)))

@@ -20,15 +20,15 @@ from napari_pytc.ui.background import Background
 from napari_pytc.ui.contrast import find_contrast, widest
 from napari_pytc.ui.flat import FlatOnly
 from napari_pytc.ui.guard import HeldOutGuard
-from napari_pytc.ui.held_out_layer import HeldOutLayer, line_width
 from napari_pytc.ui.object_layer import ObjectLayer
 from napari_pytc.ui.outline import OutlineLayer
 from napari_pytc.ui.paint import ScribbleArray
-from napari_pytc.ui.port import Look, Pointer, ViewerPort, box_of_points
+from napari_pytc.ui.port import Look, Pointer, ViewerPort
 from napari_pytc.ui.predictions import PredictionLayers, once
 from napari_pytc.ui.sections import SectionCache, SectionReader
 from napari_pytc.ui.segment_arrays import SegmentSource
 from napari_pytc.ui.segments import SegmentLayers
+from napari_pytc.ui.sight import Sight
 from napari_pytc.ui.strokes import StrokeSaver
 from napari_pytc.volumes.source import VolumeSource
 
@@ -37,12 +37,12 @@ BRUSH_SIZE = 5
 CLASS_KEYS, ERASER_KEY = "123456789", "0"
 """On our layers, where they take the place of napari's keys for tools."""
 UNDO_KEY, REDO_KEY = "Control-Z", "Control-Shift-Z"
-VIEW_IN_3D = (64, 512, 512)
-"""In 3D display everything is in view; this much around its middle counts."""
+_HELP = "1 to 9: paint a class, 0: erase, Ctrl+Z: undo"
+_PAINTING_HELP = f"{_HELP}, [ and ]: size of the brush, Space and drag: move"
 _REFRESH_MS = 60
 
 
-class ProjectLayers(QObject):
+class ProjectLayers(Sight):
     """Shows a session in a viewer and saves what is painted. All methods belong to the Qt thread.
 
     The user may rename, hide, move, transpose or delete the layers: `restore` puts back what was deleted, and nothing
@@ -83,14 +83,13 @@ class ProjectLayers(QObject):
         background: Background,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(viewer, session.space, image.shape, parent)
         newest = session.predictions()  # before anything is made: the database may refuse
-        self._viewer, self._session, self._image_source, self._background = viewer, session, image, background
+        self._session, self._image_source, self._background = session, image, background
         self._is_open = True
         self._was_predicted_seen = False
         self._chosen = 1
         self._flat = FlatOnly(viewer, Box.of_shape(image.shape).size)
-        self._boxes: Any = None
         self._reader = SectionReader()
         self._image_cache = SectionCache(
             image.read,
@@ -114,10 +113,9 @@ class ProjectLayers(QObject):
         self._refresh_timer = once(self, _REFRESH_MS, lambda: self._viewer.refresh(self._image))
         self._image_arrived.connect(self._on_image_arrived)
         self._changed_on_disk.connect(self._on_changed_on_disk)
-        self._image: Any = None
         self._strokes: Any = None
-        self._held_out = HeldOutLayer(viewer, session, image.shape, lambda: self._strokes, self)
-        self.outline = OutlineLayer(viewer, session.space, image.shape, lambda: self._strokes, self)
+        self._held_out = self._outlines(Look("Held out", "held-out", "#ffe119"))
+        self.outline = self._outlines(Look("Paint here", "paint-here", "#ffffff"))
         self.predictions = PredictionLayers(
             viewer,
             background,
@@ -145,6 +143,7 @@ class ProjectLayers(QObject):
             viewer.on_layers_changed(self._on_layers_changed),
         ]
         session.classes_changed.connect(self._on_classes_changed)
+        session.held_out_changed.connect(self._show_held_out)
         session.annotated.connect(self._on_annotated)
         if newest:
             self.show_prediction(newest[-1])
@@ -165,18 +164,14 @@ class ProjectLayers(QObject):
             viewer.on_label_chosen(self._strokes, self._on_label_chosen)
             viewer.on_mouse(self._strokes, self._on_mouse)
             self._bind_keys(self._strokes)
+            viewer.set_help(self._strokes, _PAINTING_HELP)
         self.segments.restore()
         self.objects.restore()
-        self._held_out.show()
+        self._show_held_out()
         if self._session.read_only:
             viewer.select(self._strokes)
         else:
             self.choose_class(self._chosen)
-
-    @property
-    def image(self) -> Any:
-        """The image layer; the user may have deleted it."""
-        return self._image
 
     @property
     def strokes(self) -> Any:
@@ -223,49 +218,6 @@ class ProjectLayers(QObject):
             then()
         else:
             self._saver.flush(lambda: self.objects.flush(then, otherwise), otherwise)
-
-    # ---- where the user looks
-
-    def view_box(self) -> Box:
-        """The voxels in view: of one section, or some around the middle in 3D."""
-        box = self._viewer.voxels_in_view(self._image)
-        if not self._viewer.is_3d():
-            return box
-        lengths = [min(n, most) for n, most in zip(box.shape, VIEW_IN_3D, strict=True)]
-        start = [
-            min(max(round(middle - n / 2), low), high - n)
-            for middle, n, low, high in zip(self.focus(), lengths, box.start, box.stop, strict=True)
-        ]
-        return Box.at(start, lengths)
-
-    def focus(self) -> tuple[float, float, float]:
-        """The voxel in the middle of the canvas, or the volume's nearest to it."""
-        shape = self._image_source.shape
-        if not self._viewer.has(self._image):
-            z, y, x = (n / 2 for n in shape)
-            return (z, y, x)
-        z, y, x = (min(max(f, 0.0), n - 1.0) for f, n in zip(self._viewer.focus(self._image), shape, strict=True))
-        return (z, y, x)
-
-    def drawn_box(self) -> Box | None:
-        """The newest rectangle that was drawn, one section thick; None if there is none in the volume."""
-        if not self._viewer.has(self._image):
-            return None
-        for points in reversed(self._viewer.drawn_boxes(self._image)):
-            box = box_of_points(points, self._image_source.shape)
-            if not box.is_empty:
-                return box
-        return None
-
-    def start_drawing_box(self) -> None:
-        """Let the user draw a rectangle."""
-        if self._viewer.is_3d():
-            self._viewer.show_status("Boxes are drawn in 2D: switch the 3D display off.")
-            return
-        if not self._viewer.has(self._boxes):
-            width = line_width(self._image_source.shape)
-            self._boxes = self._viewer.add_boxes(self._session.space, Look("Box", "box", "#42d4f4"), width)
-        self._viewer.select(self._boxes, "add_rectangle")
 
     # ---- predictions
 
@@ -318,6 +270,7 @@ class ProjectLayers(QObject):
             stop()
         session = self._session
         session.classes_changed.disconnect(self._on_classes_changed)
+        session.held_out_changed.disconnect(self._show_held_out)
         session.annotated.disconnect(self._on_annotated)
         if self._saver is not None and not self._saver.close():
             self.failed.emit(
@@ -327,15 +280,21 @@ class ProjectLayers(QObject):
         self.segments.close()
         self.predictions.close()
         self._refresh_timer.stop()
-        self._held_out.close()
-        self.outline.show(None)
         # Shapes first: vispy has crashed drawing what came next where they went between the others.
-        for layer in (self._held_out.layer, self._boxes, self.objects.layer, self._strokes, self._image):
+        self._held_out.close()
+        self.outline.close()
+        for layer in (self._boxes, self.objects.layer, self._strokes, self._image):
             self._viewer.remove(layer)
         self._reader.close()
         self._image_cache.close()
 
     # ---- what follows is ours
+
+    def _outlines(self, look: Look) -> OutlineLayer:
+        return OutlineLayer(self._viewer, self._space, self._shape, look, lambda: self._strokes, self)
+
+    def _show_held_out(self, *boxes: object) -> None:
+        self._held_out.show(self._session.held_out)
 
     def _on_painted(self) -> None:
         if self._saver is not None:
@@ -358,6 +317,7 @@ class ProjectLayers(QObject):
         keys = {key: lambda number=int(key): self.choose_class(number) for key in (ERASER_KEY, *CLASS_KEYS)}
         self._viewer.bind_keys(layer, keys)
         self._viewer.bind_keys(layer, {UNDO_KEY: self.undo_asked.emit, REDO_KEY: self.redo_asked.emit})
+        self._viewer.set_help(layer, _HELP)
 
     def _on_layers_changed(self) -> None:
         if self._is_open and not self._viewer.has(self._strokes):

@@ -26,6 +26,7 @@ BRUSH_SIZE = 5
 NEW_KEY, BACKGROUND_KEY, ERASER_KEY = "M", "B", "0"
 """On this layer; the first is napari's own key for a new label, which it knows for arrays in memory alone."""
 BACKGROUND_COLOUR = "#808080"
+_HELP = "M: a new object, B: background, 0: erase, Ctrl+Z: undo, [ and ]: size of the brush, Space and drag: move"
 
 
 class ObjectLayer(QObject):
@@ -108,6 +109,7 @@ class ObjectLayer(QObject):
             self._viewer.on_mouse(self.layer, self._on_mouse)
             keys = {NEW_KEY: self.new_object, BACKGROUND_KEY: self.choose_background, ERASER_KEY: self.choose_eraser}
             self._viewer.bind_keys(self.layer, keys)
+            self._viewer.set_help(self.layer, _HELP)
         self.count()
 
     def new_object(self) -> None:

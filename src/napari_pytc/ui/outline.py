@@ -1,51 +1,60 @@
-"""The outline of one place on the canvas that the user is to look at."""
+"""Outlines of boxes on the canvas: of what is held out, or of the place where to paint next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QObject
 
 from napari_pytc.geometry import Box, Shape, VoxelSpace
-from napari_pytc.ui.held_out_layer import line_width
 from napari_pytc.ui.port import Look, ViewerPort
 from napari_pytc.ui.predictions import once
 
 _REST_MS = 80
+"""Drawing shapes costs more than a slice: outlines follow when the scrolling rests."""
+
+
+def line_width(shape: Shape) -> float:
+    """Of an outline, in voxels: wide enough to be seen when the whole section is in view."""
+    return max(1.5, 0.002 * max(shape[1:]))
 
 
 class OutlineLayer(QObject):
-    """Shows a box where to paint; the layer is there only while there is a box.
+    """Shows boxes; the layer is there only while there is one.
 
     Parameters
     ----------
+    shape : tuple of int
+        Of the volume.
     below : callable
         Gives the layer below which it lies.
     """
 
     def __init__(
-        self, viewer: ViewerPort, space: VoxelSpace, shape: Shape, below: Callable[[], Any], parent: QObject | None
+        self,
+        viewer: ViewerPort,
+        space: VoxelSpace,
+        shape: Shape,
+        look: Look,
+        below: Callable[[], Any],
+        parent: QObject | None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._space, self._below = viewer, space, below
+        self._viewer, self._space, self._look, self._below = viewer, space, look, below
         self._line_width = line_width(shape)
-        self._box: Box | None = None
+        self._boxes: tuple[Box, ...] = ()
         self.layer: Any = None
         self._timer = once(self, _REST_MS, self._draw)
 
-    def show(self, box: Box | None) -> None:
-        """Outline a box, or none."""
-        self._box = box
-        if box is None:
-            self._timer.stop()
-            self._viewer.remove(self.layer)
-            self.layer = None
+    def show(self, boxes: Sequence[Box]) -> None:
+        """Outline these boxes and no others; the layer comes back if the user deleted it."""
+        self._boxes = tuple(boxes)
+        if not boxes:
+            self.close()
             return
         if not self._viewer.has(self.layer):
-            self.layer = self._viewer.add_boxes(
-                self._space, Look("Paint here", "paint-here", "#ffffff"), self._line_width
-            )
+            self.layer = self._viewer.add_boxes(self._space, self._look, self._line_width)
             self._viewer.put_below(self.layer, self._below())
         self._draw()
 
@@ -54,5 +63,11 @@ class OutlineLayer(QObject):
         if self._viewer.has(self.layer):
             self._timer.start()
 
+    def close(self) -> None:
+        """Take the layer away."""
+        self._timer.stop()
+        self._viewer.remove(self.layer)
+        self.layer = None
+
     def _draw(self) -> None:
-        self._viewer.show_boxes(self.layer, [] if self._box is None else [self._box])
+        self._viewer.show_boxes(self.layer, self._boxes)

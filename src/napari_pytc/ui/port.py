@@ -137,6 +137,9 @@ class ViewerPort(Protocol):
     def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
         """Call back when a key is pressed while the layer is the active one."""
 
+    def set_help(self, layer: Any, text: str) -> None:
+        """What the status bar says of keys while the layer is the active one, whatever its tool."""
+
     def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
         """Call back when a button is pressed, moved and released on a layer while it is the active one."""
 

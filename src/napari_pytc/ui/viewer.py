@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OURS", "LayerChoice", "Look", "NapariViewer", "ViewerPort"]
 
+_HELP = f"{OURS} help"
+"""Of a layer's metadata: what the status bar says of it."""
+
 
 def load_units() -> None:
     """Read napari's table of units, which takes a second and else happens with the first layer; any thread."""
@@ -171,6 +174,16 @@ class NapariViewer:
         for key, call in keys.items():
             layer.bind_key(key, _ignoring_layer(call), overwrite=True)
 
+    def set_help(self, layer: Any, text: str) -> None:
+        """Napari tells its own keys with every change of tool, also those that are others on this layer."""
+        if not self.has(layer):
+            return
+        is_kept = _HELP in layer.metadata
+        layer.metadata[_HELP] = text
+        if not is_kept:
+            layer.events.help.connect(_keep_help)
+        layer.help = text
+
     def on_mouse(self, layer: Any, callback: Callable[[Pointer], object]) -> None:
         """Listen on the layer; the connection goes with it."""
         listen(layer, callback)
@@ -301,6 +314,10 @@ def _connected(emitters: Sequence[Any], callback: Callable[[], object]) -> Calla
             emitter.disconnect(changed)
 
     return stop
+
+
+def _keep_help(event: Any) -> None:
+    event.source.help = event.source.metadata[_HELP]
 
 
 def _ignoring_layer(call: Callable[[], object]) -> Callable[[Any], None]:

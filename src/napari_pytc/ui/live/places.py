@@ -111,7 +111,7 @@ class Places(QObject):
 
     def _outline(self, box: Box | None) -> None:
         if self._workspace.layers is not None:
-            self._workspace.layers.outline.show(box)
+            self._workspace.layers.outline.show([] if box is None else [box])
 
     def _on_noticed(self, job: JobView, kind: str) -> None:
         session = self._workspace.session

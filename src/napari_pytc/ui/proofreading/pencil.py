@@ -33,6 +33,7 @@ _PAINT = len(COLOURS) + 1
 """The label of a stroke that paints; those before are of marks."""
 _ERASED = "#ff3b30"
 _READY_MS = 50
+_HELP = "Z: select, M: merge or split, K: cut along a line, P: paint, J: next doubtful place, right-click: more"
 
 
 class Pencil(QObject):
@@ -324,6 +325,7 @@ class Pencil(QObject):
     def _attach(self, layer: Any) -> None:
         self._workspace.viewer.on_mouse(layer, self.take)
         self._workspace.viewer.bind_keys(layer, self._keys)
+        self._workspace.viewer.set_help(layer, _HELP)
 
     def _on_tool(self) -> None:
         """Give the mouse to the tool that is chosen."""
