@@ -431,6 +431,16 @@ def test_what_may_only_be_read_says_so(window: Window, tmp_path: Path) -> None:
         for name in ("drawBox", "holdOut", "importLabels"):
             assert not window.find(QPushButton, name).isEnabled()
         assert not window.find(QRadioButton, "class1").isEnabled()
+        again = window.find(QPushButton, "openForEditing")
+        n_errors = len(window.errors)
+        again.click()
+        window.until(lambda: len(window.errors) > n_errors)
+        assert "open for reading only" in window.errors[-1].message
+        assert not window.workspace.is_changeable
+    again.click()
+    window.until(lambda: window.workspace.is_changeable)
+    assert again.isHidden()
+    assert window.find(QPushButton, "drawBox").isEnabled()
 
 
 def test_closing_leads_back(opened: Window) -> None:

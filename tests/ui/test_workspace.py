@@ -152,6 +152,7 @@ def test_an_image_that_moved_is_told_and_jobs_ask_for_it(desk: Desk) -> None:
     assert desk.workspace.layers is None
     assert desk.viewer.layers == []
     assert len(desk.errors) == 1
+    assert "Find the image" in desk.errors[0].hint  # not a command line
     desk.workspace.train(INSTANT)
     desk.workspace.predict("view")
     assert [error.message for error in desk.errors[1:]] == ["The image of a.pytc was not found."] * 2

@@ -69,7 +69,7 @@ class SessionCore:
     @property
     def read_only_reason(self) -> str:
         """Why it is read-only; empty if it is not."""
-        return f"{self.folder} is open for reading only: {self._reason}." if self.read_only else ""
+        return f"{self.folder.name} is open for reading only: {self._reason}." if self.read_only else ""
 
     @property
     def project(self) -> Project:

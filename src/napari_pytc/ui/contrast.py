@@ -13,12 +13,19 @@ from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, sample_statistics
 
 _BLOCKS = 24
+_ROOM = 0.12
 
 
 def widest(image: VolumeSource) -> tuple[float, float]:
     """The limits of an image that nobody has looked at."""
     dtype = np.dtype(image.dtype)
     return (0.0, 1.0) if dtype.kind == "f" else (float(max(0, np.iinfo(dtype).min)), float(np.iinfo(dtype).max))
+
+
+def limits(found: IntensityStatistics) -> tuple[float, float]:
+    """What is dark and bright, with some room beyond: in what is quite black or white nobody sees where to paint."""
+    room = _ROOM * (found.high - found.low)
+    return (found.low - room, found.high + room) if room > 0 else (found.low, found.low + 1)
 
 
 def find_contrast(viewer: ViewerPort, image: VolumeSource, layer: Callable[[], Any], background: Background) -> None:
@@ -32,9 +39,9 @@ def find_contrast(viewer: ViewerPort, image: VolumeSource, layer: Callable[[], A
 
     def put(found: IntensityStatistics) -> None:
         if viewer.contrast(layer()) == widest(image):  # not the user's
-            high = found.high if found.high > found.low else found.low + 1
+            low, high = limits(found)
             is_byte = image.dtype == np.uint8
-            extent = (0.0, 255.0) if is_byte else (min(found.minimum, found.low), max(found.maximum, high))
-            viewer.set_contrast(layer(), (found.low, high), extent)
+            extent = (0.0, 255.0) if is_byte else (min(found.minimum, low), max(found.maximum, high))
+            viewer.set_contrast(layer(), (max(low, extent[0]), min(high, extent[1])), extent)
 
     background.run(lambda: sample_statistics(image, n_blocks=_BLOCKS), put, lambda error: None)

@@ -31,15 +31,18 @@ class HeldOutList(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(
             wrapped(
-                "Training never sees these boxes: what is true in them tells how good a model is. Painting there is "
-                "refused but with the pencil.",
-                dim=True,
+                "Models do not learn from these boxes: they are scored in them, by what is painted there.", dim=True
             )
         )
         layout.addLayout(row(self.draw, self.n_sections, self.hold))
         self._list = QVBoxLayout()
         self._list.setSpacing(1)
         layout.addLayout(self._list)
+        self._pencils = wrapped(
+            "The brush leaves them alone, as a stroke there would not teach. To paint the truth in one, press its ✎ first.",
+            dim=True,
+        )
+        layout.addWidget(self._pencils)
 
     def refresh(self, reason: str) -> None:
         """Show the boxes of the session; `reason` says why they cannot be changed."""
@@ -52,6 +55,7 @@ class HeldOutList(QWidget):
                 widget.deleteLater()
         session = self._workspace.session
         boxes = session.held_out if session is not None else ()
+        self._pencils.setVisible(bool(boxes) and not reason)
         for number, box in enumerate(boxes[:_MOST_SHOWN]):
             assert session is not None
             line = QWidget()

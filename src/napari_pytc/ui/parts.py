@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QColorDialog,
     QFormLayout,
     QFrame,
+    QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
@@ -204,15 +205,14 @@ class Notice(QFrame):
         self._close.setToolTip("Hide this message.")
         self._close.setStyleSheet("QToolButton { border: none; }")
         self._close.clicked.connect(self.clear)
-        top = QHBoxLayout()
-        top.addWidget(self._mark, alignment=Qt.AlignmentFlag.AlignTop)
-        top.addWidget(self._message, 1)
-        top.addWidget(self._close, alignment=Qt.AlignmentFlag.AlignTop)
-        layout = QVBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.addLayout(top)
-        layout.addWidget(self._hint)
-        layout.addWidget(self._fold)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(self._mark, 0, 0, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self._message, 0, 1)
+        layout.addWidget(self._close, 0, 2, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self._hint, 1, 1, 1, 2)
+        layout.addWidget(self._fold, 2, 0, 1, 3)
         self.hide()
 
     @property

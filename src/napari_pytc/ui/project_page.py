@@ -44,6 +44,10 @@ class ProjectPage(QWidget):
         self.facts, self.read_only = wrapped(), wrapped()
         self.facts.setObjectName("projectFacts")
         self.read_only.setObjectName("readOnly")
+        self.open_for_editing = QPushButton("Open for editing")
+        self.open_for_editing.setObjectName("openForEditing")
+        self.open_for_editing.setToolTip("Try to open it again, once nothing else has it open.")
+        self.open_for_editing.clicked.connect(self._open_again)
         self.missing = wrapped()
         self.find_image = QPushButton("Find the image …")
         self.find_image.setObjectName("findImage")
@@ -69,8 +73,9 @@ class ProjectPage(QWidget):
         top = row(self.title, self.close_button)
         top.setStretch(0, 1)
         layout.addLayout(top)
-        for widget in (self.path, self.facts, self.read_only, self.missing, self.find_image, self.notice):
+        for widget in (self.path, self.facts, self.read_only, self.open_for_editing, self.missing, self.find_image):
             layout.addWidget(widget)
+        layout.addWidget(self.notice)
         box, inside = section("Classes: choose one and paint")
         inside.addWidget(self.classes)
         inside.addWidget(self.load)
@@ -108,8 +113,11 @@ class ProjectPage(QWidget):
         self.facts.setText(facts_of(session))
         self.read_only.setText(f"⚠ {session.read_only_reason} You can look and export.")
         self.read_only.setVisible(session.read_only)
+        self.open_for_editing.setVisible(session.read_only)
         layers = self._workspace.layers
-        self.missing.setText("⚠ The image of this project is not where it was. Strokes and models are safe.")
+        self.missing.setText(
+            "⚠ The image of this project is not where it was, or is another one. Strokes and models are safe."
+        )
         self.missing.setVisible(layers is None)
         self.find_image.setVisible(layers is None)
         allow(self.find_image, _READ_ONLY if session.read_only else "", "Tell the project where its image is now.")
@@ -121,6 +129,11 @@ class ProjectPage(QWidget):
             self.classes.show_chosen(layers.chosen_class)
         self.objects.refresh()
         self._count()
+
+    def _open_again(self) -> None:
+        session = self._workspace.session
+        if session is not None:
+            self._workspace.open_project(session.folder)
 
     @property
     def _reason(self) -> str:

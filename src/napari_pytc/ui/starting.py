@@ -179,7 +179,7 @@ class JobStarter(QObject):
         if session is None or layers is None:
             return None
         if session.read_only and kind != "export":
-            hint = "Close it in the other program, then open it here again."
+            hint = "Close it in the other program, then press “Open for editing” in the Data panel."
             self.failed.emit(ProjectError(session.read_only_reason, hint))
             return None
         view, sink = self.jobs.open(kind, title)

@@ -168,7 +168,10 @@ class Workspace(JobStarter):
         now = self.session
         if now is not None and now.folder == opened.folder and not (now.read_only and opened.lock is not None):
             opened.release()
-            self.viewer.show_status(f"{opened.folder.name} is open already.")
+            if now.read_only:
+                self.failed.emit(ProjectError(now.read_only_reason, "It is as before; try again later."))
+            else:
+                self.viewer.show_status(f"{opened.folder.name} is open already.")
             return
         self.close_project()
         session = Session.adopt(opened)
@@ -195,9 +198,11 @@ class Workspace(JobStarter):
         self.segments.open(session)
         self.session_changed.emit()
         if opened.problem is not None:
-            self.failed.emit(opened.problem)
+            hint = "Strokes and models are safe. “Find the image” in the Data panel tells the project where it is now."
+            self.failed.emit(ProjectError(opened.problem.message, hint))
         if session.read_only:
-            self.failed.emit(ProjectError(session.read_only_reason, "You can look and export; close it there to edit."))
+            hint = "You can look and export. “Open for editing” in the Data panel tries again."
+            self.failed.emit(ProjectError(session.read_only_reason, hint))
 
     def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
         if self.layers is None or view.kind not in ("predict", "live"):
