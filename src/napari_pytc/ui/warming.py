@@ -13,8 +13,8 @@ def load_panels() -> None:
     """Import the panels and what they stand on."""
     for name in _PANELS:
         importlib.import_module(f"napari_pytc.ui.panels.{name}")
-    importlib.import_module("napari_pytc.ui.layers")
-    importlib.import_module("napari_pytc.decoding")
+    for name in ("ui.layers", "decoding", "session.retraining"):
+        importlib.import_module(f"napari_pytc.{name}")
 
 
 def load_for_layers() -> None:

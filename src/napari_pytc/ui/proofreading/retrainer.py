@@ -220,13 +220,13 @@ class Retrainer(QObject):
 
     def _on_session(self) -> None:
         """Another project: one that was begun there can be gone on with."""
-        from napari_pytc.session.retraining import Retraining
-
         self._run += 1
         self._stop_is_due = True  # for work that is still under way
-        session = self._workspace.session
-        readable = session is not None and not session.read_only
-        self._retraining = Retraining.find(session) if session is not None and readable else None
+        self._retraining, session = None, self._workspace.session
+        if session is not None and not session.read_only:
+            from napari_pytc.session.retraining import Retraining  # takes a while if `load_panels` did not do it
+
+            self._retraining = Retraining.find(session)
         self._view, self.problem, self.outcome, self.carried = None, None, None, None
         self._set("idle" if self._retraining is None else "asking" if self._retraining.is_refused else "stopped")
 
