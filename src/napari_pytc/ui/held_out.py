@@ -39,7 +39,7 @@ class HeldOutList(QWidget):
         self._list.setSpacing(1)
         layout.addLayout(self._list)
         self._pencils = wrapped(
-            "The brush leaves them alone, as a stroke there would not teach. To paint the truth in one, press its ✎ first.",
+            "Strokes in them are left out, as they would not teach. To paint the truth in one, press its ✎ first.",
             dim=True,
         )
         layout.addWidget(self._pencils)
