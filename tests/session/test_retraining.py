@@ -85,6 +85,15 @@ def test_undo_goes_back_across_the_switch(session: Session, former: str, tissue:
     assert session.proofreader().replay(str(retraining.state.segmentation)).agrees
 
 
+def test_the_name_that_the_user_gave_the_last_state_stays(session: Session, former: str, tissue: Tissue):
+    proofread(session)
+    position = session.proofreader().position
+    session.proofreader().checkpoint("all cells done")
+    run(session, Retraining.begin(session), StandIn(tissue))
+    marks = {entry.id: entry.checkpoint for entry in session.proofreader().entries()}
+    assert marks[position] == "Before retraining; all cells done"
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_given_up_in_any_step_everything_is_as_it_was(session: Session, former: str, tissue: Tissue, step: str):
     proofread(session)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from napari_pytc.ui.commands import COMMANDS
 from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
 from napari_pytc.ui.panels.proofread import ProofreadPanel
 from napari_pytc.ui.proofreading.desk import desk_of
+from napari_pytc.ui.proofreading.reviewing import Stand
 from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS, key_text
 from tests.ui.proofreading_bench import SHAPE, Bench
 
@@ -263,6 +266,7 @@ def test_the_review_leads_from_place_to_place(make: Make) -> None:
     first = review.item
     assert first is not None
     assert box.question.text() == first.text
+    assert not bench.panel.saying.isVisible()  # it would say the same
     assert bench.viewer.flights[-1][0] == tuple(float(int(v)) for v in first.place)
     assert [one.segment for one in bench.desk.selected] == list(first.segments)
     layers = bench.workspace.layers
@@ -285,6 +289,8 @@ def test_the_review_leads_from_place_to_place(make: Make) -> None:
         assert bench.titles[-1].startswith("Merge")
         assert review.stand.n_done == 2
     assert box.bar.value() == review.stand.n_done
+    bench.key("M")
+    assert bench.panel.saying.isVisible()
 
 
 def test_a_place_that_an_edit_settles_makes_way_for_the_next(make: Make) -> None:
@@ -320,3 +326,36 @@ def test_the_review_ends_and_says_how_long_it_takes(make: Make) -> None:
     assert seen_time or review.stand is not None
     assert review.stand is not None
     assert bench.panel.review.bar.value() == bench.panel.review.bar.maximum()
+
+
+def test_a_segmentation_without_a_doubt_says_so(make: Make) -> None:
+    bench = make(n_cells=4)
+    bench.acts.review.stand = Stand(None, 0, 0, None)
+    bench.acts.review.changed.emit()
+    assert "nothing to review" in bench.panel.review.question.text()
+    assert not bench.panel.review.bar.isVisible()
+
+
+def test_ids_are_never_taken_for_those_of_another_segmentation(make: Make) -> None:
+    bench = make()
+    second = bench.path / "segments" / "second"
+    shutil.copytree(second.with_name("first"), second)
+    record = json.loads((second / "segmentation.json").read_text())
+    (second / "segmentation.json").write_text(json.dumps(record | {"id": "second"}))
+    a, b = bench.neighbours()
+    bench.key("M")
+    bench.draw([a, b])
+    bench.key("Enter")
+    entry = bench.acts.past.entries[-1]
+    segment = bench.segment_at(a)
+    bench.click(a)
+    assert [one.segment for one in bench.desk.selected] == [segment]
+    bench.session.activate_segmentation("second")
+    bench.desk.select_ids([segment])  # asked while the window still shows the former segmentation
+    bench.until(lambda: bench.document.id == "second")
+    bench.idle()
+    assert bench.document.exists(segment)
+    assert bench.desk.selected == ()
+    bench.panel.history.visited.emit(entry)  # it was made in the former one
+    bench.idle()
+    assert bench.desk.selected == ()

@@ -88,7 +88,8 @@ def carry(
                     carried = Carried(former=former, edits=tuple(found.edits))
                     carried.save(session.segmentation_folder(segmentation))
                     if journal.segmentation != segmentation:
-                        proofreader.checkpoint(MARK)
+                        named = {entry: name for entry, name, _ in journal.checkpoints()}.get(journal.position)
+                        proofreader.checkpoint(f"{MARK}; {named}" if named else MARK)  # the user's name stays
                     told = [replace(change, title=f"{change.title} (carried over)") for change in found.changes]
                     proofreader.switch(segmentation, told)
                     return carried

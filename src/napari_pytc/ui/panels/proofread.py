@@ -151,7 +151,9 @@ class ProofreadPanel(QWidget):
                 shortcut.activated.connect(calls[found.key])
 
     def _say(self, saying: Saying) -> None:
-        self.saying.setVisible(bool(saying.text) and not saying.refused)
+        item = self.acts.review.item
+        is_asked_below = item is not None and saying.text == item.text
+        self.saying.setVisible(bool(saying.text) and not saying.refused and not is_asked_below)
         if saying.refused:
             self.refusal.show_error(InvalidEdit(saying.text, saying.hint))
         else:
@@ -161,7 +163,8 @@ class ProofreadPanel(QWidget):
     def _visit(self, entry: Entry) -> None:
         if not entry.box.is_empty:
             self.desk.go_to(entry.box)
-        if entry.segments and not entry.is_undone:
+        document = self.desk.document
+        if entry.segments and not entry.is_undone and document is not None and entry.segmentation == document.id:
             self.desk.select_ids(entry.segments[:8])
 
     def _open_menu(self, picked: Picked) -> None:

@@ -154,16 +154,19 @@ class Desk(QObject):
         self.changed.emit()
 
     def select_ids(self, segments: Sequence[int], then: Callable[[], object] = lambda: None) -> None:
-        """Select segments by their ids, as far as they are there."""
-        wanted = list(segments)
+        """Select segments by their ids, as far as they are there; in another segmentation ids are of others."""
+        wanted, meant = list(segments), None if self.document is None else self.document.id
 
-        def look(proofreader: Proofreader) -> list[Picked]:
+        def look(proofreader: Proofreader) -> list[Picked] | None:
             document = proofreader.document
-            return [] if document is None else [p for s in wanted if (p := describe(document, s)) is not None]
+            if document is None or document.id != meant:
+                return None
+            return [p for s in wanted if (p := describe(document, s)) is not None]
 
-        def take(found: list[Picked]) -> None:
-            self.select(found)
-            then()
+        def take(found: list[Picked] | None) -> None:
+            if found is not None and self.document is not None and self.document.id == meant:
+                self.select(found)
+                then()
 
         self._workspace.segments.do(look, take, self.refuse, receiver=self)
 

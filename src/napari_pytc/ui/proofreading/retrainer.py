@@ -10,6 +10,7 @@ from napari_pytc.errors import PytcError
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.background import Background
 from napari_pytc.ui.proofreading.desk import Desk
+from napari_pytc.ui.training.progress import share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +185,7 @@ class Retrainer(QObject):
 
     def _on_job(self, view: JobView) -> None:
         if view is self._view and self.phase == "running":
-            self.share = view.done / view.total if view.total else None
+            self.share = share(view) if view.total else None
             self.changed.emit()
 
     def _on_ended(self, view: JobView) -> None:

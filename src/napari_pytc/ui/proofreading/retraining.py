@@ -63,6 +63,7 @@ class RetrainingBox(QWidget):
         self.bar = Bar()
         self.bar.setObjectName("retrainingBar")
         self.bar.setRange(0, _PARTS)
+        self.bar.setFormat("%p %")
         self.stop = self._button("Stop", "stopRetraining", retrainer.stop)
         self.go_on = self._button("Go on", "goOnRetraining", retrainer.go_on)
         self.insist = self._button("Use it all the same", "insistRetraining", retrainer.insist)
@@ -75,6 +76,7 @@ class RetrainingBox(QWidget):
         self.lost.setObjectName("lostEdits")
         self.lost.setToolTip("Edits of the former segments that no longer apply. A click flies to the place.")
         self.lost.setWordWrap(True)
+        self.lost.setSpacing(2)
         self.lost.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.lost.itemClicked.connect(self._visit)
         self.lost.itemActivated.connect(self._visit)
@@ -214,6 +216,6 @@ def _outcome(outcome: dict[str, object]) -> str:
     assert isinstance(edits, dict)
     verdict = f"{outcome['verdict']} " if outcome["verdict"] else ""
     return (
-        f"Done. {verdict}Of your edits {edits['carried']} were carried over, {edits['holds']} hold already, "
-        f"{edits['lost']} no longer apply. To go back, jump to “Before retraining” in the history."
+        f"Done. {verdict}Your edits: {edits['carried']} carried over, {edits['holds']} held already, "
+        f"{edits['lost']} given up. To go back, jump to “Before retraining” in the history."
     )

@@ -10,6 +10,8 @@ from napari_pytc.ui.proofreading.acts import Acts
 from napari_pytc.ui.proofreading.toolbox import KeyButton
 from napari_pytc.ui.proofreading.tools import action, key_text
 
+_DONE = "Nothing is left to review. Well done."
+_NOTHING = "There is nothing to review: the prediction is in doubt nowhere, and no segment looks unusual."
 _ANSWERS = ("merge", "leave", "skip", "next")
 
 
@@ -66,17 +68,17 @@ class ReviewBox(QWidget):
         elif review.is_settled and stand.item is not None:
             self.question.setText("Your edit settled this place. J flies to the next one.")
         else:
-            self.question.setText("Nothing is left to review. Well done." if stand.item is None else stand.item.text)
-        self.bar.setVisible(stand is not None)
-        self.left.setVisible(stand is not None)
+            self.question.setText(stand.item.text if stand.item is not None else _DONE if stand.n_total else _NOTHING)
+        self.bar.setVisible(stand is not None and stand.n_total > 0)
         if stand is not None:
             self.bar.setRange(0, max(1, stand.n_total))
-            self.bar.setValue(stand.n_done if stand.n_total else 1)
+            self.bar.setValue(stand.n_done)
             self.bar.setFormat(f"{stand.n_done} of {stand.n_total}")
             seconds = stand.seconds_left
             self.left.setText(
                 "" if seconds is None or item is None else f"About {duration(seconds)} left at your pace."
             )
+        self.left.setVisible(stand is not None and bool(self.left.text()))
         reason = self._acts.desk.locked_reason
         busy = "one moment." if review.is_looking else ""
         nothing = "" if item is not None else "nothing is looked at; begin with Start (J)."
