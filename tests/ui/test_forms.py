@@ -215,6 +215,20 @@ def test_steps_follow_the_size_of_a_number(qtbot: QtBot, whole: bool, before: fl
     assert box.number == pytest.approx(before)
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "expected"),
+    [("minutes", 1, "1 minute"), ("minutes", 2, "2 minutes"), ("s", 1, "1 s"), ("nm", 1, "1 nm"), ("", 1, "1")],
+)
+def test_a_unit_is_in_the_singular_after_one(qtbot: QtBot, unit: str, value: float, expected: str) -> None:
+    box = NumberBox(False, 1, None, unit)  # begins with 1
+    qtbot.addWidget(box)
+    assert box.text() == ("1 minute" if unit == "minutes" else f"1 {unit}".strip())
+    box.setValue(7)
+    box.setValue(value)
+    assert box.text() == expected
+    assert box.valueFromText(box.text()) == value
+
+
 def test_open_bounds_are_a_problem_that_is_named(form_of: FormMaker) -> None:
     form = form_of()
     rate = editor(form, "learning_rate")

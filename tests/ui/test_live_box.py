@@ -128,7 +128,26 @@ def test_places_are_asked_for_when_somebody_looks_at_them(
     opened.until(lambda: box.list.tree.topLevelItemCount() == 2)
     assert _texts(box) == [["5, 16, 16", "31 %", "–", "2.50 µm"], ["9–10, 38, 28", "20 %", "22 %", "1.00 µm"]]
     assert "undecided, 31 % in doubt" in _item(box, 0).toolTip(0)
-    assert box.list.remark.text() == "The score still rises."
+    assert box.list.remark.text() == "Does painting still help? The score still rises."
+
+
+def test_no_places_are_looked_for_before_there_is_something_to_learn(desk: LiveDesk) -> None:
+    desk.open(desk.make())
+    desk.warm()
+    desk.paint(1, 10)
+    desk.until(lambda: any(desk.session.annotated_voxels().values()))
+    found = LiveBox(desk.workspace)
+    desk.bot.addWidget(found)
+    found.show()
+    found.where.button.setChecked(True)
+    desk.begin()
+    desk.until(lambda: desk.live.painted == ["membrane"])
+    assert "suggest" not in desk.topics
+    assert "Switch Live on and paint a little" in found.list.remark.text()
+    assert "at least two classes" in found.list.look_button.toolTip()
+    desk.paint(2, 20)
+    desk.until(lambda: "suggest" in desk.topics)
+    assert found.list.remark.text() == "Looking …"
 
 
 def test_a_click_flies_there_and_outlines_the_place(

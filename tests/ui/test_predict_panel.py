@@ -13,8 +13,10 @@ from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Finished, Produced, Progressed
+from napari_pytc.ui.models import short_date
 from napari_pytc.ui.panels.predict import PredictPanel
 from napari_pytc.ui.port import Look
+from napari_pytc.ui.prediction_list import short_text
 from tests.ui.panel_fakes import FakeSession, FakeWorkspace, model, prediction
 
 J = "j1"
@@ -149,6 +151,15 @@ def test_a_running_prediction_is_followed_to_its_end(
     assert "complete" in panel.list.resume_button.toolTip()
     workspace.start("predict", "Predict again", spec)
     assert [row.job.title for row in panel.rows.rows] == ["Predict again"]
+    workspace.session_changed.emit()  # of another project nothing was predicted
+    assert panel.rows.rows == []
+
+
+def test_a_prediction_is_named_in_short_by_its_recipe_its_time_and_its_part() -> None:
+    named, dated = prediction("p1"), prediction("p2", box=Box.at((0, 0, 0), (2, 3, 4)))
+    at = short_date(named.created)
+    assert short_text(named) == f"m1, {at}, everything"
+    assert short_text(dated.model_copy(update={"model": "20261121-1842-fast"})) == f"fast, {at}, box 2×3×4"
 
 
 def test_cancel_asks_the_job_once(panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace) -> None:

@@ -381,12 +381,15 @@ def test_a_project_opened_again_shows_its_active_model(
             id="r", kind="train", subject=OLD, state="finished", started=1, ended=2, result={}, message="", hint=""
         )
     ]
-    session.points["r"] = [MetricPoint(name="loss", step=1, value=0.5)]
+    points = session.points["r"] = [MetricPoint(name="loss", step=step, value=0.5) for step in (1, 2)]
     workspace.open(session)
     assert table(panel) == [["membrane", "1,200", "0.800"], ["inside", "34,000", "0.900"]]
     assert panel.plot.isVisible()
     workspace.open(None)
     assert panel.empty.isVisible()
+    session.points["r"] = points[:1]
+    workspace.open(session)
+    assert not panel.plot.isVisible()  # a point is no curve
 
 
 def test_it_fits_into_320_pixels(training: TrainPanel, workspace: FakeWorkspace, qtbot: QtBot) -> None:

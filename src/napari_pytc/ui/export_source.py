@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord, SegmentationInfo
 from napari_pytc.ui.controls import Combo, elastic
-from napari_pytc.ui.prediction_list import when, where
+from napari_pytc.ui.models import short_date
+from napari_pytc.ui.prediction_list import short_text, when, where
 
 if TYPE_CHECKING:
     from napari_pytc.ui.export_outlook import What
@@ -84,7 +85,7 @@ class ExportSource(QWidget):
     def put_predictions(self, records: Sequence[PredictionRecord]) -> None:
         """Offer predictions, the newest first."""
         entries = [
-            (f"{record.model}, {where(record.box)}", record, f"{record.id}\n{when(record.created)}, {record.state}")
+            (short_text(record), record, f"{record.id}\n{when(record.created)}, {record.state}")
             for record in reversed(records)
         ]
         self._fill(self.prediction, entries)
@@ -95,7 +96,7 @@ class ExportSource(QWidget):
         sound = [info for info in reversed(infos) if not info.problem]
         entries = [
             (
-                f"{'Current: ' if info.active else ''}{when(info.created)}, {where(info.box)}",
+                f"{'Current: ' if info.active else ''}{short_date(info.created)}, {where(info.box)}",
                 info,
                 f"{info.id}\n{info.n_segments} segments when it was made",
             )

@@ -71,7 +71,7 @@ class _Plot:
 class PlotCanvas(pyqtgraph.GraphicsLayoutWidget):
     """The loss above, scores from 0 to 1 below, over the same steps."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, score: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         # The wheel scrolls the panel.
         self.enableMouse(False)
@@ -80,7 +80,7 @@ class PlotCanvas(pyqtgraph.GraphicsLayoutWidget):
         self.ci.setContentsMargins(2, 4, 8, 2)
         self.ci.setSpacing(0)
         self.loss = _Plot(self.ci, 0, "loss", has_steps=False)
-        self.score = _Plot(self.ci, 2, "held-out Dice", has_steps=True)
+        self.score = _Plot(self.ci, 2, score, has_steps=True)
 
     def draw(self, series: Sequence[Series], text: QColor, background: QColor) -> None:
         """Draw series, both plots over all of their steps."""

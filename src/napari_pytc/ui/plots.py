@@ -77,11 +77,16 @@ class CurvesPlot(QWidget):
 
     pyqtgraph takes half a second to import, so a helper thread does that when the plot is first shown; nothing but an
     empty place is seen until then.
+
+    Parameters
+    ----------
+    score : str
+        What the scores are.
     """
 
-    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
+    def __init__(self, background: Background, score: str = "held-out Dice", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._background = background
+        self._background, self._score = background, score
         self._series: list[Series] = []
         self.canvas: Any = None
         """A `PlotCanvas`, once pyqtgraph is there."""
@@ -147,7 +152,7 @@ class CurvesPlot(QWidget):
     def _furnish(self) -> None:
         from napari_pytc.ui.plot_canvas import PlotCanvas
 
-        self.canvas = PlotCanvas()
+        self.canvas = PlotCanvas(self._score)
         self._layout.insertWidget(0, self.canvas, 1)
         self.redraw()
 

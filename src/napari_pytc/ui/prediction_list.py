@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +13,13 @@ from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetIte
 
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import ClassInfo, PredictionRecord
+from napari_pytc.ui.models import short_date
 from napari_pytc.ui.parts import allow, row, wrapped
 
 _MOST_ROWS = 8
 _ICON = QSize(18, 12)
+_DATED = re.compile(r"^\d{8}-\d{4}-")
+"""How models begin whose name nobody chose."""
 _STATES = {"interrupted": "cut short", "cancelled": "in part", "failed": "failed", "running": "running"}
 
 
@@ -188,6 +192,11 @@ class ClassButtons(QWidget):
         button.toggled.connect(lambda visible: self.toggled.emit(number, visible))
         self.buttons.append(button)
         self._layout.addWidget(button)
+
+
+def short_text(record: PredictionRecord) -> str:
+    """By what, when and of what, for where there is no room: "fast, 18:42, everything"."""
+    return ", ".join(filter(None, (_DATED.sub("", record.model), short_date(record.created), where(record.box))))
 
 
 def where(box: Box | None) -> str:

@@ -41,8 +41,9 @@ class NumberBox(QDoubleSpinBox):
         self._is_share = (low, high) == (0, 1) and not whole
         self.setKeyboardTracking(True)
         self.setCorrectionMode(QDoubleSpinBox.CorrectionMode.CorrectToPreviousValue)
-        if unit:
-            self.setSuffix(f" {unit}")
+        self._unit = unit
+        self.valueChanged.connect(self._show_unit)
+        self._show_unit(self.value())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -105,6 +106,11 @@ class NumberBox(QDoubleSpinBox):
     def minimumSizeHint(self) -> QSize:
         """Room for a short number."""
         return self._room("0" * 4)
+
+    def _show_unit(self, value: float) -> None:
+        """Words are in the singular after 1: "1 minute", "2 minutes", but "1 s"."""
+        is_one = value == 1 and self._unit.endswith("s") and len(self._unit) > 2
+        self.setSuffix(f" {self._unit[:-1] if is_one else self._unit}" if self._unit else "")
 
     def _room(self, text: str) -> QSize:
         arrows = 0 if self.buttonSymbols() == QDoubleSpinBox.ButtonSymbols.NoButtons else 40

@@ -55,7 +55,7 @@ class LiveBox(QWidget):
         self.where = Fold("Where to paint next", self.list)
         self.where.button.setObjectName("whereToPaint")
         self.where.button.setToolTip("The places where more strokes are expected to help most.")
-        self.plot = CurvesPlot(workspace.background)
+        self.plot = CurvesPlot(workspace.background, "score")
         self.plot.setObjectName("liveCurves")
         self.curves = Fold("Scores while learning", self.plot)
         self.curves.button.setToolTip("Scores of both models, and the network's loss.")

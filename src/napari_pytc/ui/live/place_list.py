@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOOK = "Look for places where painting is expected to help most, in the whole volume."
 _EMPTY = "Switch Live on and paint a little; then the places where more strokes help most are listed here."
+_QUESTION = "Does painting still help?"
 _NONE = "No place stands out: paint where you see mistakes."
 
 
@@ -118,7 +119,7 @@ class PlaceList(QWidget):
             return _EMPTY if reason else ""
         if found.saturated:
             return f"✓ {found.text}"
-        return found.text if found.boxes else found.text or _NONE
+        return f"{_QUESTION} {found.text}" if found.text else "" if found.boxes else _NONE
 
     def _list(self, places: tuple[Suggestion, ...]) -> None:
         self.tree.clear()

@@ -11,6 +11,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.learning.live.messages import suggest_message
 from napari_pytc.ui.bridge import JobView
 from napari_pytc.ui.live.controller import LiveController, LiveState, live_of
+from napari_pytc.ui.live.words import missing_strokes
 from napari_pytc.ui.predictions import once
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ class Places(QObject):
         """Why none can be looked for; empty if they can."""
         if self._live.state is not LiveState.LEARNING:
             return "Live is not learning; switch it on first."
-        return ""
+        return missing_strokes(self._live.painted)
 
     def ask(self) -> None:
-        """Look for places; the answer comes with `changed`."""
-        if self._live.tell(suggest_message(N_PLACES)):
+        """Look for places, if there are strokes to learn from; the answer comes with `changed`."""
+        if not self.why_not() and self._live.tell(suggest_message(N_PLACES)):
             self.is_looking = True
             self.changed.emit()
 

@@ -213,6 +213,7 @@ class ExportPanel(QWidget):
     def _on_session(self) -> None:
         self._named_by_user = False
         self.exported.forget()
+        self.rows.keep([])
         self.source.forget()
         self.refresh()
 
@@ -348,7 +349,7 @@ class ExportPanel(QWidget):
         if not self.path.text().strip():
             return "no file is named."
         if self._region == "drawn" and self._box is None:
-            return "no box is drawn: draw a rectangle first."
+            return "no box is drawn: press Draw, then drag a rectangle on the canvas."
         if self._outlook is None:
             return _LOOKING
         if self._outlook.exists and not self.overwrite.isChecked():

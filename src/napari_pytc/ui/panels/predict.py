@@ -104,6 +104,7 @@ class PredictPanel(QWidget):
             signal.connect(self.refresh)
         for signal in (workspace.predictions_changed, workspace.classes_changed):
             signal.connect(self._list_predictions)
+        workspace.session_changed.connect(lambda: self.rows.keep([]))  # those of the project before
         jobs = workspace.jobs
         jobs.added.connect(self._on_added)
         jobs.changed.connect(self._on_changed)
@@ -212,10 +213,11 @@ class PredictPanel(QWidget):
         self._fields.setRowVisible(self.box, self.scope == "box")
         chosen = boxes[self.scope]
         self.extent.setText("" if chosen is None else voxels(chosen.shape) + _WHERE[self.scope])
+        self.extent.setVisible(chosen is not None)
         missing = self._missing()
         no_box = self.scope == "box" and chosen is None and not missing
         tip = "Predict with the chosen model; it comes to the canvas tile by tile, and finished tiles are kept."
-        reason = missing or ("no box is drawn: draw a rectangle first (Data > Draw box)." if no_box else "")
+        reason = missing or ("no box is drawn: press Draw, then drag a rectangle on the canvas." if no_box else "")
         allow(self.predict_button, reason, tip)
         self.predict_button.setText(_BUTTON[self.scope])
         self.reason.setText(reason[:1].upper() + reason[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QButtonGroup, QFormLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
@@ -16,7 +16,7 @@ from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, seg
 from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, line_up, section, voxels, wrapped
-from napari_pytc.ui.prediction_list import where
+from napari_pytc.ui.prediction_list import short_text
 from napari_pytc.ui.segmenting.choices import SegmentChoices
 from napari_pytc.ui.segmenting.decoder_fields import DecoderFields
 from napari_pytc.ui.segmenting.known import KnownPredictions
@@ -81,7 +81,8 @@ class SegmentPanel(QWidget):
         self.prediction.blockSignals(True)
         self.prediction.clear()
         for record in reversed(predictions):
-            self.prediction.addItem(f"{record.model}, {where(record.box)}", record)
+            self.prediction.addItem(short_text(record), record)
+            self.prediction.setItemData(self.prediction.count() - 1, record.id, Qt.ItemDataRole.ToolTipRole)
             if chosen is not None and record.id == chosen.id:
                 self.prediction.setCurrentIndex(self.prediction.count() - 1)
         self.prediction.blockSignals(False)
@@ -190,6 +191,7 @@ class SegmentPanel(QWidget):
             signal.connect(self.refresh)
         workspace.segmentations_changed.connect(self._list_segmentations)
         workspace.segments.document_changed.connect(self._list_segmentations)
+        workspace.session_changed.connect(lambda: self.rows.keep([]))  # those of the project before
         jobs = workspace.jobs
         jobs.added.connect(self._on_added)
         jobs.changed.connect(self.rows.refresh)
@@ -281,6 +283,7 @@ class SegmentPanel(QWidget):
         chosen = whole if scope == "all" else self._box
         words = " in the volume" if scope == "all" else " in the drawn box"
         self.extent.setText("" if chosen is None else voxels(chosen.shape) + words)
+        self.extent.setVisible(chosen is not None)
         self.segment_button.setText(_BUTTON[scope])
         reason = self._missing(chosen)
         allow(
@@ -307,7 +310,7 @@ class SegmentPanel(QWidget):
         if self.decoder.problem:
             return self.decoder.problem
         if box is None:
-            return "no box is drawn: draw a rectangle first (Data > Draw box)."
+            return "no box is drawn: press Draw, then drag a rectangle on the canvas."
         return "a segmentation runs already." if self._is_segmenting else ""
 
     @property

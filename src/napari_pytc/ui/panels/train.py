@@ -240,7 +240,7 @@ class TrainPanel(QWidget):
             curves = {} if active is None else curves_of(session, active)
         colours = {} if session is None else {one.name: one.colour for one in session.classes}
         series = series_of_run(curves, colours)
-        self.plot.setVisible(bool(series))
+        self.plot.setVisible(any(len(one.points) > 1 for one in series))
         self.plot.show_series(series)
 
     def _show_classes(self) -> None:

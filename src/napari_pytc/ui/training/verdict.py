@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_pytc.jobs.job import JobState
 from napari_pytc.session.records import ModelRecord
@@ -49,14 +49,13 @@ class VerdictNote(QFrame):
         self.back.clicked.connect(lambda: self._activate(self._former))
         self._former = ""
         self._names: dict[str, str] = {}
-        top = row(self._mark, self.text)
-        top.setStretch(1, 1)
-        top.setAlignment(self._mark, Qt.AlignmentFlag.AlignTop)
-        layout = QVBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        layout.addLayout(top)
-        layout.addWidget(self.state)
-        layout.addLayout(row(self.use, self.back, 1))
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(self._mark, 0, 0, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.text, 0, 1)
+        layout.addWidget(self.state, 1, 1)
+        layout.addLayout(row(self.use, self.back, 1), 2, 1)
         workspace.jobs.ended.connect(self._on_ended)
         workspace.session_changed.connect(self.forget)
         workspace.models_changed.connect(self.refresh)
