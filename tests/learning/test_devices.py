@@ -118,6 +118,20 @@ def test_a_processor_without_bf16_is_not_kept_waiting(monkeypatch: pytest.Monkey
     assert choose(network, cache, wanted="bf16").precision == "bf16"
 
 
+@pytest.mark.parametrize("has", ["", "avx512_bf16", "amx_bf16"])
+def test_training_is_in_bf16_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, has: str
+) -> None:
+    monkeypatch.setattr(arithmetic.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, has: True}, raising=False)
+    network = Scripted()
+    choose(network, cache)
+    assert set(network.passes) == {"float32", "bf16"}
+    network = Scripted()
+    choose(network, cache, training=True)
+    assert set(network.passes) == ({"float32", "bf16"} if has else {"float32"})
+
+
 def test_large_examples_are_cut_on_a_cpu(cache: Path) -> None:
     shapes = set()
 

@@ -195,6 +195,22 @@ def test_a_loss_that_is_no_number_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert "learning_rate" in caught.value.hint
 
 
+def test_a_step_whose_gradients_are_no_numbers_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, spoilt = SegmentationModule.on_before_optimizer_step, []
+
+    def spoil(module: SegmentationModule, optimizer: torch.optim.Optimizer) -> None:
+        if module._progress.step in (1, 4):
+            gradient = next(p.grad for p in module.network.parameters() if p.grad is not None)
+            gradient.flatten()[0] = float("nan")
+            spoilt.append(gradient)
+        real(module, optimizer)
+
+    monkeypatch.setattr(SegmentationModule, "on_before_optimizer_step", spoil)
+    done = train_tiny(tmp_path)
+    assert len(spoilt) == 2
+    assert all(torch.isfinite(t).all() for t in weights_of(done).values())
+
+
 # ------------------------------------------------------------------------------------------- from an earlier model
 
 

@@ -102,6 +102,17 @@ class SegmentationModule(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave a step out whose gradients are no numbers, as a loss scaler does on a GPU.
+
+        Processors' low-precision convolutions return such once in some thousand steps; weights would never recover.
+        """
+        weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if weights and weights[0].device.type == "cpu":
+            sizes = torch._foreach_norm([p.grad for p in weights])
+            if not torch.stack(list(sizes)).isfinite().all():
+                optimizer.zero_grad(set_to_none=True)
+
     def move_average(self) -> None:
         """Move the averaged weights towards those of the step that is over."""
         self.average.update_parameters(self.network)

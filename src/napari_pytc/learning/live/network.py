@@ -201,6 +201,7 @@ class NetworkBehind:
                 loss: Tensor = module.training_step(Batch(batch.image.to(device), batch.labels.to(device)))
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
+        module.on_before_optimizer_step(optimiser)
         scaler.step(optimiser)
         scaler.update()
         module.move_average()
