@@ -173,8 +173,11 @@ def test_browsing_takes_a_name_and_its_consent(
 def test_regions(panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot) -> None:
     box = Box.at((1, 2, 3), (2, 5, 6))
     session.prediction_records.append(prediction("p2", "cancelled", box))
-    panel.prediction.clear()
     workspace.predictions_changed.emit()
+    assert panel.prediction.currentIndex() == 1, "the newest that is finished"
+    assert not panel.unfinished.isVisible()
+    panel.prediction.setCurrentIndex(0)
+    panel.prediction.activated.emit(0)
     assert panel.unfinished.isVisible()
     regions = [panel.region.itemText(k) for k in range(panel.region.count())]
     assert regions == ["What was predicted", "Whole volume", "Drawn box"]

@@ -16,7 +16,7 @@ from napari_pytc.jobs.events import Finished, Produced, Progressed
 from napari_pytc.ui.models import short_date
 from napari_pytc.ui.panels.predict import PredictPanel
 from napari_pytc.ui.port import Look
-from napari_pytc.ui.prediction_list import short_text
+from napari_pytc.ui.prediction_list import meant, short_text
 from tests.ui.panel_fakes import FakeSession, FakeWorkspace, model, prediction
 
 J = "j1"
@@ -160,6 +160,15 @@ def test_a_prediction_is_named_in_short_by_its_recipe_its_time_and_its_part() ->
     at = short_date(named.created)
     assert short_text(named) == f"m1, {at}, everything"
     assert short_text(dated.model_copy(update={"model": "20261121-1842-fast"})) == f"fast, {at}, box 2×3×4"
+
+
+def test_the_newest_finished_prediction_is_worked_with_unless_another_was_picked() -> None:
+    records = [prediction("p3", "running"), prediction("p2"), prediction("p1")]
+    assert meant(records, "") == 1
+    assert meant(records, "p1") == 2
+    assert meant(records, "deleted since") == 1
+    assert meant(records[:1], "") == 0
+    assert meant([], "p1") == -1
 
 
 def test_cancel_asks_the_job_once(panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace) -> None:

@@ -218,6 +218,24 @@ def test_classes_without_a_boundary_have_to_be_chosen(
     assert panel.choices.decoder.object_class == "mitochondria"
 
 
+def test_the_newest_prediction_is_segmented_unless_another_was_picked(
+    panel: SegmentPanel, session: FakeSession, workspace: FakeWorkspace
+) -> None:
+    chosen = []
+    for names in (["p1"], ["p1", "p2"]):
+        session.prediction_records = [prediction(name) for name in names]
+        workspace.predictions_changed.emit()
+        chosen.append(panel.prediction.currentData().id)
+    panel.prediction.setCurrentIndex(1)
+    panel.prediction.activated.emit(1)
+    session.prediction_records.append(prediction("p3"))
+    workspace.predictions_changed.emit()
+    chosen.append(panel.prediction.currentData().id)
+    workspace.session_changed.emit()
+    chosen.append(panel.prediction.currentData().id)
+    assert chosen == ["p1", "p2", "p1", "p3"]
+
+
 def test_a_prediction_that_cannot_be_read_is_told(
     panel: SegmentPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:

@@ -12,7 +12,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord, SegmentationInfo
 from napari_pytc.ui.controls import Combo, elastic
 from napari_pytc.ui.models import short_date
-from napari_pytc.ui.prediction_list import short_text, when, where
+from napari_pytc.ui.prediction_list import meant, short_text, when, where
 
 if TYPE_CHECKING:
     from napari_pytc.ui.export_outlook import What
@@ -45,7 +45,7 @@ class ExportSource(QWidget):
         self.prediction.setToolTip("Which prediction to write.")
         self.segmentation = elastic(Combo())
         self.segmentation.setObjectName("exportSegmentation")
-        self.segmentation.setToolTip("Which segmentation to write, with all its edits.")
+        self.segmentation.setToolTip("Which segmentation to write, with all its edits; ● is the current one.")
         self.fields = QFormLayout(self)
         self.fields.setContentsMargins(0, 0, 0, 0)
         self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
@@ -54,6 +54,8 @@ class ExportSource(QWidget):
         self.fields.addRow("Prediction", self.prediction)
         self.fields.addRow("Segmentation", self.segmentation)
         self._is_chosen = False
+        self._picked = ""
+        self.prediction.activated.connect(self._on_picked)
         self.what.activated.connect(self._on_activated)
         self.what.currentIndexChanged.connect(self._on_what)
         for combo in (self.prediction, self.segmentation):
@@ -84,11 +86,13 @@ class ExportSource(QWidget):
 
     def put_predictions(self, records: Sequence[PredictionRecord]) -> None:
         """Offer predictions, the newest first."""
-        entries = [
-            (short_text(record), record, f"{record.id}\n{when(record.created)}, {record.state}")
-            for record in reversed(records)
-        ]
-        self._fill(self.prediction, entries)
+        offered = list(reversed(records))
+        self._fill(
+            self.prediction,
+            [(short_text(one), one, f"{one.id}\n{when(one.created)}, {one.state}") for one in offered],
+        )
+        with QSignalBlocker(self.prediction):
+            self.prediction.setCurrentIndex(meant(offered, self._picked))
         self.changed.emit()
 
     def put_segmentations(self, infos: Sequence[SegmentationInfo]) -> None:
@@ -96,7 +100,7 @@ class ExportSource(QWidget):
         sound = [info for info in reversed(infos) if not info.problem]
         entries = [
             (
-                f"{'Current: ' if info.active else ''}{short_date(info.created)}, {where(info.box)}",
+                f"{'● ' if info.active else ''}{short_date(info.created)}, {where(info.box)}",
                 info,
                 f"{info.id}\n{info.n_segments} segments when it was made",
             )
@@ -114,7 +118,7 @@ class ExportSource(QWidget):
 
     def forget(self) -> None:
         """Another project: nothing was chosen yet."""
-        self._is_chosen = False
+        self._is_chosen, self._picked = False, ""
         for combo in (self.prediction, self.segmentation):
             with QSignalBlocker(combo):
                 combo.clear()
@@ -130,6 +134,10 @@ class ExportSource(QWidget):
                 combo.setItemData(combo.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
                 if chosen is not None and record.id == chosen.id:
                     combo.setCurrentIndex(combo.count() - 1)
+
+    def _on_picked(self) -> None:
+        record = self.prediction.currentData()
+        self._picked = "" if record is None else record.id
 
     def _on_activated(self) -> None:
         self._is_chosen = True

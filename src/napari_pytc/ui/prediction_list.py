@@ -199,6 +199,13 @@ def short_text(record: PredictionRecord) -> str:
     return ", ".join(filter(None, (_DATED.sub("", record.model), short_date(record.created), where(record.box))))
 
 
+def meant(records: Sequence[PredictionRecord], picked: str) -> int:
+    """Which of them, the newest first, is to be worked with: the one picked by hand, or the newest that is finished."""
+    ids = [record.id for record in records]
+    finished = (number for number, record in enumerate(records) if record.state == "finished")
+    return ids.index(picked) if picked in ids else next(finished, 0 if records else -1)
+
+
 def where(box: Box | None) -> str:
     """What was predicted, in a word."""
     return "everything" if box is None else "box " + "×".join(str(n) for n in box.shape)

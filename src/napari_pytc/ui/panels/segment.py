@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QEnterEvent, QHideEvent, QShowEvent
 from qtpy.QtWidgets import QButtonGroup, QFormLayout, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
@@ -16,7 +16,7 @@ from napari_pytc.ui.controls import Combo, elastic, main_button, order_tabs, seg
 from napari_pytc.ui.drawn_box import DrawnBoxField, deepened
 from napari_pytc.ui.job_row import JobRows
 from napari_pytc.ui.parts import MARGIN, EmptyState, Notice, allow, line_up, section, voxels, wrapped
-from napari_pytc.ui.prediction_list import short_text
+from napari_pytc.ui.prediction_list import meant, short_text
 from napari_pytc.ui.segmenting.choices import SegmentChoices
 from napari_pytc.ui.segmenting.decoder_fields import DecoderFields
 from napari_pytc.ui.segmenting.known import KnownPredictions
@@ -55,6 +55,7 @@ class SegmentPanel(QWidget):
         self._workspace = workspace
         self._known = KnownPredictions(workspace, self)
         self._unfinished: list[SegmentJob] = []
+        self._picked = ""
         self._build()
         self._try_timer = QTimer(self)
         self._try_timer.setSingleShot(True)
@@ -76,16 +77,13 @@ class SegmentPanel(QWidget):
     def refresh(self) -> None:
         """Show predictions and segmentations as they are now."""
         session = self._workspace.session
-        predictions = [] if session is None else session.predictions()
-        chosen = self._record
-        self.prediction.blockSignals(True)
-        self.prediction.clear()
-        for record in reversed(predictions):
-            self.prediction.addItem(short_text(record), record)
-            self.prediction.setItemData(self.prediction.count() - 1, record.id, Qt.ItemDataRole.ToolTipRole)
-            if chosen is not None and record.id == chosen.id:
-                self.prediction.setCurrentIndex(self.prediction.count() - 1)
-        self.prediction.blockSignals(False)
+        predictions = [] if session is None else list(reversed(session.predictions()))
+        with QSignalBlocker(self.prediction):
+            self.prediction.clear()
+            for number, record in enumerate(predictions):
+                self.prediction.addItem(short_text(record), record)
+                self.prediction.setItemData(number, record.id, Qt.ItemDataRole.ToolTipRole)
+            self.prediction.setCurrentIndex(meant(predictions, self._picked))
         self.form.setVisible(bool(predictions))
         self.empty.setVisible(not predictions)
         if session is None:
@@ -95,7 +93,7 @@ class SegmentPanel(QWidget):
                 "There is no prediction yet. Make one in the Predict panel: its objects are told apart here.", "Predict"
             )
         self._list_segmentations()
-        self._known.read(list(reversed(predictions)))
+        self._known.read(predictions)
 
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """A box may have been drawn meanwhile."""
@@ -173,6 +171,8 @@ class SegmentPanel(QWidget):
     def _connect(self) -> None:
         workspace = self._workspace
         self.prediction.currentIndexChanged.connect(self._on_prediction)
+        self.prediction.activated.connect(self._on_picked)
+        workspace.session_changed.connect(self._on_session)
         self._known.changed.connect(self._on_known)
         self.decoder.changed.connect(self._on_setting)
         self.restriction.changed.connect(self._on_setting)
@@ -191,7 +191,6 @@ class SegmentPanel(QWidget):
             signal.connect(self.refresh)
         workspace.segmentations_changed.connect(self._list_segmentations)
         workspace.segments.document_changed.connect(self._list_segmentations)
-        workspace.session_changed.connect(lambda: self.rows.keep([]))  # those of the project before
         jobs = workspace.jobs
         jobs.added.connect(self._on_added)
         jobs.changed.connect(self.rows.refresh)
@@ -223,6 +222,15 @@ class SegmentPanel(QWidget):
         if drawn is None or session is None:
             return None
         return deepened(drawn, self.box.sections, session.annotations.shape)
+
+    def _on_session(self) -> None:
+        """Nothing is left of the project before."""
+        self._picked = ""
+        self.rows.keep([])
+
+    def _on_picked(self) -> None:
+        record = self._record
+        self._picked = "" if record is None else record.id
 
     def _on_known(self) -> None:
         self.restriction.put(list(self._known.facts.values()))
