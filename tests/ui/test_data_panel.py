@@ -283,6 +283,17 @@ def test_recent_projects_open_by_a_click(opened: Window) -> None:
     assert not opened.panel.busy.isVisible()
 
 
+def test_a_project_that_vanished_meanwhile_is_told_and_offered_no_longer(opened: Window) -> None:
+    opened.workspace.close_project()
+    opened.until(lambda: opened.panel.findChildren(ElidedButton))
+    shutil.rmtree(opened.folder / "fly.pytc")
+    opened.panel.findChildren(ElidedButton)[0].click()
+    opened.until(lambda: opened.errors)
+    assert "not any more" in opened.errors[0].message
+    opened.until(lambda: not [one for one in opened.panel.findChildren(ElidedButton) if one.isVisible()])
+    assert opened.panel.start.isEnabled()
+
+
 def test_projects_that_are_gone_are_not_offered(opened: Window) -> None:
     opened.workspace.close_project()
     opened.until(lambda: opened.panel.findChildren(ElidedButton))

@@ -90,6 +90,7 @@ def test_what_is_no_project_leaves_the_one_that_is_open(desk: Desk) -> None:
     desk.open(desk.make())
     desk.open(desk.folder / "nowhere.pytc")
     assert "does not exist" in desk.errors[0].message
+    assert "ends in .pytc" in desk.errors[0].hint  # not a command line
     assert desk.errors[0].hint
     assert desk.name == "a.pytc"
     assert desk.viewer.find("Strokes")

@@ -10,8 +10,10 @@ import numpy as np
 from napari_pytc.geometry import Box
 from napari_pytc.ui.port import Pointer, Voxel
 
-_LEAST_SHARE, _MOST_SHARE, _GOOD_SHARE = 0.06, 0.9, 0.45
-"""Of the canvas that a box may take without being zoomed at, and the share that it then gets."""
+_LEAST_SHARE, _MOST_SHARE = 0.06, 1.05
+"""Of the canvas that a box may take without being zoomed at."""
+_GOOD_SHARE, _FITTING_SHARE = 0.45, 0.85
+"""What it gets where it took less, with its surroundings, and where it took more, as large as it can be seen."""
 
 
 def listen(layer: Any, callback: Callable[[Pointer], object]) -> None:
@@ -60,8 +62,10 @@ def fly(viewer: Any, layer: Any, displayed: Sequence[int], voxel: Sequence[float
     room = (height, width) if len(displayed) == 2 else (min(height, width),) * 3
     lengths = [box.shape[axis] * abs(layer.scale[axis]) * camera.zoom for axis in displayed]
     share = max(length / max(1, pixels) for length, pixels in zip(lengths, room, strict=True))
-    if not _LEAST_SHARE <= share <= _MOST_SHARE:
+    if share < _LEAST_SHARE:
         camera.zoom = float(camera.zoom * _GOOD_SHARE / share)
+    elif share > _MOST_SHARE:
+        camera.zoom = float(camera.zoom * _FITTING_SHARE / share)
 
 
 def _pointer(layer: Any, event: Any, phase: Any, button: int) -> Pointer:

@@ -86,6 +86,9 @@ class Workspace(JobStarter):
         def read() -> OpenedProject:
             from napari_pytc.session.opening import read_project
 
+            if not (path / "project.json").is_file():
+                what = "is no project" if path.is_dir() else "does not exist, or not any more"
+                raise ProjectError(f"{path} {what}.", "Choose the folder of a project; its name ends in .pytc.")
             return read_project(path)
 
         self._wait_for(f"Opening {path.name} …", read, self._adopt)

@@ -54,6 +54,8 @@ class DataPanel(QWidget):
         self.busy.setText(what)
         self.busy.setVisible(bool(what))
         self.start.setEnabled(not what)
+        if not what and self._workspace.session is None:
+            self.start.refresh()  # one that was asked for may be gone
 
 
 class StartPage(QWidget):
