@@ -12,15 +12,16 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import napari
 import numpy as np
 from napari.settings import get_settings
-from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit
+from qtpy.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit
 from scipy import ndimage
+from skimage.morphology import skeletonize
 
 from napari_pytc.geometry import Box
 from napari_pytc.samples import sample_path
@@ -29,11 +30,16 @@ from napari_pytc.ui.plugin import show_workspace
 from napari_pytc.ui.port import Pointer
 from napari_pytc.ui.proofreading.acts import Acts, acts_of
 from napari_pytc.ui.proofreading.menu import show_menu
+from napari_pytc.ui.training.progress import share
 from napari_pytc.volumes.opening import open_volume
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1366, 768)
 SECTION = 20
+PAINTED = (4, 12, SECTION, 28, 36)
+_N_STROKES, _LONGEST = 10, 28
+_MARGIN = 40
+"""Of what is shown from the volume's border, in voxels."""
 
 
 class Photographer:
@@ -76,25 +82,60 @@ class Photographer:
         self.viewer.dims.set_current_step(0, section)
         self.rest(0.3)
 
-    def paint(self) -> None:
-        """The sample's strokes, as a user would have painted them."""
-        source = open_volume(f"{sample_path('medulla')}:strokes")
-        strokes = source.read(Box.of_shape(source.shape))
+    def paint(self, sections: Sequence[int] = PAINTED) -> None:
+        """Strokes along membranes and through cells, as somebody paints them who knows what is what."""
+        truth = sample("classes")
         layer = self.workspace.layers.strokes
-        for label in (1, 2):
-            layer.data_setitem(np.nonzero(strokes == label), label)
+        for section in sections:
+            for label, strokes in ((1, along_membranes(truth[section])), (2, through_cells(truth[section]))):
+                rows, columns = np.nonzero(strokes)
+                layer.data_setitem((np.full(len(rows), section), rows, columns), label)
         self.rest(1.5)
 
     def hold_out(self) -> None:
-        """The last sections, with some rows annotated in them to score on."""
-        source = open_volume(f"{sample_path('medulla')}:classes")
-        truth = source.read(Box.of_shape(source.shape))
-        rows = np.zeros(truth.shape, bool)
-        rows[44::6, 8::16] = True
-        for label in (1, 2):
-            self.workspace.layers.strokes.data_setitem(np.nonzero(rows & (truth == label)), label)
+        """The last sections, with strokes of their own to score on."""
+        self.paint(range(46, 64, 4))
         self.workspace.session.hold_out(Box((40, 0, 0), (64, 192, 192)))
         self.rest(1.5)
+
+    def click(self, name: str) -> None:
+        """Press a button of the panel in front, as soon as that can be done."""
+        button = self.widget.findChild(QAbstractButton, name)
+        self.wait(button.isEnabled)
+        button.click()
+        self.rest(0.3)
+
+    def run(self, panel: str, button: str) -> None:
+        """Press a button that starts a job, and wait for its end."""
+        self.widget.show_panel(panel)
+        n = len(self.workspace.jobs.jobs)
+        self.click(button)
+        self.finish_job(n)
+
+    def choose_recipe(self, name: str) -> None:
+        """Choose a recipe in the Train panel."""
+        self.widget.show_panel("Train")
+        combo = self.widget.findChild(QComboBox, "recipeCombo")
+        index = combo.findData(name)
+        combo.setCurrentIndex(index)
+        combo.activated.emit(index)
+        self.wait(lambda: self.workspace.plan is not None and self.workspace.plan.recipe == name)
+
+    def segment(self) -> None:
+        """From strokes to cells, with the network of a minute's training."""
+        self.choose_recipe("fast")
+        self.run("Train", "trainButton")
+        self.predict_everything()
+        self.run("Segment", "segmentButton")
+        self.wait(lambda: self.workspace.segments.document is not None)
+        self.rest(1.5)
+
+    def predict_everything(self) -> None:
+        """With the active model."""
+        self.widget.show_panel("Predict")
+        self.click("scope-all")
+        self.run("Predict", "predictButton")
+        self.rest(1.0)
 
 
 def tutorial() -> None:
@@ -107,51 +148,32 @@ def tutorial() -> None:
         camera.look_at(SECTION)
         camera.take("tutorial-2-open")
         camera.paint()
-        camera.look_at(most_painted())
         camera.take("tutorial-3-painted")
 
-        widget.show_panel("Train")
-        n = len(workspace.jobs.jobs)
-        workspace.train_now()
-        camera.finish_job(n)
+        camera.run("Train", "trainButton")
         camera.take("tutorial-4-trained")
-        widget.show_panel("Predict")
-        n = len(workspace.jobs.jobs)
-        workspace.predict("all")
-        camera.finish_job(n)
-        camera.rest(1.0)
+        camera.predict_everything()
         camera.take("tutorial-5-predicted")
 
         camera.hold_out()
-        widget.show_panel("Train")
-        combo = widget.findChild(QComboBox, "recipeCombo")
-        index = combo.findData("fast")
-        combo.setCurrentIndex(index)
-        combo.activated.emit(index)
-        camera.wait(lambda: workspace.plan is not None and workspace.plan.recipe == "fast")
+        camera.choose_recipe("fast")
         n = len(workspace.jobs.jobs)
-        workspace.train_now()
-        camera.wait(lambda: len(workspace.jobs.jobs) > n and workspace.jobs.jobs[-1].done > 60)
+        camera.click("trainButton")
+        camera.wait(lambda: len(workspace.jobs.jobs) > n and share(workspace.jobs.jobs[-1]) > 0.7)
         camera.take("tutorial-6-training")
         camera.finish_job(n)
 
-        n = len(workspace.jobs.jobs)
-        workspace.predict("all")
-        camera.finish_job(n)
-        widget.show_panel("Segment")
-        n = len(workspace.jobs.jobs)
-        workspace.start_job("segment", "Segment the volume", lambda session: session.segment_job())
-        camera.finish_job(n)
+        camera.predict_everything()
+        camera.run("Segment", "segmentButton")
         camera.wait(lambda: workspace.segments.document is not None)
         camera.rest(1.5)
         camera.take("tutorial-7-segmented")
 
         widget.show_panel("Export")
-        widget.findChild(QLineEdit, "exportPath").setText(str(camera.folder / "membranes.tif"))
-        camera.rest(0.5)
-        n = len(workspace.jobs.jobs)
-        workspace.export("classes", camera.folder / "membranes.tif")
-        camera.finish_job(n)
+        path = widget.findChild(QLineEdit, "exportPath")
+        path.setText(str(camera.folder / "cells.tif"))
+        path.textEdited.emit(path.text())
+        camera.run("Export", "exportButton")
         camera.take("tutorial-8-exported")
         widget.show_panel("Jobs")
         camera.take("tutorial-9-jobs")
@@ -187,8 +209,7 @@ def recipes() -> None:
         open_sample_in(workspace, camera.folder)
         camera.wait(lambda: workspace.layers is not None)
         camera.look_at(SECTION)
-        source = open_volume(f"{sample_path('medulla')}:classes")
-        inside = source.read(Box.of_shape(source.shape))[SECTION] == 2
+        inside = sample("classes")[SECTION] == 2
         depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         cells, n_cells = ndimage.label(depth > 4)
         largest = sorted(range(1, n_cells + 1), key=lambda cell: -np.count_nonzero(cells == cell))
@@ -235,6 +256,8 @@ class Proofreader:
         """A voxel in each of the two segments of the review, in one section and close to the place."""
         item, document = self.acts.review.item, self.acts.desk.document
         z, y, x = (int(v) for v in item.place)
+        if not all(_MARGIN <= v < n - _MARGIN for v, n in zip((y, x), document.shape[1:], strict=True)):
+            return []  # the picture would be half empty
         around = Box.at((z, y, x), (1, 1, 1)).grow((0, 24, 24)).intersect(Box.of_shape(document.shape))
         labels = document.segments(around)[0]
         found = []
@@ -256,15 +279,7 @@ def proofreading() -> None:
         camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
         camera.look_at(SECTION)
         camera.paint()
-        for start in (
-            workspace.train_now,
-            lambda: workspace.predict("all"),
-            lambda: workspace.start_job("segment", "Segment", lambda session: session.segment_job()),
-        ):
-            n = len(workspace.jobs.jobs)
-            start()
-            camera.finish_job(n)
-        camera.wait(lambda: workspace.segments.document is not None)
+        camera.segment()
         widget.show_panel("Proofread")
         user = Proofreader(camera)
         user.press("J")
@@ -319,10 +334,37 @@ def main(names: list[str]) -> None:
         PAGES[name]()
 
 
-def most_painted() -> int:
-    """The section with the most strokes."""
-    source = open_volume(f"{sample_path('medulla')}:strokes")
-    return int((source.read(Box.of_shape(source.shape)) > 0).sum(axis=(1, 2)).argmax())
+def sample(dataset: str) -> np.ndarray:
+    """A dataset of the bundled sample."""
+    source = open_volume(f"{sample_path('medulla')}:{dataset}")
+    return source.read(Box.of_shape(source.shape))
+
+
+def along_membranes(truth: np.ndarray) -> np.ndarray:
+    """Some strokes in a section, each along the middle of a membrane from one branch to the next, or a part of it."""
+    middle = skeletonize(truth == 1)
+    n_beside = ndimage.convolve(middle.astype(int), np.ones((3, 3), int), mode="constant") - middle
+    pieces, n_pieces = ndimage.label(middle & (n_beside < 3), np.ones((3, 3)))
+    strokes = np.zeros(truth.shape, bool)
+    lengths = np.bincount(pieces.ravel())
+    for piece in sorted(range(1, n_pieces + 1), key=lambda piece: -lengths[piece])[:_N_STROKES]:
+        rows, columns = np.nonzero(pieces == piece)
+        near = np.hypot(rows - rows[0], columns - columns[0]) < _LONGEST
+        strokes[rows[near], columns[near]] = True
+    return ndimage.binary_dilation(strokes) & (truth == 1)
+
+
+def through_cells(truth: np.ndarray) -> np.ndarray:
+    """A stroke in each of the larger cells of a section, where the cell is widest."""
+    depth = ndimage.distance_transform_edt(np.pad(truth == 2, 1))[1:-1, 1:-1]
+    cells, n_cells = ndimage.label(depth > 4)
+    sizes = np.bincount(cells.ravel())
+    strokes = np.zeros(truth.shape, bool)
+    for cell in sorted(range(1, n_cells + 1), key=lambda cell: -sizes[cell])[:_N_STROKES]:
+        row, column = np.unravel_index(np.where(cells == cell, depth, 0).argmax(), depth.shape)
+        half = int(min(depth[row, column], _LONGEST / 2))
+        strokes[max(0, row - 1) : row + 2, max(0, column - half) : column + half] = True
+    return strokes & (truth == 2)
 
 
 if __name__ == "__main__":
