@@ -134,7 +134,8 @@ def test_earlier_runs_are_read_when_they_are_looked_at(
 ) -> None:
     assert panel.earlier_fold.isHidden()
     session = workspace.open(tmp_path)
-    session.run_records = [run("r1"), run("r2", "interrupted", "The power went."), run("r3")]
+    compared = run("r0").model_copy(update={"kind": "compare", "subject": "/data/cells.pytc/models/m1"})
+    session.run_records = [compared, run("r1"), run("r2", "interrupted", "The power went."), run("r3")]
     view, _ = workspace.start("train", "Now")
     view.handle = SimpleNamespace(id="r3")  # type: ignore[assignment]
     assert panel.earlier.topLevelItemCount() == 0
@@ -144,6 +145,7 @@ def test_earlier_runs_are_read_when_they_are_looked_at(
     assert [(item.text(0), item.text(2)) for item in items if item is not None] == [
         ("Train model-r2", "cut short"),
         ("Train model-r1", "finished"),
+        ("Compare m1", "finished"),
     ]
     assert items[0] is not None
     assert "The power went." in items[0].toolTip(0)

@@ -20,6 +20,7 @@ from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, Progressed
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.session.records import PredictionRecord
+from napari_pytc.ui.job_row import speed
 from napari_pytc.ui.panels.segment import SegmentPanel
 from napari_pytc.ui.segmenting.preview import MOST_VOXELS, preview_box
 from napari_pytc.volumes.channels import AffinityRole, axis_offset, roles_to_json
@@ -360,7 +361,7 @@ def test_a_run_is_followed_to_its_end(
     with_classes.segmentation_records = [segmentation("s1", active=True)]
     sink(Finished(job=J, result={"n_segments": 1234, "mvoxel_per_s": 0.5}))
     workspace.jobs.drain()
-    assert "1234 segments · 0.5 Mvoxel/s" in found.status.text()
+    assert f"1234 segments · {speed(0.5e6)}" in found.status.text()
     qtbot.waitUntil(lambda: panel.list.tree.topLevelItemCount() == 1)
     assert panel.segment_button.isEnabled()
 

@@ -18,6 +18,7 @@ from napari_pytc.ui.training.progress import seconds_left, share
 
 _TICK_MS = 1000
 _LOG_HEIGHT = 130
+_UNIT = "\N{NO-BREAK SPACE}Mvoxel/\N{WORD JOINER}s"
 _WORDS = {
     JobState.WAITING: "Waiting",
     JobState.RUNNING: "Running",
@@ -206,6 +207,6 @@ def outcome(job: JobView) -> list[str]:
 
 
 def speed(voxels_per_s: float) -> str:
-    """Voxels a second as people say them: "3.1 Mvoxel/s"."""
+    """Voxels a second as people say them, "3.1 Mvoxel/s", never broken into two lines."""
     millions = voxels_per_s / 1e6
-    return f"{millions:.1f} Mvoxel/s" if millions < 100 else f"{millions:.0f} Mvoxel/s"
+    return f"{millions:.{1 if millions < 100 else 0}f}{_UNIT}"

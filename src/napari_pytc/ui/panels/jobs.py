@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from napari_pytc.session.records import RunRecord
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from napari_pytc.ui.workspace import Workspace
 
 MOST_EARLIER = 200
-_KINDS = {"train": "Train", "predict": "Predict", "export": "Export"}
 _STATES = {"interrupted": "cut short"}
 
 
@@ -48,6 +49,7 @@ class JobsPanel(QWidget):
         self.earlier.setHeaderLabels(["What", "When", "Outcome"])
         self.earlier.setRootIsDecorated(False)
         self.earlier.setMinimumHeight(160)
+        self.earlier.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = self.earlier.header()
         assert header is not None
         header.setStretchLastSection(False)
@@ -144,7 +146,7 @@ class JobsPanel(QWidget):
         for run in runs:
             when = time.strftime("%d %b %H:%M", time.localtime(run.started))
             item = QTreeWidgetItem(
-                [f"{_KINDS.get(run.kind, run.kind)} {run.subject}", when, _STATES.get(run.state, run.state)]
+                [f"{run.kind.capitalize()} {Path(run.subject).name}", when, _STATES.get(run.state, run.state)]
             )
             lines = [run.subject, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))]
             if run.ended is not None:
