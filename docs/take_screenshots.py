@@ -192,11 +192,11 @@ def live() -> None:
         box.switch.click()
         camera.wait(lambda: box.chip.text() == "Waiting for strokes")
         camera.paint()
+        camera.wait(lambda: box.chip.text() == "Network")
         box.where.button.setChecked(True)
         camera.wait(lambda: box.list.tree.topLevelItemCount())
         box.list.next_button.click()
-        camera.wait(lambda: "network" in box.status.text())
-        camera.rest(5)
+        camera.rest(15)
         camera.take("live")
         camera.viewer.close()
 

@@ -67,6 +67,7 @@ class ObjectMarks(QWidget):
         layout.addLayout(row(self.load, QLabel("0 is"), self.zeros))
         self.fold = Fold("Single objects", inside)
         self.fold.button.setObjectName("singleObjects")
+        self.fold.button.setToolTip("Mark objects one by one, for the recipes that learn what keeps them apart.")
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self.fold)

@@ -200,6 +200,7 @@ class Notice(QFrame):
         self._log.setReadOnly(True)
         self._log.setFixedHeight(130)
         self._fold = Fold("What the worker printed", self._log)
+        self._fold.button.setToolTip("For a report of the problem, or for who knows Python.")
         self._close = QToolButton()
         self._close.setText("✕")
         self._close.setToolTip("Hide this message.")

@@ -33,6 +33,7 @@ class DecoderFields(QWidget):
         super().__init__(parent)
         self.combo = elastic(Combo())
         self.combo.setObjectName("decoderCombo")
+        self.combo.setToolTip("How objects are made of the prediction.")
         self.about = wrapped(dim=True)
         self.objects = elastic(Combo())
         self.objects.setObjectName("objectClassCombo")
