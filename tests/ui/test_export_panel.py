@@ -184,7 +184,9 @@ def test_regions(panel: ExportPanel, session: FakeSession, workspace: FakeWorksp
     looked(panel, qtbot)
     assert panel.request is not None
     assert panel.request.options["box"] == box
+    assert "uint8" in panel.outlook.text()
     panel.region.setCurrentIndex(2)
+    assert not panel.outlook.isVisible()
     assert "no box is drawn" in panel.export_button.toolTip()
     assert panel.request is None
     assert workspace.layers is not None

@@ -335,6 +335,9 @@ class ExportPanel(QWidget):
         if outlook is not None:
             box = self._box
             self.outlook.setText(outlook.text + (f"\nfrom a box of {voxels(box.shape)}" if box is not None else ""))
+        elif self.request is None:
+            self.outlook.clear()  # of another choice; while the disk is asked the old one stays, or it would flicker
+        self.outlook.setVisible(bool(self.outlook.text()))
         reason = self._reason()
         allow(self.export_button, reason, "Write the file in the background; an old one stays until then.")
         self.reason.setText(reason[:1].upper() + reason[1:])
