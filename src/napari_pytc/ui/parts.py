@@ -196,6 +196,7 @@ class Notice(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self._mark = QLabel()
         self._message, self._hint = wrapped(), wrapped(dim=True)
+        self._message.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside its mark
         self._log = QPlainTextEdit()
         self._log.setReadOnly(True)
         self._log.setFixedHeight(130)

@@ -41,6 +41,7 @@ class VerdictNote(QFrame):
         self._mark = QLabel()
         self.text, self.state = wrapped(), wrapped(dim=True)
         self.text.setObjectName("verdictText")
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)  # beside its mark
         self.state.setObjectName("verdictState")
         self.use, self.back = QPushButton(), QPushButton()
         self.use.setObjectName("useModelButton")
