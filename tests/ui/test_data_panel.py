@@ -17,7 +17,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.session.recent import RecentProjects
 from napari_pytc.session.records import ClassSpec
 from napari_pytc.session.session import Session
-from napari_pytc.ui import project_page
+from napari_pytc.ui import demo, project_page
 from napari_pytc.ui.choices import LayerChoice
 from napari_pytc.ui.drawn_box import deepened
 from napari_pytc.ui.elided import ElidedButton
@@ -281,6 +281,20 @@ def test_recent_projects_open_by_a_click(opened: Window) -> None:
     assert opened.panel.busy.isVisible()
     opened.until(lambda: opened.workspace.session is not None)
     assert not opened.panel.busy.isVisible()
+
+
+def test_the_sample_is_there_to_try(window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "default_folder", lambda: tmp_path / "samples")
+    for _ in range(2):  # the second time with what was painted
+        window.find(QPushButton, "openSample").click()
+        window.until(lambda: window.workspace.layers is not None)
+        assert window.page.title.text() == "medulla"
+        window.workspace.close_project()
+    assert not window.errors
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(demo, "default_folder", lambda: tmp_path / "a file")
+    window.find(QPushButton, "openSample").click()
+    window.until(lambda: window.errors)
 
 
 def test_a_project_that_vanished_meanwhile_is_told_and_offered_no_longer(opened: Window) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
+from napari_pytc.errors import PytcError
+from napari_pytc.ui.background import readable
 from napari_pytc.ui.elided import ElidedButton
 from napari_pytc.ui.new_project import NewProjectForm
 from napari_pytc.ui.parts import MARGIN, section, wrapped
@@ -74,6 +76,13 @@ class StartPage(QWidget):
         )
         self.open.clicked.connect(self._choose)
         inside.addWidget(self.open)
+        self.sample = QPushButton("Try it with the sample")
+        self.sample.setObjectName("openSample")
+        self.sample.setToolTip(
+            "Neurites of a fruit fly, a small volume that comes with the program. Its project goes into your documents."
+        )
+        self.sample.clicked.connect(self._open_sample)
+        inside.addWidget(self.sample)
         self._recent_title = wrapped("Opened lately", dim=True)
         inside.addWidget(self._recent_title)
         self._recent = QVBoxLayout()
@@ -101,6 +110,14 @@ class StartPage(QWidget):
             button.setToolTip(f"Open {folder}")
             button.clicked.connect(lambda checked=False, folder=folder: self._workspace.open_project(folder))
             self._recent.addWidget(button)
+
+    def _open_sample(self) -> None:
+        from napari_pytc.ui import demo
+
+        try:
+            demo.open_sample_in(self._workspace, demo.default_folder())
+        except (PytcError, OSError) as error:
+            self._workspace.failed.emit(readable(error))
 
     def _choose(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Open a project (a folder whose name ends in .pytc)")
