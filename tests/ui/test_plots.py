@@ -88,6 +88,20 @@ def test_curves_are_drawn_with_names_below(plot: CurvesPlot, qtbot: QtBot) -> No
     assert high >= 399
 
 
+def test_many_names_do_not_squeeze_the_curves(plot: CurvesPlot, qtbot: QtBot) -> None:
+    shown(plot, qtbot)
+    heights = []
+    for n_classes in (1, 20):
+        points = [(1, 0.5), (2, 0.6)]
+        plot.show_series([Series(f"a long name {number}", points, "score") for number in range(n_classes)])
+        plot.redraw()
+        plot.resize(320, plot.heightForWidth(320))
+        QApplication.processEvents()
+        heights.append((plot.canvas.height(), plot.height()))
+    assert heights[0][0] == heights[1][0]
+    assert heights[0][1] + 60 < heights[1][1]
+
+
 def test_many_changes_are_one_drawing(plot: CurvesPlot, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     shown(plot, qtbot)
     drawn: list[int] = []

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox, QPushButton
+from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Finished, Produced, Progressed
+from napari_pytc.session.records import ClassInfo
 from napari_pytc.ui.job_row import speed
 from napari_pytc.ui.models import short_date
 from napari_pytc.ui.panels.predict import PredictPanel
@@ -248,4 +249,10 @@ def test_it_fits_a_narrow_dock(panel: PredictPanel, session: FakeSession, worksp
     session.model_records = [model("20261121-0803-a-very-long-name-of-a-model-that-nobody-would-type", active=True)]
     workspace.models_changed.emit()
     workspace.start("predict", "Predict everything with a title that goes on for longer than the panel is wide")
+    long = ClassInfo(id=1, name="plasma membrane of the presynaptic terminal in the lamina", colour="#e6194b")
+    panel.classes.put([long], [False])
+    QApplication.processEvents()
+    (button,) = panel.classes.buttons
+    assert "…" in button.text()
+    assert long.name in button.toolTip()
     assert panel.minimumSizeHint().width() <= 320

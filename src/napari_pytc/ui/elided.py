@@ -34,17 +34,24 @@ class ElidedLabel(QLabel):
 
 
 class ElidedButton(QPushButton):
-    """A flat button with a text of any length."""
+    """A button with a text of any length, which begins at its left; its icon, if any, comes before."""
 
-    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.full_text = text
-        self.setFlat(True)
-        self.setStyleSheet("QPushButton { text-align: left; padding: 3px; }")
+        self.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setText(text)
+        self.show_text(text)
+
+    def show_text(self, text: str) -> None:
+        """Show a text."""
+        self.full_text = text
+        self._shorten()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Shorten the text to the room there is."""
         super().resizeEvent(event)
-        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width() - _PADDING))
+        self._shorten()
+
+    def _shorten(self) -> None:
+        beside = 0 if self.icon().isNull() else self.iconSize().width() + 4
+        self.setText(_shortened(self.full_text, self.fontMetrics(), self.width() - 2 * _PADDING - beside))

@@ -16,7 +16,8 @@ from napari_pytc.ui.parts import wrapped
 
 _REDRAW_MS = 150
 _MOST_POINTS = 2000
-_HEIGHT, _HEIGHT_OF_ONE = 240, 140
+_HEIGHT, _HEIGHT_OF_ONE = 218, 138
+"""Of what is drawn; the names below it take what they need."""
 _MARKS = {False: "━", True: "╍"}
 
 Points = Sequence[tuple[int, float]]
@@ -101,7 +102,8 @@ class CurvesPlot(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
         self._layout.addWidget(self.legend)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self._height = _HEIGHT_OF_ONE
 
     @property
     def is_ready(self) -> bool:
@@ -111,7 +113,8 @@ class CurvesPlot(QWidget):
     def show_series(self, series: Sequence[Series]) -> None:
         """Draw these in place of the others, soon."""
         self._series = list(series)
-        self.setFixedHeight(_HEIGHT if any(one.plot == "score" for one in series) else _HEIGHT_OF_ONE)
+        self._height = _HEIGHT if any(one.plot == "score" for one in series) else _HEIGHT_OF_ONE
+        self._fit()
         if self.isVisible() and not self._timer.isActive():
             self._timer.start()
 
@@ -153,8 +156,14 @@ class CurvesPlot(QWidget):
         from napari_pytc.ui.plot_canvas import PlotCanvas
 
         self.canvas = PlotCanvas(self._score)
-        self._layout.insertWidget(0, self.canvas, 1)
+        self._layout.insertWidget(0, self.canvas)
+        self._fit()
         self.redraw()
+
+    def _fit(self) -> None:
+        self.setMinimumHeight(self._height)
+        if self.canvas is not None:
+            self.canvas.setFixedHeight(self._height)
 
 
 def thinned(points: Points, most: int = _MOST_POINTS) -> tuple[list[int], list[float]]:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHeaderView, QPushButton, QTreeWidget, QTreeWidgetIte
 
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import ClassInfo, PredictionRecord
+from napari_pytc.ui.elided import ElidedButton
 from napari_pytc.ui.models import short_date
 from napari_pytc.ui.parts import allow, row, wrapped
 
@@ -160,7 +161,7 @@ class ClassButtons(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(2)
         self._layout.addWidget(self._label)
-        self.buttons: list[QPushButton] = []
+        self.buttons: list[ElidedButton] = []
         self.hide()
 
     def put(self, classes: Sequence[ClassInfo], visible: Sequence[bool]) -> None:
@@ -175,8 +176,8 @@ class ClassButtons(QWidget):
         for number, (button, is_visible) in enumerate(zip(self.buttons, visible, strict=True)):
             known = number < len(classes)
             name = classes[number].name if known else f"class {number + 1}"
-            button.setText(name)
             button.setIcon(_square(classes[number].colour if known else "#808080"))
+            button.show_text(name)
             button.setToolTip(f"Show how probable {name} is: black 0, full colour 1.")
             button.blockSignals(True)
             button.setChecked(is_visible)
@@ -184,10 +185,9 @@ class ClassButtons(QWidget):
         self.setVisible(bool(visible))
 
     def _add(self) -> None:
-        number, button = len(self.buttons), QPushButton()
+        number, button = len(self.buttons), ElidedButton()
         button.setCheckable(True)
         button.setIconSize(_ICON)
-        button.setStyleSheet("QPushButton { text-align: left; padding: 3px 6px; }")
         button.setObjectName(f"probability-{number + 1}")
         button.toggled.connect(lambda visible: self.toggled.emit(number, visible))
         self.buttons.append(button)

@@ -107,6 +107,7 @@ class StartPage(QWidget):
         self._recent_title.setVisible(bool(folders))
         for folder in folders:
             button = ElidedButton(f"{folder.stem}   {folder.parent}")
+            button.setFlat(True)
             button.setToolTip(f"Open {folder}")
             button.clicked.connect(lambda checked=False, folder=folder: self._workspace.open_project(folder))
             self._recent.addWidget(button)

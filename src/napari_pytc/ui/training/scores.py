@@ -47,6 +47,7 @@ class ClassTable(QWidget):
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.table.setWordWrap(False)  # or a name is cut after its first word
         header, rows = self.table.horizontalHeader(), self.table.verticalHeader()
         assert header is not None
         assert rows is not None
