@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton
+from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Finished, Produced, Progressed
@@ -18,7 +18,7 @@ from napari_pytc.ui.job_row import speed
 from napari_pytc.ui.models import short_date
 from napari_pytc.ui.panels.predict import PredictPanel
 from napari_pytc.ui.port import Look
-from napari_pytc.ui.prediction_list import meant, short_text
+from napari_pytc.ui.prediction_list import ClassButtons, meant, short_text
 from tests.ui.panel_fakes import FakeSession, FakeWorkspace, model, prediction
 
 J = "j1"
@@ -249,10 +249,16 @@ def test_it_fits_a_narrow_dock(panel: PredictPanel, session: FakeSession, worksp
     session.model_records = [model("20261121-0803-a-very-long-name-of-a-model-that-nobody-would-type", active=True)]
     workspace.models_changed.emit()
     workspace.start("predict", "Predict everything with a title that goes on for longer than the panel is wide")
-    long = ClassInfo(id=1, name="plasma membrane of the presynaptic terminal in the lamina", colour="#e6194b")
-    panel.classes.put([long], [False])
-    QApplication.processEvents()
-    (button,) = panel.classes.buttons
-    assert "…" in button.text()
-    assert long.name in button.toolTip()
     assert panel.minimumSizeHint().width() <= 320
+
+
+def test_a_long_name_of_a_class_loses_its_middle(qtbot: QtBot) -> None:
+    long = ClassInfo(id=1, name="plasma membrane of the presynaptic terminal in the lamina", colour="#e6194b")
+    found = ClassButtons()
+    qtbot.addWidget(found)
+    found.put([long], [False])
+    found.resize(240, found.sizeHint().height())
+    found.show()
+    qtbot.waitUntil(lambda: "…" in found.buttons[0].text())
+    assert long.name in found.buttons[0].toolTip()
+    assert found.minimumSizeHint().width() <= 240
