@@ -197,6 +197,10 @@ def test_it_waits_for_strokes_of_two_classes(desk: LiveDesk) -> None:
     desk.paint(1, 10)
     desk.until(lambda: "so far only membrane has some" in desk.words()[1])
     desk.paint(2, 20)
+    desk.until(lambda: desk.words()[0] == "Starting")
+    desk.runner.tell(Progressed, done=0, total=0, note="loading the libraries")
+    desk.until(lambda: desk.words() == ("Starting", "Loading the libraries"))
+    desk.runner.tell(Measured, name="shown", step=0, value=0)
     desk.until(lambda: desk.words()[0] == "Instant model")
 
 

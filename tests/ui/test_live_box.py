@@ -73,6 +73,7 @@ def test_the_switch_begins_and_ends_it(opened: LiveDesk, box: LiveBox) -> None:
     assert box.switch.isChecked()
     assert box.chip.text() == "Starting"
     opened.runner.tell(Started)
+    opened.runner.tell(Measured, name="shown", step=0, value=0)
     opened.until(lambda: box.chip.text() == "Instant model")
     box.switch.click()
     assert box.chip.text() == "Stopping"

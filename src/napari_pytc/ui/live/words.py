@@ -43,6 +43,8 @@ def words_of(live: LiveController, workspace: Workspace) -> LiveWords:
         missing = missing_strokes(live.painted)
         if missing:
             return LiveWords("Waiting for strokes", "wait", missing)
+        if "shown" not in job.curves:
+            return LiveWords("Starting", "busy", _capital(job.note) or "Starting …")
         return LiveWords(_shown(job), "good", _capital(job.note) or "Learning …")
     if live.problem is not None:
         return LiveWords("Error", "bad", _outcome(job))
