@@ -32,7 +32,7 @@ def live_tissue(anisotropy: float = 4.0, shape: tuple[int, int, int] = (6, 64, 6
 def tiny_network(**changes: Any) -> TrainPlan:
     """A network of two small levels on a filter bank like the instant model's."""
     settings: dict[str, Any] = {
-        "network": FilterUNetNetwork(channels=(4, 8)),
+        "network": FilterUNetNetwork(channels=(4, 8), starter=True),
         "batch_size": 1,
         "patch_shape": (1, 32, 32),
         "guess_weight": 0.5,

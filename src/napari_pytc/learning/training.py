@@ -295,7 +295,10 @@ class _Run:
         """Train the instant model on the same strokes; its guesses, and itself."""
         self._ctx.report(0, self._plan.steps, "training the instant model for its guesses")
         folders = TrainingFolders(self._teacher, self._folders.run / "teacher-run", resume=False)
-        train(load_recipe("instant", [f"seed={self._plan.seed}"]), self._data, folders, _Unheard(self._ctx))
+        changes = [f"seed={self._plan.seed}"]
+        if hasattr(self._plan.network, "starter"):
+            changes.append(f"network.starter={str(self._plan.network.starter).lower()}")
+        train(load_recipe("instant", changes), self._data, folders, _Unheard(self._ctx))
         torch.manual_seed(self._plan.seed)
         teacher = TrainedModel.load(self._teacher)
         return PseudoLabels(teacher, self._image, self._plan.guess_confidence), teacher

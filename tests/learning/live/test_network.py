@@ -11,6 +11,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.live.network import NetworkBehind
 from napari_pytc.learning.live.strokes import LearntStrokes, StrokeBook
+from napari_pytc.learning.networks import FilterUNetNetwork
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.volumes.memory import MemoryVolume
 from tests.support.contexts import RecordingContext
@@ -136,6 +137,18 @@ def test_it_begins_with_the_instant_models_weights(project: LiveProject) -> None
 
     found = network.average()
     assert all(torch.equal(found[f"bank.{name}"], tensor) for name, tensor in bank.items())
+
+
+def test_a_network_of_other_filters_finds_its_own_scale(project: LiveProject) -> None:
+    own = network_of(project, network=FilterUNetNetwork(channels=(4, 8), sigmas=(1.0, 2.0)))
+    instant = network_of(project).network.bank
+
+    own.begin_like(dict(instant.state_dict()), torch.zeros(5, instant.n_features))
+
+    bank = own.network.bank
+    assert bank.n_features != instant.n_features
+    assert not bank.feature_mean.equal(torch.zeros(bank.n_features))
+    assert bool((bank.feature_scale > 0).all())
 
 
 def test_a_state_goes_on_where_it_stopped(project: LiveProject) -> None:

@@ -27,6 +27,7 @@ from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.pipeline import work_ahead
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.sampling import Batch, PatchBatches
+from napari_pytc.learning.voxel_features import annotated_features
 from napari_pytc.learning.weights import load_matching
 
 _WARM_UP_STEPS = 20
@@ -98,8 +99,12 @@ class NetworkBehind:
         shapes = {name: tensor.shape for name, tensor in bank_weights.items()}
         if bank is not None and {name: tensor.shape for name, tensor in bank.state_dict().items()} == shapes:
             bank.load_state_dict(bank_weights)
-        elif hasattr(self.network, "fit_normalisation"):
-            self.network.fit_normalisation(features)  # type: ignore[operator]
+        elif bank is not None:
+            if features.shape[1] != bank.n_features:  # other filters than the instant model's
+                features, _ = annotated_features(
+                    self.network, self.plan, self._data, self._image, self.limits, self._ctx
+                )
+            bank.fit_normalisation(features)
 
     def go_on_from(self, state: TrainingState) -> None:
         """Take over a checkpoint before the first step."""

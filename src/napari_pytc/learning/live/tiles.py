@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.geometry import Box, Shape, TileGrid, hull_of
 from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.networks import NetworkLimits
 from napari_pytc.learning.networks.filter_bank import FilterBank
@@ -78,11 +79,13 @@ class FeatureTiles:
         if box in self._tiles:
             self._tiles.move_to_end(box)
             return self._tiles[box]
-        features = self._compute(box)
-        self.n_computed += 1
-        if features.nbytes <= self._most_bytes:
-            self._tiles[box] = features
-            self.n_bytes += features.nbytes
+        group = self._group(box)
+        for one, features in self._compute(group):
+            self.n_computed += 1
+            if one not in self._tiles and features.nbytes <= self._most_bytes:
+                self._tiles[one] = features
+                self.n_bytes += features.nbytes
+        # The last of its group, so that it is the box that was asked for.
         while self.n_bytes > self._most_bytes:
             self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
         return features
@@ -104,9 +107,22 @@ class FeatureTiles:
                 missing[inside] = False
         return np.concatenate(indices), torch.cat(features)
 
+    def _group(self, box: Box) -> list[Box]:
+        """Up to four tiles of a section that share their context, the wanted one last; other boxes stay alone."""
+        shape = tile_shape_of(box)
+        if sum(n > 1 for n in shape) != 2:
+            return [box]
+        grid = TileGrid(self._image.whole, shape)
+        pairs = box.aligned([n * (1 if n == 1 else 2) for n in shape]).intersect(self._image.whole)
+        tiles = [grid[index].write for index in grid.overlapping(pairs)]
+        fits = box in tiles and 2 * self._bank.n_features * pairs.size <= self._most_bytes
+        return [*(tile for tile in tiles if tile != box), box] if fits else [box]
+
     @torch.inference_mode()
-    def _compute(self, box: Box) -> torch.Tensor:
-        read = box.grow(self._limits.halo).aligned(self._limits.alignment).intersect(self._image.whole)
+    def _compute(self, boxes: list[Box]) -> Iterator[tuple[Box, torch.Tensor]]:
+        hull = hull_of(boxes)
+        read = hull.grow(self._limits.halo).aligned(self._limits.alignment).intersect(self._image.whole)
         image = torch.from_numpy(self._image.read(read))[None, None]
-        found = self._bank.features(image, box.relative_to(read.start))[0]
-        return found.movedim(0, -1).reshape(-1, self._bank.n_features).half()
+        found = self._bank.features(image, hull.relative_to(read.start))[0].movedim(0, -1)
+        for box in boxes:
+            yield box, found[box.relative_to(hull.start).slices].reshape(-1, self._bank.n_features).half()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.networks.filter_scales import Level, downsample, plan_levels, upsample
+from napari_pytc.learning.networks.starter import StarterFeatures
 
 _SLAB_VOXELS = {"cpu": 1 << 17}
 _SLAB_VOXELS_OF_GPUS = 1 << 22
@@ -40,6 +42,8 @@ class FilterBank(nn.Module):
         Section thickness over the in-plane voxel edge; of use in 3D only.
     n_classes : int
         Number of logits.
+    starter : StarterFeatures, optional
+        Learnt features beside the fixed ones; the last of all.
     """
 
     takes_inner: ClassVar[bool] = True
@@ -53,10 +57,13 @@ class FilterBank(nn.Module):
         dims: Literal["2d", "3d"],
         anisotropy: float,
         n_classes: int,
+        starter: StarterFeatures | None = None,
     ) -> None:
         super().__init__()
         self.levels: tuple[Level, ...] = plan_levels(sigmas, dims, anisotropy)
-        self.n_features = sum(level.n_features for level in self.levels)
+        self.starter = starter
+        self._n_of_starter = 0 if starter is None else starter.n_features
+        self.n_features = sum(level.n_features for level in self.levels) + self._n_of_starter
         self.n_classes = n_classes
         self.register_buffer("feature_mean", torch.zeros(self.n_features))
         self.register_buffer("feature_scale", torch.ones(self.n_features))
@@ -69,12 +76,14 @@ class FilterBank(nn.Module):
     @property
     def alignment(self) -> Shape:
         """Tiles have to start at multiples of this (z, y, x)."""
-        return self.levels[-1].factor
+        of_starter = (1, 1, 1) if self.starter is None else self.starter.alignment
+        z, y, x = (math.lcm(a, b) for a, b in zip(self.levels[-1].factor, of_starter, strict=True))
+        return (z, y, x)
 
     @property
     def halo(self) -> Shape:
         """Context that a prediction depends on (z, y, x)."""
-        reaches = [0, 0, 0]
+        reaches = [0, 0, 0] if self.starter is None else list(self.starter.halo)
         crossed = [0, 0, 0]
         for level in self.levels:
             # Interpolation looks one cell further on every grid crossed; pooling, to the end of a cell.
@@ -133,7 +142,26 @@ class FilterBank(nn.Module):
         images = [image]
         for level in self.levels[1:]:
             images.append(downsample(images[-1], level.step))
-        yield from self._ascend(images, 0, inner, matrix.split([level.n_features for level in self.levels]), bias)
+        *matrices, of_starter = matrix.split([*(level.n_features for level in self.levels), self._n_of_starter])
+        mixed = self._ascend(images, 0, inner, matrices, bias)
+        yield from mixed if self.starter is None else self._with_starter(self.starter, image, inner, of_starter, mixed)
+
+    def _with_starter(
+        self,
+        starter: StarterFeatures,
+        image: Tensor,
+        inner: Box,
+        matrix: Tensor,
+        mixed: Iterator[tuple[Box, Tensor]],
+    ) -> Iterator[tuple[Box, Tensor]]:
+        cells, start = starter(image, inner)
+        whole = [a + n for a, n in zip(start, cells.shape, strict=False)]
+        for box, rows in mixed:
+            window = _coarser_box(box, starter.step, whole)
+            maps = rows.new_empty((*box.shape, starter.n_features))
+            upsample(cells[window.relative_to(start).slices], window, box, starter.step, out=maps)
+            rows.view(-1, rows.shape[-1]).addmm_(maps.view(-1, starter.n_features), matrix)
+            yield box, rows
 
     def _ascend(
         self, images: list[Tensor], depth: int, inner: Box, matrices: Sequence[Tensor], bias: Tensor

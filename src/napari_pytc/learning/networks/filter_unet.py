@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.base import NetworkSettings, patch_of_budget, total_stride
-from napari_pytc.learning.networks.filters import FilterBankNetwork
+from napari_pytc.learning.networks.filters import FilterBankNetwork, starter_setting
 from napari_pytc.learning.networks.unet import UNetNetwork
 from napari_pytc.settings import setting
 
@@ -32,6 +32,7 @@ class FilterUNetNetwork(NetworkSettings):
         (16, 32, 64), "Channels", "Feature maps of each level of the U-Net.", min_length=2
     )
     residual_units: int = setting(1, "Residual units", "Convolutions in each residual block.", ge=0, le=4)
+    starter: bool = starter_setting()
     flat: bool = setting(
         False,
         "Flat U-Net",
@@ -52,7 +53,7 @@ class FilterUNetNetwork(NetworkSettings):
         from napari_pytc.learning.networks.filter_bank import FilterBank
         from napari_pytc.learning.networks.residual_unet import ResidualUNet
 
-        bank = FilterBankNetwork(sigmas=self.sigmas, hidden=self.hidden).build(n_classes, space)
+        bank = FilterBankNetwork(sigmas=self.sigmas, hidden=self.hidden, starter=self.starter).build(n_classes, space)
         assert isinstance(bank, FilterBank)
         return ResidualUNet(bank, self._unet().build(n_classes, self._seen(space), in_channels=bank.n_features))
 

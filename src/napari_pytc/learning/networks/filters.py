@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.base import NetworkSettings
@@ -10,6 +10,16 @@ from napari_pytc.settings import setting
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def starter_setting() -> Any:
+    """The field that all networks with a filter bank have; off by default, as in models from before there were any."""
+    return setting(
+        False,
+        "Starter features",
+        "Beside the filters, features that a small network learnt on electron micrographs of brain tissue, to see "
+        "membranes from the first strokes on. Models of images of another kind do without.",
+    )
 
 
 class FilterBankNetwork(NetworkSettings):
@@ -26,6 +36,8 @@ class FilterBankNetwork(NetworkSettings):
         "auto", "Dimensions", "Features section by section (2d) or in the volume (3d); auto follows the anisotropy."
     )
 
+    starter: bool = starter_setting()
+
     def dims(self, space: VoxelSpace) -> Literal["2d", "3d"]:
         """2D where a section is over three times as thick as a voxel is wide, else 3D."""
         if self.dimensions == "auto":
@@ -35,8 +47,11 @@ class FilterBankNetwork(NetworkSettings):
     def build(self, n_classes: int, space: VoxelSpace) -> nn.Module:
         """The filter bank with an untrained perceptron."""
         from napari_pytc.learning.networks.filter_bank import FilterBank
+        from napari_pytc.learning.networks.starter import StarterFeatures
 
-        return FilterBank(self.sigmas, self.hidden, self.dims(space), space.anisotropy, n_classes)
+        dims = self.dims(space)
+        starter = StarterFeatures(None if dims == "2d" else space.voxel_size_nm[0]) if self.starter else None
+        return FilterBank(self.sigmas, self.hidden, dims, space.anisotropy, n_classes, starter)
 
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """A single voxel: its features already hold the surroundings."""
