@@ -9,7 +9,19 @@ from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QTabWidget, QVBoxLayo
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.ui.controls import Bar, Combo, elastic, order_tabs
-from napari_pytc.ui.parts import EmptyState, Fold, Notice, Scrolled, allow, duration, row, size, voxels, wrapped
+from napari_pytc.ui.parts import (
+    EmptyState,
+    Fold,
+    Notice,
+    Scrolled,
+    allow,
+    duration,
+    row,
+    section,
+    size,
+    voxels,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +108,35 @@ class Tabs(QTabWidget):
         self.empty = EmptyState("There is nothing yet.", "Train")
         self.addTab(self.empty, "Data")
         self.addTab(QWidget(), "Train (1)")
+
+
+def test_a_panel_is_as_high_as_its_texts_and_scrolls_only_where_that_is_too_high(qtbot: QtBot) -> None:
+    inside = QWidget()
+    layout = QVBoxLayout(inside)
+    labels = [
+        wrapped("Some words that are told again and again, so that lines have to be broken. " * 2) for _ in range(5)
+    ]
+    box, within = section("With a title")
+    for label in labels[:3]:
+        within.addWidget(label)
+    layout.addWidget(box)
+    for label in labels[3:]:
+        layout.addWidget(label)
+    layout.addStretch(1)
+    scrolled = Scrolled(inside)
+    qtbot.addWidget(scrolled)
+    bar = scrolled.verticalScrollBar()
+    assert bar is not None
+    scrolled.resize(360, 600)
+    scrolled.show()
+    qtbot.waitUntil(lambda: inside.width() == 360)
+    scrolled.resize(360, layout.heightForWidth(360) + 4)
+    qtbot.waitUntil(lambda: inside.height() == scrolled.height())
+    assert not bar.isVisible()
+    scrolled.resize(360, 120)
+    qtbot.waitUntil(bar.isVisible)
+    for label in labels:
+        assert label.height() >= label.heightForWidth(label.width())
 
 
 def test_an_empty_panel_leads_to_the_one_where_something_can_be_done(qtbot: QtBot) -> None:

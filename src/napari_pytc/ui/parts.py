@@ -48,7 +48,9 @@ def wrapped(text: str = "", dim: bool = False) -> QLabel:
     label = _Dim(text) if dim else QLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)  # Qt's own word for it is lost with every new policy, until another text comes
+    label.setSizePolicy(policy)
     return label
 
 
