@@ -174,11 +174,11 @@ def fused(trained: StarterNetwork) -> StarterNetwork:
     """The same network with the batch norms as a part of the convolutions."""
     found = StarterNetwork()
     for name, module in trained.named_modules():
-        into = found.get_submodule(name)
         if isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d):
-            into.get_submodule("0").load_state_dict(fuse_conv_bn_eval(module[0], module[1]).state_dict())
+            whole = fuse_conv_bn_eval(module[0], module[1])
+            found.get_submodule(f"{name}.0").load_state_dict(whole.state_dict())
         elif isinstance(module, nn.Conv2d) and name.split(".")[0] in ("across", "last"):
-            into.load_state_dict(module.state_dict())
+            found.get_submodule(name).load_state_dict(module.state_dict())
     return found.eval()
 
 
