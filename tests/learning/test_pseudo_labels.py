@@ -99,7 +99,7 @@ def test_guesses_weigh_as_told() -> None:
 
 def test_a_guided_training_begins_as_good_as_its_teacher(teacher: TrainedModel, tmp_path: Path) -> None:
     of = training_data()
-    same_bank = FilterUNetNetwork(channels=(4, 8))
+    same_bank = FilterUNetNetwork(channels=(4, 8), starter=True)
     first = train_tiny(tmp_path, of, network=same_bank, guess_weight=1.0, steps=1, learning_rate=1e-6, ema_decay=0)
     assert first.info.scores["mean"] == pytest.approx(teacher.info.scores["mean"], abs=0.05)
     assert not (tmp_path / "run" / "teacher").exists()
