@@ -19,6 +19,7 @@ from napari_pytc.learning.live.messages import (
     suggest_message,
     view_message,
 )
+from napari_pytc.learning.live.tiles import FeatureTiles
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.volumes.zarr_output import open_ome_zarr
@@ -134,6 +135,26 @@ def test_nothing_is_predicted_before_there_are_two_classes(tmp_path: Path) -> No
     result = project.job().run(LiveContext(script))
 
     assert result["model"] == "m-live"
+
+
+def test_features_of_the_view_are_there_before_the_first_stroke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, asked = LiveProject(tmp_path, n_strokes=0), []
+    real = FeatureTiles.get
+    monkeypatch.setattr(FeatureTiles, "get", lambda self, box: (asked.append(box), real(self, box))[1])
+
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        for _ in range(5):
+            yield []
+        yield [stop_message()]
+
+    project.job().run(LiveContext(script))
+
+    assert asked
+    assert all(box.overlaps(project.section()) for box in asked)
+    assert len(set(asked)) == len(asked)
 
 
 def test_stopping_before_anything_was_learnt_leaves_no_model(tmp_path: Path) -> None:

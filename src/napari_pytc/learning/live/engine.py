@@ -47,6 +47,8 @@ from napari_pytc.volumes.source import VolumeSource
 from napari_pytc.volumes.statistics import sample_statistics
 
 _IDLE_S = 0.005
+_MOST_AHEAD = 32
+"""Tiles whose features are computed before anything is painted."""
 _REPORT_S, _SAVE_S = 0.5, 60.0
 
 
@@ -113,6 +115,7 @@ class LiveEngine:
         self._place_features: dict[Any, Tensor] = {}
         self._instant_scores: dict[str, Any] = {}
         self._told: tuple[int, View] | None = None
+        self._ahead: tuple[View, list[Box]] | None = None
         self._looking: Iterator[Places | None] | None = None
         self._scores_are_due = False
         self._reported = self._saved = self._started
@@ -174,8 +177,10 @@ class LiveEngine:
     def _predict_tile(self) -> bool:
         """Predict the tile in view, nearest to its centre, that the model on show has not predicted yet."""
         view = self._inbox.view
-        if not self._instant.is_fitted or view is None:
+        if view is None:
             return False
+        if not self._instant.is_fitted:
+            return self._look_ahead(view)
         if not self._painter.is_done(view):
             self._painter.advance(view, self._probabilities)
             return True
@@ -183,6 +188,15 @@ class LiveEngine:
             self._told = (self._painter.n_renewed, view)
             self._ctx.metric("generation", self._fitted_revision, view.generation)
         return False
+
+    def _look_ahead(self, view: View) -> bool:
+        """Compute a tile's features before there are strokes, so that the first ones are answered at once."""
+        if self._ahead is None or self._ahead[0] != view:
+            self._ahead = view, self._painter.waiting(view)[:_MOST_AHEAD]
+        if not self._ahead[1]:
+            return False
+        self._features.get(self._ahead[1].pop(0))
+        return True
 
     def _probabilities(self, box: Box) -> Tensor:
         if self._contest.shown == "network":

@@ -44,6 +44,10 @@ class ViewPainter:
         """Whether all of a view is as the model on show says."""
         return not self._tiles(view)
 
+    def waiting(self, view: View) -> list[Box]:
+        """The tiles of a view that are to be predicted, nearest to its centre first."""
+        return list(self._tiles(view))
+
     def advance(self, view: View, predict: Callable[[Box], Tensor]) -> None:
         """Predict and write the stale tile that is nearest to the view's centre."""
         tiles = self._tiles(view)
