@@ -6,8 +6,9 @@ Dice per class on sections that nobody painted.
 
 rounds
     Every recipe, and ilastik's way, after 1, 2, 4, 8 rounds of the same strokes. `instant` is trained afresh each
-    round; the networks go on from their last model, `--minutes` at most. The dense row is a network trained on the
-    whole truth of the painted part. Rates are medians of interleaved predictions of one block with its features. The
+    round, and as `filters` once more without the starter features; the networks go on from their last model,
+    `--minutes` at most. The dense row is a network trained on the whole truth of the painted part. Rates are medians
+    of interleaved predictions of one block with its features. The
     forest's features are computed once for all rounds, so its seconds of training are without them; those of
     `instant` are with them.
 live

@@ -18,6 +18,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from napari_pytc.geometry import Box
 
+_NO_STARTER = "network.starter=false"
+
 
 @dataclass
 class Row:
@@ -30,7 +32,8 @@ class Row:
 class Rounds:
     """All methods on one dataset; each gets the strokes that answer the instant model's errors.
 
-    `instant` is trained afresh each round; the networks go on from their last model.
+    `instant` is trained afresh each round, and as `filters` once more without the starter features; the networks go on
+    from their last model.
     """
 
     def __init__(self, data: Dataset, options: argparse.Namespace) -> None:
@@ -62,6 +65,8 @@ class Rounds:
             if done not in self.options.rounds:
                 continue
             self._note(done, "instant", bench.dice(predict), seconds)
+            filters, seconds = bench.train("instant", strokes, f"filters-{seed}-{done}", [f"seed={seed}", _NO_STARTER])
+            self._note(done, "filters", bench.dice(bench.predictor(filters)), seconds)
             self._note(done, "forest", *self._forest(strokes, seed))
             for name in self.options.networks:
                 model, seconds = self._train(name, strokes, seed, done, parents.get(name))

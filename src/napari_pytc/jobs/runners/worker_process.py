@@ -169,11 +169,11 @@ def reason_of_death(exit_code: int | None) -> WorkerDied:
         name = _signal_name(-exit_code)
         if name == "SIGKILL":
             return WorkerDied(
-                "The worker process was ended by signal SIGKILL, perhaps because the system ran out of memory.",
+                "The worker process was stopped from outside (SIGKILL), perhaps because the system ran out of memory.",
                 f"Close other programs, or choose smaller patches, tiles or batches. {_RUN_AGAIN}",
             )
         return WorkerDied(
-            f"The worker process was ended by signal {name}.",
+            f"The worker process crashed ({name}).",
             f"{_RUN_AGAIN} If it happens again, report it with the log.",
         )
     return WorkerDied(
