@@ -97,6 +97,22 @@ def test_features_are_those_of_the_network_and_bounded_in_memory() -> None:
     assert (tiles.get(boxes[0]).float() - expected).abs().max() < 0.01
 
 
+def test_tiles_of_a_section_that_share_their_context_are_computed_together() -> None:
+    tissue, network = live_tissue(shape=(3, 300, 290)), instant_model().network
+    image, limits = TrainingImage(MemoryVolume(tissue.raw, tissue.space), NORMALISATION), measure_limits(network)
+    together, alone = (FeatureTiles(network, limits, image, most) for most in (2**30, 2 * 2**20))
+    volume = Box.of_shape(tissue.raw.shape)
+
+    together.get(Box((1, 128, 128), (2, 256, 256)))
+    assert together.n_computed == 4
+    for box in tiles_in_view(Box((1, 0, 0), (2, 300, 290)), volume, (1, 128, 128), (1, 1, 1)):
+        assert (together.get(box) - alone.get(box)).abs().max() < 0.01
+
+    assert together.n_computed == 9
+    assert alone.n_bytes <= 2 * 2**20
+    assert together.get(Box((1, 5, 7), (2, 50, 60))).shape == (45 * 53, network.n_features)
+
+
 def test_a_tile_larger_than_the_bound_is_computed_every_time() -> None:
     tissue, network = live_tissue(), instant_model().network
     image = TrainingImage(MemoryVolume(tissue.raw, tissue.space), NORMALISATION)
