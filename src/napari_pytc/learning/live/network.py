@@ -99,12 +99,12 @@ class NetworkBehind:
         shapes = {name: tensor.shape for name, tensor in bank_weights.items()}
         if bank is not None and {name: tensor.shape for name, tensor in bank.state_dict().items()} == shapes:
             bank.load_state_dict(bank_weights)
-        elif bank is not None:
-            if features.shape[1] != bank.n_features:  # other filters than the instant model's
+        elif hasattr(self.network, "fit_normalisation"):
+            if bank is not None and features.shape[1] != bank.n_features:  # other filters than the instant model's
                 features, _ = annotated_features(
                     self.network, self.plan, self._data, self._image, self.limits, self._ctx
                 )
-            bank.fit_normalisation(features)
+            self.network.fit_normalisation(features)  # type: ignore[operator]
 
     def go_on_from(self, state: TrainingState) -> None:
         """Take over a checkpoint before the first step."""

@@ -35,7 +35,7 @@ class StarterNetwork(nn.Module):
     Parameters
     ----------
     normed : bool
-        With batch norms, as it is trained; they are part of the convolutions afterwards (`fused`).
+        With batch norms, as benchmarks/make_starter.py trains it; they are part of the convolutions afterwards.
     """
 
     def __init__(self, normed: bool = False) -> None:
