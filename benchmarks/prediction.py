@@ -42,7 +42,7 @@ from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.prediction import TiledPredictor
 from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.tile_shape import bytes_per_voxel, fit_tile
+from napari_pytc.learning.tile_shape import fit_tile, tile_memory
 from napari_pytc.learning.weights import save_weights
 from napari_pytc.volumes.memory import MemoryVolume
 from napari_pytc.volumes.opening import open_volume
@@ -107,8 +107,8 @@ class Setting:
             file.create_dataset("main", data=raw, chunks=chunks, compression="gzip", compression_opts=1)
         model = TrainedModel.load(folder / "model")
         device, arithmetic = model.place("auto", "auto")
-        voxel_bytes = bytes_per_voxel(model.network, model.limits, len(CLASSES))
-        tile = fit_tile(shape, model.limits, voxel_bytes, free_memory_bytes(device))
+        memory = tile_memory(model.network, model.limits, len(CLASSES))
+        tile = fit_tile(shape, model.limits, memory, free_memory_bytes(device))
         return cls(folder, model, raw, device, arithmetic, tile)
 
     @property

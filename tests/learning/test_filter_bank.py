@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 
 from napari_pytc.geometry import Box, TileGrid
-from napari_pytc.learning.networks.filter_bank import FilterBank
+from napari_pytc.learning.networks.filter_bank import FilterBank, _slabs
 from napari_pytc.learning.networks.filter_invariants import extreme_eigenvalues
+from napari_pytc.learning.networks.filter_scales import upsample
 
 KINDS = [("2d", 10.0), ("3d", 1.0), ("3d", 2.5)]
 
@@ -49,6 +52,35 @@ def test_tiles_give_what_the_whole_gives(dims: str, anisotropy: float) -> None:
         assert (network(block, inner=tile.inner)[0] - expected).abs().max() < 1e-3
         found = network.features(block, inner=tile.inner)
         assert found.shape[2:] == tile.write.shape
+
+
+@pytest.mark.parametrize("step", [(1, 2, 2), (2, 2, 2)])
+def test_interpolation_of_any_box_is_that_of_the_whole(step: tuple[int, int, int]) -> None:
+    coarse = (4, 3, 5)
+    cells = torch.randn(*coarse, 2, generator=torch.Generator().manual_seed(3))
+    mode = {"scale_factor": [float(s) for s in step], "mode": "trilinear", "align_corners": False}
+    whole = torch.nn.functional.interpolate(cells.movedim(-1, 0)[None], **mode)[0].movedim(0, -1)
+    shape = whole.shape[:3]
+    for start in product(*(range(0, n, 3) for n in shape)):
+        for size in ((1, 1, 1), (2, 3, 4), shape):
+            box = Box.at(start, size).intersect(Box.of_shape(shape))
+            low = [max(a // s - (s > 1), 0) for a, s in zip(box.start, step, strict=True)]
+            high = [min((b - 1) // s + 1 + (s > 1), n) for b, s, n in zip(box.stop, step, coarse, strict=True)]
+            window = Box(tuple(low), tuple(high))
+            found = torch.empty(*box.shape, 2)
+            upsample(cells[window.slices], window, box, step, found)
+            torch.testing.assert_close(found, whole[box.slices])
+
+
+@pytest.mark.parametrize("n_voxels", [7, 100, 5000])
+def test_slabs_cover_a_box_once(n_voxels: int) -> None:
+    box = Box((3, 5, 7), (32, 60, 50))
+    seen = torch.zeros(*box.stop)
+    for slab in _slabs(box, n_voxels):
+        seen[slab.slices] += 1
+        assert slab.size <= max(n_voxels, box.shape[2])
+    assert (seen[box.slices] == 1).all()
+    assert seen.sum() == box.size
 
 
 def test_tiles_without_the_halo_differ() -> None:

@@ -9,9 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_pytc.learning.networks import DynUNetNetwork, FilterBankNetwork, NetworkLimits, UNetNetwork
+from napari_pytc.learning.networks import (
+    DynUNetNetwork,
+    FilterBankNetwork,
+    FilterUNetNetwork,
+    NetworkLimits,
+    UNetNetwork,
+)
 from napari_pytc.learning.networks.limits import measure_limits
-from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from napari_pytc.learning.tile_shape import CHUNK, TileMemory, fit_tile, tile_memory
 from tests.support.learning import space
 
 LIMITS = NetworkLimits(halo=(4, 16, 16), alignment=(1, 4, 4))
@@ -30,7 +36,7 @@ def read_voxels(tile, volume, halo) -> int:
 )
 def test_a_tile_is_whole_chunks_and_fits_unless_it_is_the_smallest(volume, voxel_bytes, free, alignment) -> None:
     limits = NetworkLimits(halo=(4, 16, 16), alignment=alignment)
-    tile = fit_tile(volume, limits, voxel_bytes, free)
+    tile = fit_tile(volume, limits, TileMemory(voxel_bytes, limits.halo), free)
     unit = [math.lcm(c, a) for c, a in zip(CHUNK, alignment, strict=True)]
     assert all(t % u == 0 and t >= u for t, u in zip(tile, unit, strict=True))
     assert all(t < n + u for t, n, u in zip(tile, volume, unit, strict=True))
@@ -39,25 +45,33 @@ def test_a_tile_is_whole_chunks_and_fits_unless_it_is_the_smallest(volume, voxel
 
 
 def test_more_memory_never_means_smaller_tiles() -> None:
-    sizes = [math.prod(fit_tile((2000, 9000, 9000), LIMITS, 100, n * GIB)) for n in (0, 1, 2, 4, 8, 64)]
+    sizes = [
+        math.prod(fit_tile((2000, 9000, 9000), LIMITS, TileMemory(1000, LIMITS.halo), n * GIB))
+        for n in (0, 1, 2, 4, 8, 64)
+    ]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
 
 
 def test_a_small_volume_is_one_tile() -> None:
-    tile = fit_tile((20, 200, 90), LIMITS, 100, 8 * GIB)
+    tile = fit_tile((20, 200, 90), LIMITS, TileMemory(100, LIMITS.halo), 8 * GIB)
     assert all(t >= n for t, n in zip(tile, (20, 200, 90), strict=True))
 
 
 @pytest.mark.parametrize(
     "settings",
-    [UNetNetwork(channels=(4, 8)), DynUNetNetwork(channels=(4, 8, 8)), FilterBankNetwork(sigmas=(0.7, 1.6))],
+    [
+        UNetNetwork(channels=(4, 8)),
+        DynUNetNetwork(channels=(4, 8, 8)),
+        FilterBankNetwork(sigmas=(0.7, 1.6)),
+        FilterUNetNetwork(),
+    ],
     ids=lambda settings: settings.kind,
 )
 def test_memory_of_a_voxel_is_estimated_without_changing_the_network(settings) -> None:
     network = settings.build(3, space(2)).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    estimate = bytes_per_voxel(network, measure_limits(network), 3)
+    estimate = tile_memory(network, measure_limits(network), 3).computed
     assert 4 + 8 * 3 < estimate < 5000
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert not any(module._forward_hooks for name, module in network.named_modules() if name)
@@ -66,10 +80,26 @@ def test_memory_of_a_voxel_is_estimated_without_changing_the_network(settings) -
 def test_wider_networks_take_more() -> None:
     narrow, wide = (UNetNetwork(channels=(n, 2 * n)).build(2, space()).eval() for n in (4, 16))
     limits = measure_limits(narrow)
-    assert bytes_per_voxel(wide, limits, 2) > 1.5 * bytes_per_voxel(narrow, limits, 2)
+    assert tile_memory(wide, limits, 2).computed > 1.5 * tile_memory(narrow, limits, 2).computed
 
 
 def test_a_network_may_say_itself() -> None:
     network = torch.nn.Conv3d(1, 2, 1)
     network.bytes_per_voxel = 77
-    assert bytes_per_voxel(network, LIMITS, 2) == 77
+    assert tile_memory(network, LIMITS, 2) == TileMemory(77, LIMITS.halo)
+
+
+def test_a_halo_that_is_only_looked_at_takes_little() -> None:
+    filters = FilterBankNetwork().build(2, space()).eval()
+    limits = measure_limits(filters)
+    memory = tile_memory(filters, limits, 2)
+    assert memory.halo == (0, 0, 0)
+    assert memory.read < memory.computed / 3
+    everywhere = TileMemory(memory.computed, limits.halo)
+    volume = (64, 4096, 4096)
+    small, large = (math.prod(fit_tile(volume, limits, m, 4 * GIB)) for m in (everywhere, memory))
+    assert large > small
+
+
+def test_a_tile_is_never_so_large_that_a_job_seems_to_stand_still() -> None:
+    assert math.prod(fit_tile((512, 4096, 4096), LIMITS, TileMemory(1, LIMITS.halo), 64 * GIB)) <= 2**23

@@ -21,7 +21,7 @@ from napari_pytc.learning.jobs import PredictJob, check_image
 from napari_pytc.learning.memory import free_memory_bytes
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.prediction import PredictionReport, TiledPredictor
-from napari_pytc.learning.tile_shape import CHUNK, bytes_per_voxel, fit_tile
+from napari_pytc.learning.tile_shape import CHUNK, fit_tile, tile_memory
 from napari_pytc.volumes.channels import KEY as CHANNELS
 from napari_pytc.volumes.channels import roles_to_json
 from napari_pytc.volumes.opening import open_spec
@@ -93,8 +93,8 @@ def make_predictor(
         model.network, model.limits, device, arithmetic, flips=job.plan.flips, warn=ctx.warn, roles=model.roles
     )
     if tile_shape is None:
-        voxel_bytes = bytes_per_voxel(model.network, model.limits, len(model.info.classes))
-        tile_shape = fit_tile(volume, inferer.limits, voxel_bytes, free_memory_bytes(device))
+        memory = tile_memory(model.network, model.limits, len(model.info.classes))
+        tile_shape = fit_tile(volume, inferer.limits, memory, free_memory_bytes(device))
     return TiledPredictor(inferer, model.normalisation, tile_shape)
 
 

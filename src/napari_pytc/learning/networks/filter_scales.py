@@ -187,20 +187,53 @@ def downsample(image: Tensor, step: Shape) -> Tensor:
 
 
 def upsample(rows: Tensor, window: Box, box: Box, step: Shape, out: Tensor) -> None:
-    """Interpolate linearly from the coarser cells of a window, (z, y, x, h), to the finer ones of a box."""
-    fine = functional.interpolate(
-        rows.movedim(-1, 1), scale_factor=(float(step[1]), float(step[2])), mode="bilinear", align_corners=False
-    ).movedim(1, -1)
-    start = [w * s for w, s in zip(window.start, step, strict=True)]
-    inside = box.relative_to(start)
-    fine = fine[:, inside.slices[1], inside.slices[2]]
-    if step[0] == 1:
-        out.copy_(fine)
-        return
-    last = len(fine) - 1
-    for z in range(inside.start[0], inside.stop[0]):
-        near, other = z // 2, min(max(z // 2 + (1 if z % 2 else -1), 0), last)
-        torch.lerp(fine[near], fine[other], 0.25, out=out[z - inside.start[0]])
+    """Interpolate linearly from the coarser cells of a window, (z, y, x, h), to the finer ones of a box.
+
+    Axis by axis, the last straight into its place: twice as fast on a processor as a bilinear `interpolate`, whose
+    result would have to be cut and copied.
+    """
+    inside = box.relative_to([w * s for w, s in zip(window.start, step, strict=True)])
+    axes = [axis for axis in range(3) if step[axis] > 1]
+    for axis in range(3):
+        if axis not in axes:
+            rows = rows.narrow(axis, inside.start[axis], inside.shape[axis])
+    if not axes:
+        out.copy_(rows)
+    for axis in axes:
+        shape = [*rows.shape]
+        shape[axis] = inside.shape[axis]
+        finer = out if axis == axes[-1] else rows.new_empty(shape)
+        _upsample_along(rows, axis, inside.start[axis], finer)
+        rows = finer
+
+
+def _upsample_along(cells: Tensor, axis: int, start: int, out: Tensor) -> None:
+    """Linear interpolation at twice the cells along an axis, from one of the finer places on."""
+    n, last = out.shape[axis], cells.shape[axis] - 1
+    for first in (0, 1):
+        near = (start + first) // 2
+        n_here = (n - first + 1) // 2
+        if not n_here:
+            continue
+        into = _every_other(out, axis, first)
+        beside = near + (1 if (start + first) % 2 else -1)
+        # At the ends of an image there is no cell on the other side.
+        before, behind = int(beside < 0), int(beside + n_here - 1 > last)
+        if before:
+            into.select(axis, 0).copy_(cells.select(axis, near))
+        if behind:
+            into.select(axis, n_here - 1).copy_(cells.select(axis, last))
+        n_between = n_here - before - behind
+        torch.lerp(
+            cells.narrow(axis, near + before, n_between),
+            cells.narrow(axis, beside + before, n_between),
+            0.25,
+            out=into.narrow(axis, before, n_between),
+        )
+
+
+def _every_other(image: Tensor, axis: int, first: int) -> Tensor:
+    return image[(*[slice(None)] * axis, slice(first, None, 2))]
 
 
 def _depth(sigma: float) -> int:

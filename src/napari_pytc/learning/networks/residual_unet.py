@@ -12,6 +12,9 @@ from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.networks.limits import measure_limits
 
+_ROWS_TOGETHER = 1 << 15
+"""Voxels that the perceptron answers for at a time: its hidden layers then stay in a processor's cache."""
+
 
 class ResidualUNet(nn.Module):
     """Logits of a filter bank's perceptron plus those of a U-Net that sees the same features.
@@ -50,9 +53,14 @@ class ResidualUNet(nn.Module):
         return {"gain": torch.zeros_like(self.gain)}
 
     @property
-    def bytes_per_voxel(self) -> int:
-        """Memory of a prediction, in bytes a voxel: features, their standardised copy, and the U-Net's first level."""
-        return 4 * (3 * self.bank.n_features + 16)
+    def bytes_per_voxel(self) -> float:
+        """Memory of a prediction, in bytes a voxel: features, a part of them twice, and the U-Net's first level."""
+        return 4 * (1.5 * self.bank.n_features + 16)
+
+    @property
+    def inner_halo(self) -> Shape:
+        """How far around a box the U-Net is computed for it."""
+        return self._unet_limits.halo
 
     def features(self, image: Tensor, inner: Box | None = None) -> Tensor:
         """Features of the filter bank, of the whole image or of a box in it."""
@@ -73,7 +81,9 @@ class ResidualUNet(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             features = self.bank.features(image.to(self.bank.feature_mean.dtype), region)
             features = features.sub_(_over(self.bank.feature_mean)).div_(_over(self.bank.feature_scale))
-            base = self.bank.head(features.movedim(1, -1)).movedim(-1, 1)
+            rows = features.movedim(1, -1)
+            answers = [self.bank.head(part) for part in rows.reshape(-1, rows.shape[-1]).split(_ROWS_TOGETHER)]
+            base = torch.cat(answers).view(*rows.shape[:-1], -1).movedim(-1, 1)
         logits = base + self.gain * self.unet(features)
         return logits[(..., *inner.relative_to(region.start).slices)]
 
