@@ -8,6 +8,7 @@ strokes, which count more, teach it what the instant model gets wrong.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.model import TrainedModel
 
-_BLOCK: Shape = (32, 128, 128)
+_BLOCK: Shape = (16, 128, 128)
 _SECTION: Shape = (1, 256, 256)
 """For filters in the plane: larger, because what lies around a block is computed too, and is a quarter here."""
 _KEPT_VOXELS = 2**28
@@ -36,13 +37,22 @@ class PseudoLabels:
         What the network sees, held-out boxes blank; no guess is made in them.
     confidence : float
         Least probability of a guess.
+    between : callable, optional
+        Called before each block that is computed; may wait.
     """
 
-    def __init__(self, teacher: TrainedModel, image: TrainingImage, confidence: float) -> None:
+    def __init__(
+        self,
+        teacher: TrainedModel,
+        image: TrainingImage,
+        confidence: float,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
         self._inferer = Inferer(teacher.network, teacher.limits, torch.device("cpu"), Arithmetic())
         self._n_classes = len(teacher.info.classes)
         self._image = image
         self._confidence = confidence
+        self._between = between
         block = _SECTION if teacher.limits.halo[0] == 0 else _BLOCK
         self._grid = TileGrid(image.whole, block, teacher.limits.halo, alignment=teacher.limits.alignment)
         self._load = lru_cache(maxsize=_KEPT_VOXELS // math.prod(block))(self._guess)
@@ -57,6 +67,7 @@ class PseudoLabels:
         return found
 
     def _guess(self, index: int) -> np.ndarray:
+        self._between()
         tile = self._grid[index]
         probabilities = self._inferer(self._image.read(tile.read), tile.inner)
         confidence, best = probabilities.max(dim=0)

@@ -116,8 +116,13 @@ class Behind:
         self.close()
         self._is_taught = False
 
+    def hold(self) -> None:
+        """Leave the processor to those who wait for it, until `work`."""
+        if self._network is not None:
+            self._network.hold()
+
     def work(self, places: list[ScoredPlace], painter: ViewPainter) -> bool:
-        """A step, or a place of a score; False where there is nothing to train."""
+        """A step, or a place of a score; False where there is nothing to train, or the batch is not there yet."""
         if self._network is None or not self._is_taught or self.failure:
             return False
         started = time.monotonic()
@@ -126,6 +131,8 @@ class Behind:
                 self._advance_score(painter)
                 self._score_s += time.monotonic() - started
                 return True
+            if not self._network.is_ready():
+                return False
             self._network.train_step()
         except (OutOfMemory, ModelError) as error:
             self.give_up(error.message, painter)

@@ -149,6 +149,7 @@ class LiveEngine:
     def _work_behind(self) -> bool:
         """What nobody waits for; nothing of it while a stroke is painted, so that the worker is free at its end."""
         if self._inbox.is_stroke_coming:
+            self._behind.hold()
             return False
         return self._score_instant() or self._suggest() or self._behind.work(self._places, self._painter)
 
@@ -157,6 +158,7 @@ class LiveEngine:
         self._book.refresh()
         if self._book.revision == self._fitted_revision:
             return False
+        self._behind.hold()
         is_first = self._fitted_revision < 0
         self._fitted_revision = self._book.revision
         if not self._book.is_enough:

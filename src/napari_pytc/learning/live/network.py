@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
-from itertools import count
 
 import numpy as np
 import torch
@@ -20,11 +18,11 @@ from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.ladder import Rung, make_rungs
+from napari_pytc.learning.live.batches import BatchesAhead, Doorkeeper
 from napari_pytc.learning.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.module import SegmentationModule
 from napari_pytc.learning.networks.limits import measure_limits
-from napari_pytc.learning.pipeline import work_ahead
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.sampling import Batch, PatchBatches
 from napari_pytc.learning.voxel_features import annotated_features
@@ -32,7 +30,6 @@ from napari_pytc.learning.weights import load_matching
 
 _WARM_UP_STEPS = 20
 _SMALLEST_PATCH = (16, 32, 32)
-_BATCHES_AHEAD = 2
 
 Weights = dict[str, Tensor]
 
@@ -75,7 +72,8 @@ class NetworkBehind:
         self._guesses: PseudoLabels | None = None
         self._source: PatchBatches | None = None
         self._is_stale = True
-        self._batches: Generator[Batch, None, None] | None = None
+        self._door = Doorkeeper()
+        self._batches: BatchesAhead | None = None
         self._saved: TrainingState | None = None
 
     def share(self) -> float:
@@ -139,7 +137,7 @@ class NetworkBehind:
         """
         self._data = data
         if teacher is not None and self.plan.guess_weight:
-            self._guesses = PseudoLabels(teacher, self._image, self.plan.guess_confidence)
+            self._guesses = PseudoLabels(teacher, self._image, self.plan.guess_confidence, between=self._door.wait)
         self._is_stale = True  # the thread that makes batches goes on meanwhile: to wait for it would cost a second
 
     def rest(self) -> None:
@@ -147,6 +145,15 @@ class NetworkBehind:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
+
+    def hold(self) -> None:
+        """Have the thread that makes batches wait: somebody waits for the processor."""
+        self._door.hold()
+
+    def is_ready(self) -> bool:
+        """Whether a step can begin without waiting for its batch, which is made meanwhile."""
+        self._door.release()
+        return self._following().is_ready
 
     def train_step(self) -> None:
         """One step, on the next lower rung where memory does not suffice.
@@ -189,14 +196,7 @@ class NetworkBehind:
 
     def _step(self) -> None:
         module, optimiser, scaler = self._start()
-        if self._is_stale:
-            self._source = PatchBatches(
-                self._data, self._image, self.plan, self._rungs[0].batch_size, self._rungs[0].shape, self._guesses
-            )
-            self._is_stale = False
-        if self._batches is None:
-            self._batches = work_ahead(self._make, count(self.step), depth=_BATCHES_AHEAD, name="live: batches")
-        batch = next(self._batches)
+        batch = self._following().take()
         device = torch.device(self._rungs[0].device)
         for group in optimiser.param_groups:
             group["lr"] = self.plan.learning_rate * min(1.0, (self.step + 1) / _WARM_UP_STEPS)
@@ -216,6 +216,16 @@ class NetworkBehind:
             if not np.isfinite(self.loss):
                 raise ModelError("The network's loss is no finite number any more.", "Lower its learning_rate.")
             self._ctx.metric("network/loss", self.step, self.loss)
+
+    def _following(self) -> BatchesAhead:
+        if self._is_stale:
+            self._source = PatchBatches(
+                self._data, self._image, self.plan, self._rungs[0].batch_size, self._rungs[0].shape, self._guesses
+            )
+            self._is_stale = False
+        if self._batches is None:
+            self._batches = BatchesAhead(self._make, self.step, self._door)
+        return self._batches
 
     def _make(self, step: int) -> Batch:
         """The batch of a step of the strokes there are; called in the thread that makes batches."""
