@@ -33,8 +33,9 @@ from napari_pytc.volumes.source import VolumeSource
 
 CACHE_BYTES = 256 * 2**20
 """Raw blocks that a reader of the image keeps."""
-_TEACHER_S = 8.0
-"""Guesses of a new instant model replace the old ones at most this often: they are computed anew for every place."""
+_TEACHER_S = (8.0, 64.0)
+"""Guesses of a new instant model replace the old ones after so long: all are computed anew, which holds the network up.
+The first strokes change it the most, so the time is doubled up to the second of these."""
 _SCORING_SHARE = 0.25
 """Scores take at most this share of the network's time."""
 _REFRESH_SHARE = 0.25
@@ -68,6 +69,7 @@ class Behind:
         self._is_taught = False
         self._taught_at = -1
         self._teacher_s = -np.inf
+        self._teacher_lasts_s = _TEACHER_S[0]
         self._candidate: Candidate | None = None
         self._scoring: Scoring | None = None
         self._scored_at = 0
@@ -105,7 +107,9 @@ class Behind:
         if self._network is None:
             self._network = self._make(data, twin, learnt)
         now, teacher = time.monotonic(), None
-        if now - self._teacher_s >= _TEACHER_S:
+        if now - self._teacher_s >= self._teacher_lasts_s:
+            if np.isfinite(self._teacher_s):
+                self._teacher_lasts_s = min(2 * self._teacher_lasts_s, _TEACHER_S[1])
             self._teacher_s, teacher = now, self._teacher(twin, limits)
         self._network.teach(data, teacher)
         self._is_taught, self._taught_at = True, self._network.step
