@@ -120,3 +120,15 @@ def test_a_guided_training_resumes_bit_for_bit(tmp_path: Path) -> None:
         train_tiny(tmp_path / "cut", ctx=ctx, **GUIDED)
     again = train_tiny(tmp_path / "cut", **GUIDED)
     assert same_weights(weights_of(whole), weights_of(again))
+
+
+def test_who_guesses_may_be_held_up_before_each_block_and_not_for_known_ones(teacher: TrainedModel) -> None:
+    asked: list[int] = []
+    image = TrainingImage(training_data().source, teacher.normalisation)
+    guesses = PseudoLabels(teacher, image, confidence=0.9, between=lambda: asked.append(1))
+    whole = Box.of_shape(tissue().raw.shape)
+    first = guesses.read(whole)
+    n_blocks = len(asked)
+    assert n_blocks >= 1
+    np.testing.assert_array_equal(guesses.read(whole), first)
+    assert len(asked) == n_blocks
