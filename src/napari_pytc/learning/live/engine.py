@@ -184,6 +184,7 @@ class LiveEngine:
         if not self._instant.is_fitted:
             return self._look_ahead(view)
         if not self._painter.is_done(view):
+            self._behind.hold()
             self._painter.advance(view, self._probabilities)
             return True
         if (self._painter.n_renewed, view) != self._told:
