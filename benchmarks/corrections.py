@@ -27,8 +27,9 @@ from statistics import median
 
 import h5py
 import numpy as np
+from dense_models import Console
 from proofreader import Oracle
-from segmentation_quality import Console, figures
+from segmentation_quality import figures
 from simulated_annotator import DATA
 
 from napari_pytc.annotations.said import Said

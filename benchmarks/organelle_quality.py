@@ -16,23 +16,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import tifffile
+from dense_models import predict, train_on
 from scipy import ndimage
-from segmentation_quality import Console
 from simulated_annotator import DATA
 
-from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.decoding import parse_decoder
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.labels.store import LabelStore
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.jobs import PredictJob, TrainJob
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.learning.targets import BACKGROUND
 from napari_pytc.metrics.objects import average_precision
 from napari_pytc.metrics.partitions import ContingencyTable
-from napari_pytc.volumes.spec import NpySpec
 
 SEED_DISTANCES_UM = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 SMALLEST = 200
@@ -54,44 +49,6 @@ def objects_of(inside: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(inside)
     sizes = np.bincount(labels.ravel())
     return np.where(sizes[labels] >= SMALLEST, labels, 0).astype(np.uint32)
-
-
-def train_on(raw: np.ndarray, inside: np.ndarray, space: VoxelSpace, plan: TrainPlan, folder: Path) -> Path:
-    """Train on a volume of which every mitochondrion is labelled; the model's folder."""
-    np.save(folder / "trained.npy", raw)
-    AnnotationStore.create(folder / "annotations.zarr", raw.shape, space)
-    objects = LabelStore.create(folder / "objects.zarr", raw.shape, np.uint32, space)
-    ids = objects_of(inside)
-    objects.write(Box.of_shape(raw.shape), np.where(ids > 0, ids, np.uint32(BACKGROUND)).astype(np.uint32))
-    job = TrainJob(
-        image=NpySpec(path=folder / "trained.npy", voxel_size_nm=space.voxel_size_nm),
-        voxel_size_nm=space.voxel_size_nm,
-        annotations=folder / "annotations.zarr",
-        objects=folder / "objects.zarr",
-        classes=("mitochondrion",),
-        plan=plan,
-        model_folder=folder / "model",
-        run_folder=folder / "run",
-        resume=False,
-    )
-    answer = job.run(Console())
-    rate = answer["steps"] / answer["seconds"]
-    print(f"trained {answer['steps']} steps in {answer['seconds']:.0f} s, {rate:.2f} a second", flush=True)
-    return job.model_folder
-
-
-def predict(raw: np.ndarray, space: VoxelSpace, cut: int, model: Path, folder: Path) -> Path:
-    """Predict what lies right of the cut; what lies before it is seen as context."""
-    np.save(folder / "raw.npy", raw)
-    job = PredictJob(
-        image=NpySpec(path=folder / "raw.npy", voxel_size_nm=space.voxel_size_nm),
-        model=model,
-        output=folder / "prediction.zarr",
-        box=Box((0, 0, cut), raw.shape),
-    )
-    answer = job.run(Console())
-    print(f"predicted in {answer['seconds']:.0f} s, {answer['mvoxel_per_s']:.3f} Mvoxel/s", flush=True)
-    return job.output
 
 
 def compare(prediction: Path, decoder: dict[str, object], inside: np.ndarray, cut: int, space: VoxelSpace) -> None:
@@ -139,8 +96,10 @@ def main() -> None:
             model = options.model
             if model is None:
                 plan = load_recipe("organelles", [f"minutes={options.minutes}", *options.changes])
-                model = train_on(raw[:, :, :cut], inside[:, :, :cut], space, plan, folder)
-            prediction = predict(raw, space, cut, model, folder)
+                ids = objects_of(inside[:, :, :cut])
+                labels = np.where(ids > 0, ids, np.uint32(BACKGROUND))
+                model = train_on(raw[:, :, :cut], labels, "mitochondrion", space, plan, folder)
+            prediction = predict(raw, space, Box((0, 0, cut), raw.shape), model, folder)
             compare(prediction, read_model_info(model).plan.decoder, inside, cut, space)
 
 

@@ -12,100 +12,24 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
+from dense_models import predict, train_on
 from simulated_annotator import DATA
 
-from napari_pytc.annotations.store import AnnotationStore
 from napari_pytc.decoding import Decoding, parse_decoder
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.jobs.context import JobMessage
-from napari_pytc.labels.store import LabelStore
-from napari_pytc.learning.config import PredictPlan, TrainPlan
-from napari_pytc.learning.jobs import PredictJob, TrainJob
 from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.metrics.partitions import ContingencyTable
-from napari_pytc.volumes.spec import NpySpec
 
 SPACE = VoxelSpace((10.0, 10.0, 10.0))
 TRAINED, TESTED = slice(0, 110), slice(110, 170)
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 BASELINES = ("gala_supervoxels", "ffn_segmentation")
-TOLD_EVERY_S = 60.0
-
-
-class Console:
-    """The context of a job that tells how far it is now and then."""
-
-    def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
-        self._losses: list[float] = []
-
-    def report(self, done: int, total: int, note: str = "") -> None:
-        now = time.monotonic()
-        if now - self._told >= TOLD_EVERY_S:
-            self._told = now
-            loss = f", loss {np.mean(self._losses[-20:]):.4f}" if self._losses else ""
-            print(f"  {now - self._started:5.0f} s: {note}, {done} of {total}{loss}", flush=True)
-
-    def metric(self, name: str, step: int, value: float) -> None:
-        if name == "loss":
-            self._losses.append(value)
-
-    def artifact(self, kind: str, box: Box) -> None:
-        pass
-
-    def warn(self, message: str) -> None:
-        print(f"  warned: {message}", flush=True)
-
-    def messages(self) -> Iterator[JobMessage]:
-        yield from ()
-
-    def check(self) -> None:
-        pass
-
-
-def train_on(raw: np.ndarray, neurons: np.ndarray, plan: TrainPlan, folder: Path) -> Path:
-    """Train on a volume of which every neuron is labelled; the model's folder."""
-    np.save(folder / "trained.npy", raw)
-    AnnotationStore.create(folder / "annotations.zarr", raw.shape, SPACE)
-    objects = LabelStore.create(folder / "objects.zarr", raw.shape, np.uint32, SPACE)
-    objects.write(Box.of_shape(raw.shape), neurons.astype(np.uint32))
-    job = TrainJob(
-        image=NpySpec(path=folder / "trained.npy", voxel_size_nm=SPACE.voxel_size_nm),
-        voxel_size_nm=SPACE.voxel_size_nm,
-        annotations=folder / "annotations.zarr",
-        objects=folder / "objects.zarr",
-        classes=("neuron",),
-        plan=plan,
-        model_folder=folder / "model",
-        run_folder=folder / "run",
-        resume=False,
-    )
-    answer = job.run(Console())
-    rate = answer["steps"] / answer["seconds"]
-    print(f"trained {answer['steps']} steps in {answer['seconds']:.0f} s, {rate:.2f} a second", flush=True)
-    return job.model_folder
-
-
-def predict(raw: np.ndarray, model: Path, folder: Path, flips: bool) -> Path:
-    """Predict the tested sections; what lies before them is seen as context."""
-    np.save(folder / "raw.npy", raw)
-    job = PredictJob(
-        image=NpySpec(path=folder / "raw.npy", voxel_size_nm=SPACE.voxel_size_nm),
-        model=model,
-        output=folder / "prediction.zarr",
-        plan=PredictPlan(flips=flips),
-        box=Box((TESTED.start, 0, 0), (TESTED.stop, *raw.shape[1:])),
-    )
-    answer = job.run(Console())
-    print(f"predicted in {answer['seconds']:.0f} s, {answer['mvoxel_per_s']:.3f} Mvoxel/s", flush=True)
-    return job.output
 
 
 def figures(predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
@@ -149,9 +73,10 @@ def main() -> None:
         model = options.model
         if model is None:
             plan = load_recipe(options.recipe, [f"minutes={options.minutes}", *options.changes])
-            model = train_on(raw[TRAINED], neurons[TRAINED], plan, folder)
+            model = train_on(raw[TRAINED], neurons[TRAINED], "neuron", SPACE, plan, folder)
         decoder = read_model_info(model).plan.decoder
-        prediction = predict(raw, model, folder, options.flips)
+        tested = Box((TESTED.start, 0, 0), (TESTED.stop, *raw.shape[1:]))
+        prediction = predict(raw, SPACE, tested, model, folder, options.flips)
         compare(prediction, decoder, neurons[TESTED], others)
 
 
