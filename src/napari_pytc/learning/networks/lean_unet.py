@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-_PATCH_BLOCKS = 32_768
+_PATCH_BLOCKS = 16_384
+"""Small patches in batches of two: torch hands a batch of one to a convolution several times as slow in deep levels."""
 
 
 class LeanUNetNetwork(NetworkSettings):
@@ -53,7 +54,7 @@ class LeanUNetNetwork(NetworkSettings):
         return BlockUNet(n_classes, self.channels, block, strides, kernels, self.convolutions)
 
     def patch_shape(self, space: VoxelSpace) -> Shape:
-        """About 260,000 voxels, more in wider blocks; as deep as wide in nanometres, but for thick sections."""
+        """About 130,000 voxels, more in wider blocks; as deep as wide in nanometres, but for thick sections."""
         block, strides, _ = self._plan(space)
         n_voxels = _PATCH_BLOCKS * max(8, math.prod(block))
         depth = (n_voxels / max(space.anisotropy, 1.0) ** 2) ** (1 / 3)
