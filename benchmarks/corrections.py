@@ -4,9 +4,10 @@ Run ``python benchmarks/corrections.py [--steps 600] [--answers 300] [--seeds 3]
 ``--model FOLDER --steps 60 --answers 60 --width 128``.
 
 A parent is trained by the recipe `neurites` on all neurons of the first sections (or taken from ``--model``), the next
-sections are segmented with it, and a proofreader who knows the truth goes through the review queue: two segments that
-mostly are one neuron are merged, a segment that mostly is two is cut with a click in the middle of either, and at the
-end the largest of the segments that are right are locked. Then the parent is trained on for the same number of steps
+sections are segmented with it, and a proofreader who knows the truth looks at the largest segments first: one that is
+two neurons is cut with a click in the middle of either. Then comes the review queue: two segments that mostly are one
+neuron are merged, others cut. At the end the largest of the segments that are right are locked. Then the parent is
+trained on for the same number of steps
 
     none      on what it was trained on alone
     labels    and on the voxels that the edits gave another segment, repainted with its id
@@ -45,12 +46,15 @@ from napari_pytc.learning.model_folder import read_model_info
 from napari_pytc.learning.recipes import load_recipe, plan_from_yaml
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import Lock
+from napari_pytc.proofreading.split import Split
 from napari_pytc.session.session import Session
 
 SIZE_NM = (10.0, 10.0, 10.0)
 VARIANTS = ("none", "labels", "links")
 _SHOWN = 24
 """Sections of those that the parent was trained on, for what was forgotten."""
+_SECOND_SHARE = 0.03
+"""A segment of which so much is another neuron is cut: one that runs along a large one is still plain to see."""
 _RIGHT = 0.9
 """A segment that overlaps its neuron by so much (IoU) is right, and may be locked."""
 Row = tuple[float, float, float]
@@ -115,7 +119,15 @@ class Bench:
         document = proofreader.document
         assert document is not None
         oracle, counts = Oracle(document, self.truth), {"merges": 0, "cuts": 0, "locks": 0}
-        before, queue = oracle.voi(), proofreader.queue()
+        before = oracle.voi()
+        for _ in range(self.options.cuts):
+            found = next(self.cuts(document, oracle), None)
+            if found is None:
+                break
+            proofreader.apply(found)
+            oracle.look()
+            counts["cuts"] += 1
+        queue = proofreader.queue()
         for _ in range(self.options.answers):
             item = queue.next()
             if item is None:
@@ -140,6 +152,15 @@ class Bench:
         print(f"proofread: {told}; VOI of that part {before:.3f} -> {oracle.voi():.3f}", flush=True)
         if not any(counts.values()):
             raise SystemExit("The proofreader found nothing to do: train the parent longer, or give more sections.")
+
+    def cuts(self, document: LabelDocument, oracle: Oracle) -> Iterator[Split]:
+        """Cuts of segments that are two neurons, the largest first; those that the document refuses are left out."""
+        for segment_id in sorted(document.segment_ids(), key=document.size, reverse=True):
+            cut = oracle.cut(int(segment_id), _SECOND_SHARE) if oracle.knows(int(segment_id)) else None
+            if cut is not None:
+                with suppress(InvalidEdit):
+                    cut.plan(document)
+                    yield cut
 
     def right_segments(self, document: LabelDocument) -> list[int]:
         """Segments that are a neuron of the proofread part, the largest first."""
@@ -226,6 +247,7 @@ def main() -> None:
     parser.add_argument("--parent-steps", type=int, default=0, help="Instead of the minutes.")
     parser.add_argument("--steps", type=int, default=600, help="Of each training that goes on.")
     parser.add_argument("--answers", type=int, default=300, help="Of the proofreader to the review queue.")
+    parser.add_argument("--cuts", type=int, default=40, help="Of the largest segments, before the queue.")
     parser.add_argument("--locks", type=int, default=20, help="Segments that the proofreader locks at the end.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--width", type=int, default=250, help="Of the sections, in voxels: less is quicker.")

@@ -91,10 +91,10 @@ class Oracle:
         first, second = (self.neurons_of(segment)[0][0] for segment in segments)
         return bool(first == second)
 
-    def cut(self, segment: int) -> Split | None:
-        """How a person would cut a segment; None where it is as it should be."""
+    def cut(self, segment: int, least_share: float = _SECOND_SHARE) -> Split | None:
+        """How a person would cut a segment; None where less of it than this is a second neuron."""
         neurons, shares = self.neurons_of(segment)
-        if len(shares) < 2 or shares[1] < _SECOND_SHARE:
+        if len(shares) < 2 or shares[1] < least_share:
             return None
         box = self._document.box(segment)
         inside = self._document.segments(box) == segment
