@@ -35,13 +35,14 @@ def test_nobody_has_to_wait_for_a_batch_that_is_not_there() -> None:
     door, asked = Doorkeeper(), threading.Event()
 
     def make(step: int) -> SimpleNamespace:
-        asked.set()
+        asked.wait()
         door.wait()
         return batch(step)
 
-    door.hold()
     batches = BatchesAhead(make, 0, door)
-    assert asked.wait(10)
+    door.hold()
+    asked.set()
+    time.sleep(0.05)
     assert not batches.is_ready
     door.release()
     wait_for(lambda: batches.is_ready)
@@ -50,13 +51,40 @@ def test_nobody_has_to_wait_for_a_batch_that_is_not_there() -> None:
 
 
 def test_a_thread_that_is_held_ends_with_its_batches() -> None:
-    door = Doorkeeper()
+    door, begun = Doorkeeper(), threading.Event()
+
+    def make(step: int) -> SimpleNamespace:
+        begun.wait()
+        door.wait()
+        return batch(step)
+
+    batches = BatchesAhead(make, 0, door)
     door.hold()
-    batches = BatchesAhead(lambda step: door.wait() or batch(step), 0, door)
+    begun.set()
     closing = threading.Thread(target=batches.close)
     closing.start()
     closing.join(10)
     assert not closing.is_alive()
+
+
+def test_a_thread_ends_between_two_pieces_and_another_begins() -> None:
+    door, pieces, piece_over = Doorkeeper(), [], threading.Event()
+
+    def make(step: int) -> SimpleNamespace:
+        for piece in range(1000):
+            door.wait()
+            pieces.append(piece)
+            piece_over.wait(0.01)
+        return batch(step)
+
+    batches = BatchesAhead(make, 0, door)
+    wait_for(lambda: len(pieces) > 2)
+    batches.close()
+    assert len(pieces) < 900
+
+    others = BatchesAhead(batch, 3, door)
+    assert others.take().step == 3
+    others.close()
 
 
 def test_an_error_in_the_thread_is_raised_where_its_batch_is_taken() -> None:

@@ -13,11 +13,26 @@ from napari_pytc.learning.sampling import Batch
 _AHEAD = 2
 
 
+class Ended(Exception):
+    """Nobody waits any more for what a thread is at."""
+
+
 class Doorkeeper:
-    """Lets a thread go on, or has it wait between two pieces of its work."""
+    """Lets a thread go on, has it wait between two pieces of its work, or ends it there."""
 
     def __init__(self) -> None:
         self._is_open = threading.Event()
+        self._is_over = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Let a new thread work."""
+        self._is_over = False
+        self._is_open.set()
+
+    def end(self) -> None:
+        """Have the thread end before its next piece, also if it is held."""
+        self._is_over = True
         self._is_open.set()
 
     def hold(self) -> None:
@@ -29,8 +44,16 @@ class Doorkeeper:
         self._is_open.set()
 
     def wait(self) -> None:
-        """Called by the thread between pieces."""
+        """Called by the thread between pieces.
+
+        Raises
+        ------
+        Ended
+            If the thread is to end.
+        """
         self._is_open.wait()
+        if self._is_over:
+            raise Ended
 
 
 class BatchesAhead:
@@ -43,11 +66,12 @@ class BatchesAhead:
     first : int
         The first step.
     door : Doorkeeper
-        Asked by `make`; opened when the thread is to end.
+        Asked by `make` between pieces of a batch.
     """
 
     def __init__(self, make: Callable[[int], Batch], first: int, door: Doorkeeper) -> None:
         self._make, self._door, self._next = make, door, first
+        door.begin()
         self._pool = helper_thread("live: batches")
         self._ahead: deque[Future[Batch]] = deque()
         self._fill()
@@ -64,10 +88,10 @@ class BatchesAhead:
         return batch
 
     def close(self) -> None:
-        """End the thread, after the batch that it is at."""
+        """End the thread, after the piece of a batch that it is at."""
         for future in self._ahead:
             future.cancel()
-        self._door.release()
+        self._door.end()
         self._pool.shutdown()
 
     def _fill(self) -> None:
