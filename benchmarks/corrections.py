@@ -14,14 +14,15 @@ trained on for the same number of steps
     links     and on the edits as the project collects them: joined contacts, cuts, whole segments
 
 each from the same parent with the same settings, in turns over seeds. Sections that neither training nor proofreading
-saw are predicted and decoded with each; VOI is of all voxels. How much was forgotten is seen on the first sections.
+saw are predicted and decoded with each; VOI is of all voxels, with the recipe's decoder and with its slider where VOI
+is least. How much was forgotten is seen on the first sections.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -35,7 +36,7 @@ from simulated_annotator import DATA
 
 from napari_pytc.annotations.said import Said
 from napari_pytc.decoding import parse_decoder
-from napari_pytc.decoding.evidence import EvidenceReader
+from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.runners import InlineRunner
@@ -51,6 +52,7 @@ from napari_pytc.session.session import Session
 
 SIZE_NM = (10.0, 10.0, 10.0)
 VARIANTS = ("none", "labels", "links")
+THRESHOLDS = (0.4, 0.55, 0.6, 0.65, 0.7)
 _SHOWN = 24
 """Sections of those that the parent was trained on, for what was forgotten."""
 _SECOND_SHARE = 0.03
@@ -91,22 +93,30 @@ class Bench:
         print(f"{name}: {answer['steps']} steps in {answer['seconds']:.0f} s", flush=True)
         return job.model_folder
 
-    def decoded(self, model: Path, box: Box) -> np.ndarray:
-        """Segments of a box from a prediction of it."""
+    def predicted(self, model: Path, box: Box) -> Evidence:
+        """A prediction of a box."""
         place = self.folder / f"{model.name}-{box.start[0]}.zarr"
         job = self.session.predict_job(model=model, box=box).model_copy(update={"output": place})
         PredictJob.model_validate(job.model_dump()).run(Console())
-        decoder = parse_decoder(read_model_info(model).plan.decoder)
-        found: np.ndarray = decoder.decode(EvidenceReader.open(place).read(box), self.session.space).labels
-        return found
+        return EvidenceReader.open(place).read(box)
 
-    def score(self, model: Path, box: Box) -> Row:
-        return figures(self.decoded(model, box), self.truth[box.slices])
+    def score(self, model: Path, box: Box, thresholds: Sequence[float] = ()) -> tuple[Row, Row]:
+        """With the recipe's decoder, and with its slider where VOI is least."""
+        evidence, settings = self.predicted(model, box), read_model_info(model).plan.decoder
+        rows = []
+        for changes in ({}, *({"threshold": threshold} for threshold in thresholds)):
+            found = parse_decoder({**settings, **changes}).decode(evidence, self.session.space)
+            rows.append(figures(found.labels, self.truth[box.slices]))
+        return rows[0], min(rows, key=lambda row: row[0] + row[1])
+
+    def scores(self, model: Path) -> tuple[Row, Row, Row]:
+        """Of the tested sections, of those with the slider where it is best, and of the first sections."""
+        return (*self.score(model, self.tested, THRESHOLDS), self.first(model))
 
     def first(self, model: Path) -> Row:
         """The score on the first sections, of which all was taught."""
         begin, stop = self.trained.start[0], self.trained.stop[0]
-        return self.score(model, self.sections(begin, min(stop, begin + _SHOWN)))
+        return self.score(model, self.sections(begin, min(stop, begin + _SHOWN)))[0]
 
     def proofread(self, parent: Path) -> None:
         """Segment the part that is proofread, and edit it as somebody would who knows the truth."""
@@ -212,13 +222,13 @@ def run(bench: Bench, options: argparse.Namespace) -> None:
     }
     folders = {name: None if made is None else made() for name, made in corrections.items()}
     plan = bench.session.correction_plan(parent)
-    rows: dict[str, list[tuple[Row, Row]]] = {"parent": [(bench.score(parent, bench.tested), bench.first(parent))]}
+    rows = {"parent": [bench.scores(parent)]}
     for seed, name in turns(options.seeds):
         limits = ["minutes=null", f"steps={options.steps}", f"seed={seed}"]
         told = plan_from_yaml(plan.model_dump_json(), "neurites", [*limits, *options.changes])
         model = bench.train(told, f"{name}-{seed}", parent, folders[name])
-        rows.setdefault(name, []).append((bench.score(model, bench.tested), bench.first(model)))
-    tell(rows)
+        rows.setdefault(name, []).append(bench.scores(model))
+        tell(rows)
 
 
 def turns(seeds: int) -> Iterator[tuple[int, str]]:
@@ -228,15 +238,18 @@ def turns(seeds: int) -> Iterator[tuple[int, str]]:
         yield from ((seed, name) for name in VARIANTS[first:] + VARIANTS[:first])
 
 
-def tell(rows: dict[str, list[tuple[Row, Row]]]) -> None:
+def tell(rows: dict[str, list[tuple[Row, Row, Row]]]) -> None:
     """Medians over seeds, and every VOI."""
-    print(f"\n{'':8} {'split':>6} {'merge':>6} {'VOI':>6} {'aRand':>7}   VOI of each seed; first sections: VOI")
+    print(f"\n{'':8} {'split':>6} {'merge':>6} {'VOI':>6} {'aRand':>7} {'slider':>7} {'first':>6}   each VOI; slider's")
     for name, found in rows.items():
-        split, merge, error = (median(row[k] for row, _ in found) for k in range(3))
-        each = " ".join(f"{row[0] + row[1]:.3f}" for row, _ in found)
-        voi = median(row[0] + row[1] for row, _ in found)
-        first = median(row[0] + row[1] for _, row in found)
-        print(f"{name:8} {split:6.3f} {merge:6.3f} {voi:6.3f} {error:7.4f}   {each}; {first:.3f}", flush=True)
+        split, merge, error = (median(row[k] for row, _, _ in found) for k in range(3))
+        voi, best, first = (median(rows_of[k][0] + rows_of[k][1] for rows_of in found) for k in range(3))
+        each = " ".join(f"{row[0] + row[1]:.3f}" for row, _, _ in found)
+        slid = " ".join(f"{row[0] + row[1]:.3f}" for _, row, _ in found)
+        print(
+            f"{name:8} {split:6.3f} {merge:6.3f} {voi:6.3f} {error:7.4f} {best:7.3f} {first:6.3f}   {each}; {slid}",
+            flush=True,
+        )
 
 
 def main() -> None:

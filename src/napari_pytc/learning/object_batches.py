@@ -38,7 +38,12 @@ class ObjectBatches:
         batch_size: int,
         shape: Shape,
     ) -> None:
-        self._sources = [(labels, AnnotationSampler(labels, plan.class_balance, plan.recent)) for labels, _ in sources]
+        # Of corrections half of the patches are drawn at borders: else most would only say that an object is one.
+        balances = [plan.class_balance, *[1.0] * (len(sources) - 1)]
+        self._sources = [
+            (labels, AnnotationSampler(labels, balance, plan.recent))
+            for (labels, _), balance in zip(sources, balances, strict=True)
+        ]
         self._shares = np.cumsum([share for _, share in sources])
         self._image = image
         self._roles = roles
