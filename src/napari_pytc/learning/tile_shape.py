@@ -59,7 +59,8 @@ def tile_memory(network: nn.Module, limits: NetworkLimits, n_classes: int) -> Ti
         return TileMemory(_watched(network, limits) + 4 + 8 * n_classes, limits.halo)
     if not getattr(network, "takes_inner", False):
         return TileMemory(float(own), limits.halo)
-    return TileMemory(float(own) + 8 * n_classes, cast(Shape, network.inner_halo), _BYTES_READ)
+    inner_halo = cast(Shape, getattr(network, "inner_halo", limits.halo))
+    return TileMemory(float(own) + 8 * n_classes, inner_halo, _BYTES_READ)
 
 
 def _watched(network: nn.Module, limits: NetworkLimits) -> float:
