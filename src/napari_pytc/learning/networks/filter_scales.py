@@ -189,16 +189,13 @@ def downsample(image: Tensor, step: Shape) -> Tensor:
 def upsample(rows: Tensor, window: Box, box: Box, step: Shape, out: Tensor) -> None:
     """Interpolate linearly from the coarser cells of a window, (z, y, x, h), to the finer ones of a box.
 
-    Axis by axis, the last straight into its place: twice as fast on a processor as a bilinear `interpolate`, whose
-    result would have to be cut and copied.
+    Axis by axis, the last straight into its place: what `interpolate` returns would have to be cut and copied.
     """
     inside = box.relative_to([w * s for w, s in zip(window.start, step, strict=True)])
     axes = [axis for axis in range(3) if step[axis] > 1]
     for axis in range(3):
         if axis not in axes:
             rows = rows.narrow(axis, inside.start[axis], inside.shape[axis])
-    if not axes:
-        out.copy_(rows)
     for axis in axes:
         shape = [*rows.shape]
         shape[axis] = inside.shape[axis]
