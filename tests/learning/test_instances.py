@@ -113,7 +113,7 @@ def test_targets_are_those_of_the_turned_labels() -> None:
     roles = plan.target.roles((), space())
     image = TrainingImage(data.source, seen)
     source = ObjectBatches([(data.objects, 1.0)], image, roles, space(), plan, 4, (16, 16, 16))
-    for image, targets in zip(*source.batch(3), strict=True):
+    for image, targets in zip(*source.batch(3)[:2], strict=True):
         expected = instance_targets(
             renumbered(image[0].numpy().astype(np.uint32)), plan.target.roles((), space()), space()
         )

@@ -93,8 +93,24 @@ def limit_threads() -> int:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch use a single thread meanwhile: many small operations are faster so, above all on a busy machine."""
+    with _threads(1):
+        yield
+
+
+@contextmanager
+def spare_thread() -> Iterator[None]:
+    """Let torch use a thread less meanwhile, where there are several: a helper has a core's worth of work to do.
+
+    With as many threads as cores beside it, all of them would wait for the one that shares its core.
+    """
+    with _threads(max(1, torch.get_num_threads() - 1)):
+        yield
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
     n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n)
     try:
         yield
     finally:

@@ -68,6 +68,8 @@ class SegmentationModule(pl.LightningModule):
             self._loss = ChannelLoss(roles, plan.dice_weight, plan.class_balance)
         self._distil = Distillation(roles, plan.target.kind == "classes")
         self._parent = (parent,)  # not as a part of this module: it is neither trained nor saved
+        banks = [getattr(n, "bank", None) for n in (network, parent)]
+        self._parent_finds_the_same = None not in banks and banks[0].finds_what(banks[1])  # type: ignore[union-attr]
         self._from_voxels = plan.network.learns_from == "voxels"
         self.optimiser_state: dict[str, Any] | None = None
 
@@ -76,22 +78,23 @@ class SegmentationModule(pl.LightningModule):
         if self._from_voxels:
             of_voxels: Tensor = self._loss(self.network.classify(batch.image), batch.labels)  # type: ignore[operator]
             return of_voxels
-        image = batch.image
         if self._channels_last:
-            image = image.contiguous(memory_format=torch.channels_last_3d)
-        outputs = self.network(image)
+            batch = batch._replace(image=batch.image.contiguous(memory_format=torch.channels_last_3d))
+        outputs = _answers(self.network, batch)
         if outputs.ndim == 6:
             loss = deeply_supervised(self._loss, outputs, batch.labels)
-            return loss + self._distance_from_parent(image, outputs[:, 0], batch.labels)
-        return self._loss(outputs, batch.labels) + self._distance_from_parent(image, outputs, batch.labels)
+            return loss + self._distance_from_parent(outputs[:, 0], batch)
+        return self._loss(outputs, batch.labels) + self._distance_from_parent(outputs, batch)
 
-    def _distance_from_parent(self, image: Tensor, answers: Tensor, labels: Tensor) -> Tensor | float:
+    def _distance_from_parent(self, answers: Tensor, batch: Batch) -> Tensor | float:
         (parent,) = self._parent
         if parent is None:
             return 0.0
+        if not self._parent_finds_the_same:
+            batch = batch._replace(features=None)
         with torch.no_grad():
-            wanted = parent.to(image.device)(image)
-        found: Tensor = self._plan.distil_weight * self._distil(answers, wanted, labels)
+            wanted = _answers(parent.to(batch.image.device), batch)
+        found: Tensor = self._plan.distil_weight * self._distil(answers, wanted, batch.labels)
         return found
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -121,11 +124,20 @@ class SegmentationModule(pl.LightningModule):
         """AdamW, with its state where the training goes on."""
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
-            parameters, lr=self._plan.learning_rate, weight_decay=self._plan.weight_decay, fused=False
+            parameters,
+            lr=self._plan.learning_rate,
+            weight_decay=self._plan.weight_decay,
+            fused=parameters[0].device.type == "cpu",  # a fifth of the time; on a GPU the loss scaler has its say
         )
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
         return optimiser
+
+
+def _answers(network: nn.Module, batch: Batch) -> Tensor:
+    """Logits, from what is known of the image already where it is."""
+    logits: Tensor = network(batch.image) if batch.features is None else network.of_features(batch.features)  # type: ignore[operator]
+    return logits
 
 
 def _moving_average(decay: float) -> Callable[..., None]:

@@ -30,10 +30,18 @@ class Batch(NamedTuple):
         (b, z, y, x) or (n,), int64: 0 = ignore, k = k-th class, n_classes + k = a guess of the k-th class,
         2 n_classes + k = any but the k-th class; or (b, c, z, y, x) uint8, what each of c channels should answer
         (`instance_targets`).
+    features : Tensor, optional
+        (b, f, z, y, x): what the network's fixed filters find in the image, where that was computed ahead.
     """
 
     image: torch.Tensor
     labels: torch.Tensor
+    features: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        features = None if self.features is None else self.features.to(device)
+        return Batch(self.image.to(device), self.labels.to(device), features)
 
 
 class BatchSource(Protocol):

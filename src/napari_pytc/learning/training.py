@@ -24,7 +24,8 @@ from napari_pytc.learning.arithmetic import Arithmetic, choose_precision
 from napari_pytc.learning.checkpoints import delete_training_state, load_training_state
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
-from napari_pytc.learning.devices import choose_device, limit_threads, one_thread
+from napari_pytc.learning.devices import choose_device, limit_threads, one_thread, spare_thread
+from napari_pytc.learning.features_ahead import BatchesWithFeatures, with_features
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
 from napari_pytc.learning.lessons import Lesson, make_lesson
 from napari_pytc.learning.model import TrainedModel
@@ -229,7 +230,8 @@ class _Run:
         if self._progress.step >= self._plan.steps:
             return
         loader = _Loader(source, self._progress.step, self._plan.steps)
-        with _quiet_lightning(), closing(loader):
+        is_shared = isinstance(source, BatchesWithFeatures)
+        with _quiet_lightning(), spare_thread() if is_shared else nullcontext(), closing(loader):
             self._trainer(rung).fit(self._module, train_dataloaders=loader)
 
     def _trainer(self, rung: Rung) -> pl.Trainer:
@@ -289,7 +291,8 @@ class _Run:
     def _batches(self, rung: Rung) -> BatchSource:
         if self._features is not None:
             return VoxelBatches(*self._features, len(self._data.classes), self._plan, rung.batch_size)
-        return self._lesson.batches(self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
+        batches = self._lesson.batches(self._image, self._plan, rung.batch_size, rung.shape, self._guesses)
+        return with_features(batches, self._network, rung.device)
 
     def _teach(self) -> tuple[PseudoLabels, TrainedModel]:
         """Train the instant model on the same strokes; its guesses, and itself."""

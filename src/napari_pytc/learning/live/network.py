@@ -16,6 +16,7 @@ from napari_pytc.learning.checkpoints import TrainingState
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device
+from napari_pytc.learning.features_ahead import with_features
 from napari_pytc.learning.inference import Inferer
 from napari_pytc.learning.ladder import Rung, make_rungs
 from napari_pytc.learning.live.batches import BatchesAhead, Doorkeeper
@@ -24,7 +25,7 @@ from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.module import SegmentationModule
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.pseudo_labels import PseudoLabels
-from napari_pytc.learning.sampling import Batch, PatchBatches
+from napari_pytc.learning.sampling import Batch, BatchSource, PatchBatches
 from napari_pytc.learning.voxel_features import annotated_features
 from napari_pytc.learning.weights import load_matching
 
@@ -70,7 +71,7 @@ class NetworkBehind:
         self._judge: Inferer | None = None
         self._judged: Weights | None = None
         self._guesses: PseudoLabels | None = None
-        self._source: PatchBatches | None = None
+        self._source: BatchSource | None = None
         self._is_stale = True
         self._door = Doorkeeper()
         self._batches: BatchesAhead | None = None
@@ -203,7 +204,7 @@ class NetworkBehind:
         self.network.train()
         with torch.enable_grad():
             with autocast_for(device, self._arithmetic):
-                loss: Tensor = module.training_step(Batch(batch.image.to(device), batch.labels.to(device)))
+                loss: Tensor = module.training_step(batch.to(device))
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
         module.on_before_optimizer_step(optimiser)
@@ -219,9 +220,9 @@ class NetworkBehind:
 
     def _following(self) -> BatchesAhead:
         if self._is_stale:
-            self._source = PatchBatches(
-                self._data, self._image, self.plan, self._rungs[0].batch_size, self._rungs[0].shape, self._guesses
-            )
+            rung = self._rungs[0]
+            batches = PatchBatches(self._data, self._image, self.plan, rung.batch_size, rung.shape, self._guesses)
+            self._source = with_features(batches, self.network, rung.device, self._door.wait)
             self._is_stale = False
         if self._batches is None:
             self._batches = BatchesAhead(self._make, self.step, self._door)

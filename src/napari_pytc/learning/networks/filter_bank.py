@@ -104,6 +104,11 @@ class FilterBank(nn.Module):
         of_starter = 0.0 if self.starter is None else self._n_of_starter / math.prod(self.starter.step)
         return 4 * (1.5 * cells * self._n_hidden + of_starter + 10)
 
+    def finds_what(self, other: FilterBank) -> bool:
+        """Whether another filter bank's features are the same, whatever it makes of them."""
+        ours, theirs = (None if bank.starter is None else bank.starter.halo for bank in (self, other))
+        return self.levels == other.levels and ours == theirs
+
     def fit_normalisation(self, features: Tensor) -> None:
         """Take mean and standard deviation of every feature from a sample (n, f)."""
         self.feature_mean.copy_(features.mean(dim=0))

@@ -81,11 +81,22 @@ class ResidualUNet(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             features = self.bank.features(image.to(self.bank.feature_mean.dtype), region)
             features = features.sub_(_over(self.bank.feature_mean)).div_(_over(self.bank.feature_scale))
+        return self._answers(features)[(..., *inner.relative_to(region.start).slices)]
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """Logits (b, k, z, y, x) of what the filter bank finds (b, f, z, y, x)."""
+        with torch.autocast(features.device.type, enabled=False):
+            features = (features - _over(self.bank.feature_mean)).div_(_over(self.bank.feature_scale))
+        return self._answers(features)
+
+    def _answers(self, features: Tensor) -> Tensor:
+        """Logits of standardised features."""
+        with torch.autocast(features.device.type, enabled=False):
             rows = features.movedim(1, -1)
             answers = [self.bank.head(part) for part in rows.reshape(-1, rows.shape[-1]).split(_ROWS_TOGETHER)]
             base = torch.cat(answers).view(*rows.shape[:-1], -1).movedim(-1, 1)
-        logits = base + self.gain * self.unet(features)
-        return logits[(..., *inner.relative_to(region.start).slices)]
+        logits: Tensor = base + self.gain * self.unet(features)
+        return logits
 
 
 class _Spread(nn.Module):
