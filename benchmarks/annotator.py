@@ -49,6 +49,9 @@ def main() -> None:
         "--live-seconds", type=float, nargs="+", default=[2, 10, 30], help="When live learning is looked at in a round."
     )
     parser.add_argument(
+        "--live-settings", nargs="*", default=[], help="Of live learning, as instant_only=true hold_weight=0."
+    )
+    parser.add_argument(
         "--answer", choices=["errors", "any"], default="errors", help="What is painted in a suggested or random place."
     )
     parser.add_argument("--side", type=int, default=1024, help="Length in y and x of what is scored, in the middle.")

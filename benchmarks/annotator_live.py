@@ -22,7 +22,7 @@ from napari_pytc.learning.live.plan import LivePlan
 from napari_pytc.metrics.overlap import ClassCounts
 from napari_pytc.volumes.zarr_output import open_ome_zarr
 
-_SCORED_SECTIONS = 5
+SCORED_SECTIONS = 5
 _QUIET_TURNS = 6
 """Turns of the loop without a new tile after which all of a view was there already."""
 
@@ -150,7 +150,8 @@ class Live:
         for n in range(self.options.seeds):
             seed = self.options.first_seed + n
             folder = self.bench.folder / f"live-{seed}"
-            desk = LiveDesk(self.bench, folder, LivePlan(seed=seed))
+            settings = dict(one.split("=", 1) for one in self.options.live_settings)
+            desk = LiveDesk(self.bench, folder, LivePlan(seed=seed, **settings))
             desk.run(self._script(desk, seed))
             shutil.rmtree(folder)
         self._print_table()
@@ -158,7 +159,7 @@ class Live:
 
     def _script(self, desk: LiveDesk, seed: int) -> Script:
         annotator, rng = self.bench.annotator(seed), np.random.default_rng(seed)
-        scored = spread_sections(self.bench.scored, _SCORED_SECTIONS)
+        scored = spread_sections(self.bench.scored, SCORED_SECTIONS)
         looked: np.ndarray | None = None
         for done in range(1, max(self.options.rounds) + 1):
             yield desk.paint(annotator, looked)

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Generator
 
 import numpy as np
-from annotator_bench import Bench, Strokes
-from annotator_live import LiveDesk, Script
+from annotator_bench import Bench, spread_sections
+from annotator_live import SCORED_SECTIONS, LiveDesk, Script
 from rounds import print_bar
 from simulated_annotator import Annotator, Dataset
 
@@ -26,7 +26,7 @@ _EDGE = 96
 
 
 class Suggested:
-    """Dice of `instant` after the same number of strokes, placed by suggestion or at random.
+    """Dice of what live learning shows after the same number of strokes, placed by suggestion or at random.
 
     The first round is the same for both, at random voxels of every class. Later a round is one stroke at each of a few
     places, on the largest error of what is shown there, as who flies to a place would paint; with `--answer any`, of a
@@ -44,7 +44,9 @@ class Suggested:
             seed = self.options.first_seed + n
             for name, curves in self._curves.items():
                 folder = self.bench.folder / f"{name}-{seed}"
-                desk = LiveDesk(self.bench, folder, LivePlan(seed=seed, instant_only=True))
+                settings = dict(one.split("=", 1) for one in self.options.live_settings)
+                plan = LivePlan(**{"seed": seed, "instant_only": True, **settings})
+                desk = LiveDesk(self.bench, folder, plan)
                 curve: list[float] = []
                 desk.run(self._script(desk, name, seed, curve))
                 curves.append(curve)
@@ -57,8 +59,9 @@ class Suggested:
         annotator, rng = self.bench.annotator(seed), np.random.default_rng(seed)
         yield desk.paint(annotator, None)
         self._strokes = [annotator.n_strokes]
-        curve.append(self._dice(desk, seed, 0))
-        for done in range(1, _ROUNDS + 1):
+        scored = spread_sections(self.bench.scored, SCORED_SECTIONS)
+        curve.append(float(np.mean((yield from desk.dice(scored)))))
+        for _ in range(_ROUNDS):
             boxes = [self._random_place(rng) for _ in range(_STROKES)]
             if name == "suggested":
                 boxes = yield from self._suggestions(desk)
@@ -67,7 +70,7 @@ class Suggested:
                 self._stroke(desk.strokes, box, looked, rng)
             yield desk.write()
             self._strokes.append(self._strokes[-1] + len(boxes))
-            curve.append(self._dice(desk, seed, done))
+            curve.append(float(np.mean((yield from desk.dice(scored)))))
 
     def _look(self, desk: LiveDesk, boxes: list[Box]) -> Generator[list[JobMessage], None, np.ndarray]:
         """What live learning shows in the places, 0 elsewhere and for who does not look."""
@@ -102,16 +105,9 @@ class Suggested:
             z, y, x = (int(p) + s for p, s in zip(np.unravel_index(place, truth.shape), box.start, strict=True))
             annotator.stroke(strokes, (z, y, x))
 
-    def _dice(self, desk: LiveDesk, seed: int, done: int) -> float:
-        strokes = Strokes(self.data.raw.shape)
-        strokes.array[:] = desk.strokes
-        strokes.revision = 1
-        model, _ = self.bench.train("instant", strokes, f"suggested-{done}", [f"seed={seed}"])
-        return float(np.mean(self.bench.dice(self.bench.predictor(model))))
-
     def _print_table(self) -> None:
         suggested, random = (np.mean(self._curves[name], axis=0) for name in ("suggested", "random"))
-        print(f"\n{self.data.name}: mean Dice of instant by strokes, mean of {self.options.seeds} seed(s)")
+        print(f"\n{self.data.name}: mean Dice of what is shown by strokes, mean of {self.options.seeds} seed(s)")
         print(f"{'strokes':>8}{'suggested':>11}{'random':>9}")
         for n, one, other in zip(self._strokes, suggested, random, strict=True):
             print(f"{n:8d}{one:11.3f}{other:9.3f}", flush=True)

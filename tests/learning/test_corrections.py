@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from napari_pytc.annotations.said import BACKGROUND, OTHER, Said
-from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 from napari_pytc.labels.store import LabelStore
 from napari_pytc.learning.arithmetic import Arithmetic
@@ -21,7 +20,6 @@ from napari_pytc.learning.instance_targets import IGNORED, ONE, ZERO, instance_t
 from napari_pytc.learning.lessons import make_lesson
 from napari_pytc.learning.losses import Distillation
 from napari_pytc.learning.model import TrainedModel
-from napari_pytc.learning.networks.filters import FilterBankNetwork
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.objects import ObjectLabels
 from napari_pytc.learning.training import train
@@ -267,13 +265,6 @@ def test_a_parent_that_answers_something_else_does_not_hold(tmp_path: Path) -> N
     plan = instance_plan({"long_range": ()}, distil_weight=1.0)
     train(plan, object_data(), folders(tmp_path / "child", parent=parent), ctx)
     assert any("nothing can hold it near" in sentence for sentence in ctx.warnings)
-
-
-def test_networks_of_single_voxels_cannot_be_held() -> None:
-    plan = TrainPlan(network=FilterBankNetwork(), distil_weight=1.0)
-    with pytest.raises(InvalidInput, match="nothing can hold it near its parent"):
-        plan.check()
-    TrainPlan(network=FilterBankNetwork()).for_corrections(5).check()
 
 
 def test_a_plan_for_corrections_is_short_and_near() -> None:

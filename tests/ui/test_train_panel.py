@@ -244,7 +244,9 @@ def test_fine_tuning_takes_over_the_models_settings(
     assert workspace.trained == [(plan, OLD)]
     panel.recipe.load("instant")
     qtbot.waitUntil(lambda: panel.recipe._fit.isVisible())
-    assert "begins anew" in panel.recipe._fit.text()
+    assert "stays near" in panel.recipe._fit.text()
+    panel.recipe.load("accurate")
+    qtbot.waitUntil(lambda: "begins anew" in panel.recipe._fit.text())
     workspace.open(None)
     assert workspace.parent_model is None
 

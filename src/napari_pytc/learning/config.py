@@ -98,13 +98,12 @@ class TrainPlan(Settings):
     )
 
     def for_corrections(self, minutes: float) -> TrainPlan:
-        """The same for a short training that goes on from a model of this plan, and stays near it where it can."""
-        holds = self.network.learns_from != "voxels"
+        """The same for a short training that goes on from a model of this plan, and stays near it."""
         return self.model_copy(
             update={
                 "minutes": minutes if self.minutes is None else min(minutes, self.minutes),
                 "learning_rate": self.learning_rate / 3,
-                "distil_weight": 1.0 if holds else 0.0,
+                "distil_weight": 1.0,
                 # What the parent answers takes the place of what the instant model guesses.
                 "guess_weight": 0.0,
                 # The machine that trained the parent may have had another device.
@@ -121,12 +120,6 @@ class TrainPlan(Settings):
         InvalidInput
             For what only makes sense with classes, where instances are learnt.
         """
-        if self.distil_weight and self.network.learns_from == "voxels":
-            raise InvalidInput(
-                f"The network {self.network.kind!r} learns from painted voxels alone: nothing can hold it near its "
-                f"parent elsewhere, got distil_weight={self.distil_weight:g}.",
-                "Set distil_weight=0.",
-            )
         if self.target.kind == "classes":
             return
         if self.network.learns_from == "voxels":

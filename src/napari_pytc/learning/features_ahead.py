@@ -15,8 +15,8 @@ from napari_pytc.learning.sampling import Batch, BatchSource
 class BatchesWithFeatures:
     """Batches of another source, and the features of their patches.
 
-    The filters never learn, and take as long as the rest of a step: in a thread of their own they cost next to nothing
-    on a second core.
+    The filters never learn, and take a third of a step: here they are computed while the network learns from the batch
+    before.
 
     Parameters
     ----------

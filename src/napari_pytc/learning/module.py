@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from napari_pytc.learning.config import TrainPlan
+from napari_pytc.learning.held_answers import Held
 from napari_pytc.learning.losses import ChannelLoss, Distillation, SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.networks.residual_unet import ResidualUNet
 from napari_pytc.learning.sampling import Batch
 from napari_pytc.volumes.channels import ChannelRole
 
@@ -27,6 +29,10 @@ class HowFar(Protocol):
 
     def share(self) -> float:
         """How much of the training is over, from 0 to 1."""
+
+
+_DRAWN_STEPS = 1000
+"""After so many steps a network that learns from single voxels sees the same of what is held again."""
 
 
 class SegmentationModule(pl.LightningModule):
@@ -46,6 +52,8 @@ class SegmentationModule(pl.LightningModule):
         What the channels mean, where they are no classes.
     parent : Module, optional
         In eval mode: what the network stays near where nothing is said, by `plan.distil_weight`.
+    held : Held, optional
+        The same for a network that learns from single voxels.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class SegmentationModule(pl.LightningModule):
         channels_last: bool = False,
         roles: Sequence[ChannelRole] = (),
         parent: nn.Module | None = None,
+        held: Held | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -68,16 +77,18 @@ class SegmentationModule(pl.LightningModule):
             self._loss = ChannelLoss(roles, plan.dice_weight, plan.class_balance)
         self._distil = Distillation(roles, plan.target.kind == "classes")
         self._parent = (parent,)  # not as a part of this module: it is neither trained nor saved
-        banks = [getattr(n, "bank", None) for n in (network, parent)]
-        self._parent_finds_the_same = None not in banks and banks[0].finds_what(banks[1])  # type: ignore[union-attr]
+        have_filters = isinstance(network, ResidualUNet) and isinstance(parent, ResidualUNet)
+        self._parent_finds_the_same = have_filters and network.bank.finds_what(parent.bank)  # type: ignore[union-attr, operator]
+        self._held = held
+        if held is not None:
+            self._drawn = held.drawn(plan.seed, min(plan.steps, _DRAWN_STEPS))
         self._from_voxels = plan.network.learns_from == "voxels"
         self.optimiser_state: dict[str, Any] | None = None
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of a batch."""
         if self._from_voxels:
-            of_voxels: Tensor = self._loss(self.network.classify(batch.image), batch.labels)  # type: ignore[operator]
-            return of_voxels
+            return self._of_voxels(batch)
         if self._channels_last:
             batch = batch._replace(image=batch.image.contiguous(memory_format=torch.channels_last_3d))
         outputs = _answers(self.network, batch)
@@ -85,6 +96,17 @@ class SegmentationModule(pl.LightningModule):
             loss = deeply_supervised(self._loss, outputs, batch.labels)
             return loss + self._distance_from_parent(outputs[:, 0], batch)
         return self._loss(outputs, batch.labels) + self._distance_from_parent(outputs, batch)
+
+    def _of_voxels(self, batch: Batch) -> Tensor:
+        classify, n = self.network.classify, len(batch.image)
+        if self._held is None:
+            alone: Tensor = self._loss(classify(batch.image), batch.labels)  # type: ignore[operator]
+            return alone
+        rows = self._drawn[self._progress.step % len(self._drawn)]
+        answers: Tensor = classify(torch.cat([batch.image, self._held.features[rows].to(batch.image)]))  # type: ignore[operator]
+        away = self._held.away(answers[n:], rows)
+        loss: Tensor = self._loss(answers[:n], batch.labels) + self._plan.distil_weight * away
+        return loss
 
     def _distance_from_parent(self, answers: Tensor, batch: Batch) -> Tensor | float:
         (parent,) = self._parent

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import time
-import warnings
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +24,20 @@ from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device, limit_threads, one_thread, spare_thread
 from napari_pytc.learning.features_ahead import BatchesWithFeatures, with_features
+from napari_pytc.learning.held_answers import Held, held_answers, knows_enough
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
 from napari_pytc.learning.lessons import Lesson, make_lesson
+from napari_pytc.learning.loader import Loader, quiet_lightning
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, read_model_info, weights_path, write_model_folder
 from napari_pytc.learning.module import SegmentationModule
+from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.pipeline import work_ahead
 from napari_pytc.learning.progress import TrainingProgress
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.sampling import Batch, BatchSource, VoxelBatches
+from napari_pytc.learning.sampling import BatchSource, VoxelBatches
 from napari_pytc.learning.voxel_features import annotated_features
 from napari_pytc.learning.weights import load_matching, load_weights, save_weights
 from napari_pytc.volumes.statistics import sample_statistics
@@ -48,13 +48,17 @@ _LIGHTNING_PRECISION = {"float32": "32-true", "bf16": "bf16-mixed", "fp16": "16-
 
 @dataclass(frozen=True)
 class TrainingFolders:
-    """Where the model appears, where checkpoints are kept, what to start from, and which model is in use now."""
+    """Where the model appears, where checkpoints are kept, what to start from, and which model is in use now.
+
+    A model named by `near` is not started from: its answers are stayed near, as the parent's are.
+    """
 
     model: Path
     run: Path
     parent: Path | None = None
     resume: bool = True
     in_use: Path | None = None
+    near: Path | None = None
 
     @property
     def baselines(self) -> tuple[Path, ...]:
@@ -148,10 +152,17 @@ class _Run:
         self._network = plan.network.build(len(lesson.roles), data.space)
         self.limits = measure_limits(self._network)
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
-        is_normalised, fits = (False, False) if self._parent is None else self._start_from(self._parent, folders)
-        self._near = self._parent_network()
-        self._arithmetic = Arithmetic()
+        from_voxels = plan.network.learns_from == "voxels"
         self._image = TrainingImage(data.source, normalisation, data.held_out)
+        near = self._model_to_stay_near()
+        self._near = None if near is None or from_voxels else near.network.requires_grad_(False)
+        self._held: Held | None = None
+        if near is not None and isinstance(self._network, FilterBank):
+            self._held = held_answers(near, self._network, plan, data, self._image, self.limits)
+        is_normalised, fits = False, False
+        if self._parent is not None and self._held is None:
+            is_normalised, fits = self._start_from(self._parent, folders)
+        self._arithmetic = Arithmetic()
         fingerprint = _fingerprint(plan, data, self._parent)
         self._progress = TrainingProgress(
             plan, lesson, normalisation, self.limits, folders.run, fingerprint, ctx, started, folders.baselines
@@ -159,7 +170,6 @@ class _Run:
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
         self._guesses: PseudoLabels | None = None
         self._teacher = folders.run / "teacher"
-        from_voxels = plan.network.learns_from == "voxels"
         if fits:
             self._progress.first = _copy(self._network.state_dict())
         if plan.guess_weight and not from_voxels:
@@ -172,7 +182,7 @@ class _Run:
             if not is_normalised:
                 self._network.fit_normalisation(features[0])  # type: ignore[operator]
             self._features = features if from_voxels else None
-        self._module = SegmentationModule(self._network, plan, self._progress, roles=lesson.roles)
+        self._module = SegmentationModule(self._network, plan, self._progress, roles=lesson.roles, held=self._held)
         self._saved = load_training_state(folders.run, ctx.warn) if folders.resume else None
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
@@ -191,15 +201,22 @@ class _Run:
             )
         return "feature_mean" in report.loaded, not report.reinitialised
 
-    def _parent_network(self) -> nn.Module | None:
-        """What to stay near where nothing is said."""
-        if self._folders.parent is None or not self._plan.distil_weight:
+    def _model_to_stay_near(self) -> TrainedModel | None:
+        """The model whose answers count where nothing is said."""
+        folder = self._folders.near or self._folders.parent
+        if folder is None or not self._plan.distil_weight:
             return None
-        parent = TrainedModel.load(self._folders.parent)
-        if parent.roles == self._lesson.roles:
-            return parent.network.requires_grad_(False)
-        self._ctx.warn("The parent answers something else than is learnt now, so that nothing can hold it near.")
-        return None
+        model = TrainedModel.load(folder)
+        if model.roles != self._lesson.roles:
+            if folder == self._folders.parent:
+                self._ctx.warn(
+                    "The parent answers something else than is learnt now, so that nothing can hold it near."
+                )
+            return None
+        if self._plan.network.learns_from == "voxels" and not knows_enough(model.info, self._lesson.n_annotated):
+            self._ctx.warn("The parent learnt too little of some class to stay near it: its weights are gone on from.")
+            return None
+        return model
 
     def rungs(self) -> list[Rung]:
         """Batch, patch and device from what the plan says down to the least that works."""
@@ -217,7 +234,13 @@ class _Run:
         """Train as far as the plan says, with the batch, patch and device of a rung."""
         self._arithmetic = self._choose_arithmetic(rung)
         self._module = SegmentationModule(
-            self._network, self._plan, self._progress, self._arithmetic.channels_last, self._lesson.roles, self._near
+            self._network,
+            self._plan,
+            self._progress,
+            self._arithmetic.channels_last,
+            self._lesson.roles,
+            self._near,
+            self._held,
         )
         self._arithmetic.place_network(self._network)
         if self._near is not None:
@@ -229,9 +252,9 @@ class _Run:
         self._progress.arithmetic = self._arithmetic
         if self._progress.step >= self._plan.steps:
             return
-        loader = _Loader(source, self._progress.step, self._plan.steps)
+        loader = Loader(source, self._progress.step, self._plan.steps)
         is_shared = isinstance(source, BatchesWithFeatures)
-        with _quiet_lightning(), spare_thread() if is_shared else nullcontext(), closing(loader):
+        with quiet_lightning(), spare_thread() if is_shared else nullcontext(), closing(loader):
             self._trainer(rung).fit(self._module, train_dataloaders=loader)
 
     def _trainer(self, rung: Rung) -> pl.Trainer:
@@ -297,7 +320,8 @@ class _Run:
     def _teach(self) -> tuple[PseudoLabels, TrainedModel]:
         """Train the instant model on the same strokes; its guesses, and itself."""
         self._ctx.report(0, self._plan.steps, "training the instant model for its guesses")
-        folders = TrainingFolders(self._teacher, self._folders.run / "teacher-run", resume=False)
+        run, near = self._folders.run / "teacher-run", self._folders.near or self._folders.parent
+        folders = TrainingFolders(self._teacher, run, resume=False, near=near)
         changes = [f"seed={self._plan.seed}"]
         if hasattr(self._plan.network, "starter"):
             changes.append(f"network.starter={str(self._plan.network.starter).lower()}")
@@ -344,24 +368,6 @@ class _Unheard:
         return iter(())
 
 
-class _Loader:
-    """What Lightning iterates: the batches of the steps to come, made ahead in a thread."""
-
-    def __init__(self, source: BatchSource, first: int, last: int) -> None:
-        self._source, self._first, self._last = source, first, last
-        self._running: Generator[Batch, None, None] | None = None
-
-    def __iter__(self) -> Iterator[Batch]:
-        self.close()
-        self._running = work_ahead(self._source.batch, range(self._first, self._last), depth=3, name="batches")
-        return self._running
-
-    def close(self) -> None:
-        if self._running is not None:
-            self._running.close()
-            self._running = None
-
-
 def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) -> str:
     settings = json.loads(plan.model_dump_json(exclude={"device", "precision", "checkpoint_every", "decoder"}))
     # As it was before there were other targets, corrections and distillation.
@@ -380,19 +386,3 @@ def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) 
         "parent": None if parent is None else parent.id,
     }
     return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advice on loaders and loggers, which we chose, from users."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -68,18 +68,14 @@ def annotated_features(
         (n,) int64, k = k-th class.
     """
     places = _chosen_voxels(data, plan.seed)
-    context = f"{data.source.spec} {data.held_out} {image.normalisation} {plan.network} {data.space}"
     features, labels = [], []
     for number, (corner, where, classes) in enumerate(places):
         ctx.check()
         ctx.report(number, len(places), "features of the annotated voxels")
         for group in groups_near(where):
-            key = hashlib.sha256(f"{context} {corner}".encode() + where[group].tobytes()).hexdigest()
-            found = cache.get(key)
-            if found is None:
-                found = features_at(network, image, limits, where[group] + np.array(corner))
-                cache.put(key, found)
-            features.append(found)
+            features.append(
+                cached_features_at(network, plan, data, image, limits, where[group] + np.array(corner), cache)
+            )
             labels.append(torch.from_numpy(classes[group].astype(np.int64)))
     return torch.cat(features), torch.cat(labels)
 
@@ -125,6 +121,25 @@ def groups_near(where: np.ndarray) -> list[np.ndarray]:
 def _cost(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Voxels that are computed for boxes: those asked for, and what the fine scales look at around them."""
     return np.prod(high - low + _MARGIN, axis=-1).astype(float)
+
+
+def cached_features_at(
+    network: nn.Module,
+    plan: TrainPlan,
+    data: TrainingData,
+    image: TrainingImage,
+    limits: NetworkLimits,
+    where: np.ndarray,
+    cache: FeatureCache = _CACHE,
+) -> torch.Tensor:
+    """As `features_at`, remembered between trainings of the same process."""
+    context = f"{data.source.spec} {data.held_out} {image.normalisation} {plan.network} {data.space}"
+    key = hashlib.sha256(context.encode() + where.astype(np.int64).tobytes()).hexdigest()
+    found = cache.get(key)
+    if found is None:
+        found = features_at(network, image, limits, where)
+        cache.put(key, found)
+    return found
 
 
 @torch.no_grad()

@@ -31,6 +31,7 @@ from napari_pytc.learning.live.keeping import (
     kept_state,
     network_of,
 )
+from napari_pytc.learning.live.memory import Memory
 from napari_pytc.learning.live.messages import Inbox, View
 from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.prediction_store import TileWriter, open_live_prediction
@@ -99,6 +100,8 @@ class LiveEngine:
         self._limits = measure_limits(bank)
         self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
         self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
+        self._memory = Memory(job, self._instant, self._twin, self._taught.sees_held_out)
+        self._memory.restore(self._book.painted())
         self._contest = Contest(self._plan.margin)
         self._rounds = Rounds(() if earlier is None else earlier.rounds)
         self._behind = Behind(
@@ -167,7 +170,7 @@ class LiveEngine:
         with one_thread():
             self._learnt, kept = self._taught.gather(self._book.pages.values())
             # Kept strokes teach the model that is shown, too: who paints one wants to see it. Its twin is scored.
-            self._instant.fit(self._learnt + kept)
+            self._memory.fit("instant", self._learnt + kept, self._book.painted())
         self._contest.expire()
         self._scores_are_due = True
         if not is_first:
@@ -207,7 +210,9 @@ class LiveEngine:
                 return self._blend.probabilities(box, self._behind.predict, self._features.get)
             except OutOfMemory as error:
                 self._behind.give_up(error.message, self._painter)
-        return self._instant.probabilities(self._features.get(box)).reshape(-1, *box.shape)
+        features = self._features.get(box)
+        self._memory.look(box, features)
+        return self._instant.probabilities(features).reshape(-1, *box.shape)
 
     def _show_network(self) -> None:
         """The network's weights on show changed."""
@@ -221,7 +226,7 @@ class LiveEngine:
         self._scores_are_due = False
         self._places = chosen_places(self._book.pages.values(), self._plan.seed)
         with one_thread():
-            self._twin.fit(self._learnt)
+            self._memory.fit("twin", self._learnt, self._book.painted())
             scoring = Scoring(self._places, self._instant_classes)
             while not scoring.is_over:
                 scoring.advance()
@@ -295,6 +300,7 @@ class LiveEngine:
             keep_state(
                 self._job.run_folder, self._fingerprint, KeptState(state, self._book.anchors(), self._rounds.scores)
             )
+            self._memory.keep()
 
     def _finish(self) -> dict[str, Any]:
         """Keep what is shown as the model, and the state to go on from."""

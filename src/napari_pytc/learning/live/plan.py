@@ -33,6 +33,14 @@ class LivePlan(Settings):
     feature_cache_mb: int = setting(
         1024, "Feature cache", "Memory for the features of places that were looked at.", "MB", ge=16
     )
+    hold_weight: float = setting(
+        1.0,
+        "Stay near what was shown",
+        "How much the instant model's former answers where you looked count beside the strokes, from four strokes of "
+        "each class on; 0: not at all.",
+        ge=0,
+        le=10,
+    )
     margin: float = setting(
         0.01,
         "Margin",

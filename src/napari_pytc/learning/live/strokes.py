@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cc3d
 import numpy as np
@@ -60,9 +61,65 @@ class Page:
     learnt_before: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     tally: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
+    @cached_property
+    def digest(self) -> bytes:
+        """Differs where other voxels or other classes are annotated."""
+        return hashlib.blake2b(self.flat.tobytes() + self.classes.tobytes(), digest_size=16).digest()
+
     def where(self, chosen: np.ndarray) -> np.ndarray:
         """Places (n, 3) in the volume of some voxels."""
         return np.stack(np.unravel_index(self.flat[chosen], self.box.shape), axis=1) + np.array(self.box.start)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The strokes as they were at one moment.
+
+    Parameters
+    ----------
+    pages : dict
+        The chunks that hold any.
+    n_each : ndarray
+        Strokes of every class.
+    """
+
+    pages: dict[Box, Page]
+    n_each: np.ndarray
+
+    @property
+    def n_strokes(self) -> int:
+        """Strokes of all classes."""
+        return int(self.n_each.sum())
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes that were painted, from 0."""
+        return tuple(np.flatnonzero(self.n_each).tolist())
+
+    @property
+    def digest(self) -> str:
+        """The same for the same strokes."""
+        found = hashlib.blake2b(digest_size=16)
+        for box, page in sorted(self.pages.items(), key=lambda item: item[0].start):
+            found.update(str(box).encode() + page.digest)
+        return found.hexdigest()
+
+    def has_each(self, least: int) -> bool:
+        """Whether there are so many strokes of every class that was painted."""
+        return bool((self.n_each[self.n_each > 0] >= least).all()) and self.n_strokes > 0
+
+    def takes_back(self, before: Painted) -> bool:
+        """Whether anything that was annotated before is erased or of another class now."""
+        for box, old in before.pages.items():
+            new = self.pages.get(box)
+            if new is old or not len(old.flat):
+                continue
+            if new is None or not len(new.flat):
+                return True
+            at = np.minimum(np.searchsorted(new.flat, old.flat), len(new.flat) - 1)
+            if ((new.flat[at] != old.flat) | (new.classes[at] != old.classes)).any():
+                return True
+        return False
 
 
 class StrokeBook:
@@ -125,6 +182,11 @@ class StrokeBook:
         """Whether there are two classes to learn."""
         return int(np.count_nonzero(self.counts)) >= 2
 
+    def painted(self) -> Painted:
+        """The strokes as they are now."""
+        n_each = sum((page.tally.sum(axis=1) for page in self.pages.values()), self._none())
+        return Painted(dict(self.pages), n_each)
+
     @property
     def scores_held_out(self) -> bool:
         """Whether held-out boxes are scored, and not kept strokes."""
@@ -171,6 +233,10 @@ class StrokeBook:
         if self.scores_held_out:
             for page in self.pages.values():
                 page.kept = page.is_held_out.copy()
+            for page in fresh:
+                page.tally = self._no_tally
+                for chosen in _pieces(page):
+                    page.tally[int(page.classes[chosen[0]]) - 1, 0] += 1
             return
         was_kept = {id(page): page.kept for page in fresh}
         undecided = {id(page): np.ones(len(page.flat), bool) for page in fresh}

@@ -125,7 +125,8 @@ class TaughtVoxels:
         image = self._visible if visible else self._image
         found = torch.empty(len(where), self._bank.n_features)
         missing = np.ones(len(where), bool)
-        if visible or not self._is_near_held_out(where):
+        hull = Box(tuple(where.min(axis=0)), tuple(where.max(axis=0) + 1))
+        if visible or not self.sees_held_out(hull):
             indices, features = self._tiles.at(where)
             found[torch.from_numpy(indices)] = features
             missing[indices] = False
@@ -135,9 +136,9 @@ class TaughtVoxels:
                 found[torch.from_numpy(todo[group])] = features_at(self._bank, image, self._limits, where[todo[group]])
         return found
 
-    def _is_near_held_out(self, where: np.ndarray) -> bool:
-        hull = Box(tuple(where.min(axis=0)), tuple(where.max(axis=0) + 1))
-        reach = hull.grow(self._limits.halo).aligned(self._limits.alignment)
+    def sees_held_out(self, box: Box) -> bool:
+        """Whether features of a box, seen with nothing blank, depend on what is held out."""
+        reach = box.grow(self._limits.halo).aligned(self._limits.alignment)
         return any(reach.overlaps(hidden) for hidden in self._image.hidden)
 
 

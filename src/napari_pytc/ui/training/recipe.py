@@ -54,8 +54,9 @@ class RecipeChooser(QWidget):
         self.combo.setToolTip("A recipe has all settings of a training. Begin with instant; fast is better.")
         self.parents.setObjectName("parentCombo")
         self.parents.setToolTip(
-            "Begin with the weights of a model and teach it more (fine-tuning), or begin anew. Choosing a model also "
-            "takes over its settings."
+            "Begin with a model and teach it more, or begin anew. With a model, instant and fast stay near what it "
+            "answers where you did not paint, so that corrections do not bring back other errors. Choosing a model "
+            "also takes over its settings."
         )
         self._about = wrapped(dim=True)
         self._fit = wrapped()
@@ -175,14 +176,19 @@ class RecipeChooser(QWidget):
         self.changed.emit()
 
     def _warn_of_misfit(self) -> None:
-        """Say so where a model cannot hand over all its weights."""
+        """Say so where a model does not hand over all its weights."""
         parent: ModelRecord | None = self.parents.currentData()
         self._fit.hide()
-        if parent is None or self.problem or parent.recipe == self.plan.recipe:
+        if parent is None or self.problem:
             return
-        self._fit.setText(
-            f"{parent.name} was trained with {parent.recipe}: what does not fit into this network begins anew."
-        )
+        if self.plan.network.learns_from == "voxels" and self.plan.distil_weight:
+            self._fit.setText(f"A new model that stays near what {parent.name} answers where you did not paint.")
+        elif parent.recipe != self.plan.recipe:
+            self._fit.setText(
+                f"{parent.name} was trained with {parent.recipe}: what does not fit into this network begins anew."
+            )
+        else:
+            return
         self._fit.show()
 
     def _fill_recipes(self) -> None:

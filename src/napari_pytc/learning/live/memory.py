@@ -1,0 +1,101 @@
+"""What live learning remembers of what it showed, kept from one session to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from napari_pytc.errors import ModelError
+from napari_pytc.geometry import Box
+from napari_pytc.learning.live.instant import InstantModel
+from napari_pytc.learning.live.job import LiveJob
+from napari_pytc.learning.live.remembered import RememberedAnswers, SeenVoxels
+from napari_pytc.learning.live.strokes import Painted
+from napari_pytc.learning.live.taught import Examples
+from napari_pytc.learning.weights import load_weights_and_notes, save_weights
+
+_FILE = "remembered.safetensors"
+
+
+class Memory:
+    """Voxels that were looked at, and what the instant model and its twin answered for them.
+
+    Parameters
+    ----------
+    job : LiveJob
+        Its plan says how much the answers count.
+    sees_held_out : callable
+        Whether features of a box depend on what is held out; such a box is not remembered.
+    """
+
+    def __init__(
+        self, job: LiveJob, instant: InstantModel, twin: InstantModel, sees_held_out: Callable[[Box], bool]
+    ) -> None:
+        self._folder, self._subject, self._weight = job.run_folder, _subject_of(job), job.plan.hold_weight
+        self._sees_held_out = sees_held_out
+        self._seen = SeenVoxels(instant.network.n_features, job.plan.seed)
+        self._of = {"instant": (instant, RememberedAnswers(self._seen)), "twin": (twin, RememberedAnswers(self._seen))}
+
+    def look(self, box: Box, features: torch.Tensor) -> None:
+        """A tile is shown; its features (n, f) are those of its voxels in their order."""
+        if self._weight and not self._sees_held_out(box):
+            self._seen.look(box, features)
+
+    def fit(self, name: str, examples: Examples, painted: Painted) -> None:
+        """Fit one of the models, held near what it answered before."""
+        model, answers = self._of[name]
+        if not self._weight:
+            model.fit(examples)
+            return
+        model.fit(examples, answers.prepare(painted, model.probabilities), self._weight)
+        answers.take(painted, model.probabilities)
+
+    def restore(self, painted: Painted) -> None:
+        """Go on from what an earlier job remembered, if the strokes are still those that it had learnt."""
+        try:
+            tensors, notes = load_weights_and_notes(self._path)
+            if notes["of"] != self._subject or notes["digest"] != painted.digest or not self._weight:
+                return
+            features, tiles = tensors["features"], tensors["tiles"]
+            found = {name: tensors[name] for name in self._of}
+        except (ModelError, KeyError):
+            return
+        self._seen.restore(features, tiles)
+        for name, (_, answers) in self._of.items():
+            answers.restore(painted, found[name])
+
+    def keep(self) -> None:
+        """Write what is remembered; a kill at any moment leaves this or what was written before."""
+        for model, answers in self._of.values():
+            if model.is_fitted:
+                answers.absorb(model.probabilities)
+        found = {name: answers.kept() for name, (_, answers) in self._of.items()}
+        digests = {None if kept is None else kept[0] for kept in found.values()}
+        if (
+            len(digests) != 1 or None in digests
+        ):  # the twin is not fitted yet: what was written before may still be right
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: kept[1] for name, kept in found.items() if kept is not None}
+        features, tiles = self._seen.kept()
+        save_weights(
+            self._path,
+            {"features": features.half(), "tiles": tiles, **tensors},
+            {"of": self._subject, "digest": str(digests.pop())},
+        )
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / _FILE
+
+
+def _subject_of(job: LiveJob) -> str:
+    """What answers are of; those of other work are not remembered."""
+    network = job.plan.instant.network.model_dump(mode="json")
+    held_out = [str(box) for box in job.held_out]
+    work = [network, job.classes, held_out, job.voxel_size_nm, job.image_digest]
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
