@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 def temporary_beside(path: Path) -> Path:
     """A name not in use, in the same folder, so that a rename never crosses file systems."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def wait_for_all(writes: Sequence[Any]) -> None:
+    """Wait for tensorstore's writes, one a chunk, then raise the first error, if any.
+
+    One write of several chunks is over when the first chunk fails, while others are still on their way to the disk and
+    would make a folder again that somebody deletes.
+    """
+    failures = [error for write in writes if (error := write.exception()) is not None]
+    if failures:
+        raise failures[0]
 
 
 def sync_file(path: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Box, TileGrid
-from tests.geometry.strategies import boxes, grids
+from napari_pytc.geometry import Box, TileGrid, cells
+from tests.geometry.strategies import boxes, grids, lengths
 
 
 @given(grids())
@@ -94,3 +94,14 @@ def test_settings_that_cannot_tile_are_refused() -> None:
             TileGrid(**{"box": box, "tile_shape": (2, 2, 2), **wrong})
     with pytest.raises(InvalidInput, match="cannot be read within"):
         TileGrid(box, (2, 2, 2), bounds=Box.of_shape((4, 4, 3)))
+
+
+@given(boxes, lengths)
+def test_cells_partition_a_box_along_the_grid_from_the_origin(box: Box, shape: tuple[int, int, int]) -> None:
+    parts = cells(box, shape)
+    assert sum(part.size for part in parts) == box.size
+    places = [tuple(a // n for a, n in zip(part.start, shape, strict=True)) for part in parts]
+    assert len(set(places)) == len(parts)
+    for part, place in zip(parts, places, strict=True):
+        assert box.contains(part)
+        assert place == tuple((b - 1) // n for b, n in zip(part.stop, shape, strict=True))

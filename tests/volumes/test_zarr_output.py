@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -158,3 +160,29 @@ def test_senseless_shapes_are_refused(tmp_path):
     for shape in ((3, 4), (0, 4, 4)):
         with pytest.raises(InvalidInput, match="three lengths"):
             create_ome_zarr(tmp_path / "a.zarr", shape, "uint8", SPACE)
+
+
+def test_a_folder_moved_while_many_chunks_are_written_does_not_come_back(tmp_path):
+    wait_s = iter(np.random.default_rng(0).uniform(0, 0.01, 30))
+    for attempt, wait in enumerate(wait_s):
+        project = tmp_path / f"{attempt}.pytc"
+        (project / "predictions").mkdir(parents=True)
+        path = project / "predictions" / "p.zarr"
+        array = create_ome_zarr(path, (4, 64, 64), "uint8", SPACE, channels=["a", "b"], chunk_shape=(1, 8, 8))
+        errors = []
+
+        def write(array=array, errors=errors):
+            try:
+                while True:
+                    array.write(Box.of_shape(array.shape), np.ones((2, *array.shape), np.uint8))
+            except VolumeError as error:
+                errors.append(error.message)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        time.sleep(wait)
+        project.rename(tmp_path / f"{attempt} elsewhere")
+        writer.join()
+        assert not project.exists()
+        assert len(errors) == 1
+        assert "is gone" in errors[0]

@@ -2,6 +2,6 @@
 
 from napari_pytc.geometry.box import Box, Shape, hull_of
 from napari_pytc.geometry.space import VoxelSpace
-from napari_pytc.geometry.tiles import Tile, TileGrid
+from napari_pytc.geometry.tiles import Tile, TileGrid, cells
 
-__all__ = ["Box", "Shape", "Tile", "TileGrid", "VoxelSpace", "hull_of"]
+__all__ = ["Box", "Shape", "Tile", "TileGrid", "VoxelSpace", "cells", "hull_of"]

@@ -142,3 +142,8 @@ class TileGrid:
                     if 0 <= near[axis] < counts[axis] and near not in seen:
                         seen.add(near)
                         heapq.heappush(queue, (distance(near), near))
+
+
+def cells(box: Box, shape: Sequence[int]) -> list[Box]:
+    """The parts of a box in the cells of a grid that is counted from the origin, such as the chunks of an array."""
+    return [tile.write.intersect(box) for tile in TileGrid(box.aligned(shape), tuple(shape))]  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from napari_pytc.durable import wait_for_all
 from napari_pytc.errors import InvalidInput, PytcError, VolumeError
-from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.geometry import Box, Shape, VoxelSpace, cells
 
 CHUNK_SHAPE: Shape = (16, 128, 128)
 _ARRAY = "0"
@@ -219,12 +220,8 @@ class LabelStore:
             raise InvalidInput(f"The box {box} does not lie within the volume {Box.of_shape(self.shape)}.")
 
     def _write_chunks(self, box: Box, data: np.ndarray) -> None:
-        """Write each chunk on its own and wait for all of them, so that none is still on its way when one fails."""
-        pieces = [tile.write.intersect(box) for tile in TileGrid(box.aligned(self.chunk_shape), self.chunk_shape)]
-        writes = [self._array[p.slices].write(data[p.relative_to(box.start).slices]) for p in pieces]
-        failures = [error for write in writes if (error := write.exception()) is not None]
-        if failures:
-            raise failures[0]
+        pieces = cells(box, self.chunk_shape)
+        wait_for_all([self._array[p.slices].write(data[p.relative_to(box.start).slices]) for p in pieces])
 
     def _grow_revision(self) -> None:
         descriptor = os.open(self.path / _REVISION, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

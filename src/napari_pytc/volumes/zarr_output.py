@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
+from napari_pytc.durable import wait_for_all
 from napari_pytc.errors import InvalidInput, VolumeError
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, Shape, VoxelSpace, cells
 from napari_pytc.volumes.kvstore import kvstore_spec
 from napari_pytc.volumes.layout import check_box, check_dtype
 from napari_pytc.volumes.ome_metadata import multiscale_of, ome_attributes
@@ -76,21 +77,37 @@ class ChunkedArray:
         expected = (len(self.channels), *box.shape) if self.channels else box.shape
         if data.shape != expected:
             raise InvalidInput(f"Expected data of shape {expected} for the box {box}, got {data.shape}.")
-        self._check_there()  # tensorstore would make the folder again, without a description
+        if not self._is_there():  # tensorstore would make the folder again, without a description
+            raise self._gone()
+        failure = None
         try:
-            self._array[self._index(box)].write(np.ascontiguousarray(data, self.dtype)).result()
+            self._write_chunks(box, np.ascontiguousarray(data, self.dtype))
         except (ValueError, OSError) as error:
-            raise VolumeError(
-                f"Voxels {box} could not be written to {self.path}: {_reason(error)}.",
-                "Free space on the disk or choose another folder.",
-            ) from error
-        if not (self.path / "zarr.json").exists():
+            failure = error
+        if not self._is_there():
             self._take_away()
-        self._check_there()
+            raise self._gone() from failure
+        if failure is not None:
+            raise VolumeError(
+                f"Voxels {box} could not be written to {self.path}: {_reason(failure)}.",
+                "Free space on the disk or choose another folder.",
+            ) from failure
 
-    def _check_there(self) -> None:
-        if not (self.path / "zarr.json").exists():
-            raise VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
+    def _write_chunks(self, box: Box, data: np.ndarray) -> None:
+        writes = []
+        for piece in cells(box, self.chunk_shape):
+            inner = piece.relative_to(box.start).slices
+            if self.channels:
+                writes += [self._array[(c, *piece.slices)].write(of[inner]) for c, of in enumerate(data)]
+            else:
+                writes.append(self._array[piece.slices].write(data[inner]))
+        wait_for_all(writes)
+
+    def _is_there(self) -> bool:
+        return (self.path / "zarr.json").exists()
+
+    def _gone(self) -> VolumeError:
+        return VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
 
     def _take_away(self) -> None:
         """Remove what a write in flight made where the folder was, and nothing that was there before."""
