@@ -14,7 +14,8 @@ rounds
 live
     Live learning as the window runs it: what is shown, so many seconds after the strokes of each round.
 suggestions
-    Strokes on the places that live learning suggests against strokes at random places: how many for the same Dice.
+    Strokes on the places that live learning suggests against those on random places and random strokes: how many for
+    the same Dice.
 forgetting
     Dice on one block before and after the training went on with the strokes of another.
 """
@@ -50,9 +51,6 @@ def main() -> None:
     )
     parser.add_argument(
         "--live-settings", nargs="*", default=[], help="Of live learning, as instant_only=true hold_weight=0."
-    )
-    parser.add_argument(
-        "--answer", choices=["errors", "any"], default="errors", help="What is painted in a suggested or random place."
     )
     parser.add_argument("--side", type=int, default=1024, help="Length in y and x of what is scored, in the middle.")
     parser.add_argument("--datasets", nargs="+", default=["vnc", "medulla"])

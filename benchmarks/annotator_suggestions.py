@@ -25,25 +25,28 @@ _EDGE = 96
 """Length of a random place in its section, that of the places that live learning suggests."""
 
 
+_ARMS = ("suggested", "random places", "random strokes")
+
+
 class Suggested:
     """Dice of what live learning shows after the same number of strokes, placed by suggestion or at random.
 
-    The first round is the same for both, at random voxels of every class. Later a round is one stroke at each of a few
-    places, on the largest error of what is shown there, as who flies to a place would paint; with `--answer any`, of a
-    class that is there, drawn by lot. Only the choice of places differs. Suggestions are live learning's own, asked for
-    after every round, without a network behind.
+    The first round is the same for all, at random voxels of every class. Later a round is one stroke at each of a few
+    places: those that live learning suggests, without a network behind, or random ones, on the largest error of what is
+    shown there, as who flies to a place would paint. Random strokes do not look: a class that is there, drawn by lot,
+    at a random voxel of a random place.
     """
 
     def __init__(self, data: Dataset, options: argparse.Namespace) -> None:
         self.data, self.options, self.bench = data, options, Bench(data, options.side)
-        self._curves: dict[str, list[list[float]]] = {"suggested": [], "random": []}
+        self._curves: dict[str, list[list[float]]] = {name: [] for name in _ARMS}
         self._strokes: list[int] = []
 
     def run(self) -> dict[str, object]:
         for n in range(self.options.seeds):
             seed = self.options.first_seed + n
             for name, curves in self._curves.items():
-                folder = self.bench.folder / f"{name}-{seed}"
+                folder = self.bench.folder / f"{name.replace(' ', '-')}-{seed}"
                 settings = dict(one.split("=", 1) for one in self.options.live_settings)
                 plan = LivePlan(**{"seed": seed, "instant_only": True, **settings})
                 desk = LiveDesk(self.bench, folder, plan)
@@ -51,7 +54,7 @@ class Suggested:
                 desk.run(self._script(desk, name, seed, curve))
                 curves.append(curve)
                 shutil.rmtree(folder)
-                print(f"  {self.data.name} seed {seed} {name:9} {np.round(curve, 3)}", flush=True)
+                print(f"  {self.data.name} seed {seed} {name:14} {np.round(curve, 3)}", flush=True)
         self._print_table()
         return {"strokes": self._strokes, **self._curves}
 
@@ -65,7 +68,9 @@ class Suggested:
             boxes = [self._random_place(rng) for _ in range(_STROKES)]
             if name == "suggested":
                 boxes = yield from self._suggestions(desk)
-            looked = yield from self._look(desk, boxes)
+            looked = np.zeros(self.data.raw.shape, np.uint8)
+            if name != "random strokes":
+                looked = yield from self._look(desk, boxes)
             for box in boxes:
                 self._stroke(desk.strokes, box, looked, rng)
             yield desk.write()
@@ -73,12 +78,11 @@ class Suggested:
             curve.append(float(np.mean((yield from desk.dice(scored)))))
 
     def _look(self, desk: LiveDesk, boxes: list[Box]) -> Generator[list[JobMessage], None, np.ndarray]:
-        """What live learning shows in the places, 0 elsewhere and for who does not look."""
+        """What live learning shows in the places, 0 elsewhere."""
         looked = np.zeros(self.data.raw.shape, np.uint8)
-        if self.options.answer == "errors":
-            shown = yield from desk.classes_of(boxes)
-            for box, classes in zip(boxes, shown, strict=True):
-                looked[box.slices] = classes
+        shown = yield from desk.classes_of(boxes)
+        for box, classes in zip(boxes, shown, strict=True):
+            looked[box.slices] = classes
         return looked
 
     def _suggestions(self, desk: LiveDesk) -> Generator[list[JobMessage], None, list[Box]]:
@@ -106,14 +110,17 @@ class Suggested:
             annotator.stroke(strokes, (z, y, x))
 
     def _print_table(self) -> None:
-        suggested, random = (np.mean(self._curves[name], axis=0) for name in ("suggested", "random"))
+        curves = {name: np.mean(found, axis=0) for name, found in self._curves.items()}
         print(f"\n{self.data.name}: mean Dice of what is shown by strokes, mean of {self.options.seeds} seed(s)")
-        print(f"{'strokes':>8}{'suggested':>11}{'random':>9}")
-        for n, one, other in zip(self._strokes, suggested, random, strict=True):
-            print(f"{n:8d}{one:11.3f}{other:9.3f}", flush=True)
-        target = float(random.max())
-        needed = [strokes_for(self._strokes, curve, target) for curve in (suggested, random)]
-        print_bar(f"strokes for a mean Dice of {target:.3f}, suggested over random", needed[0] / needed[1], at_most=0.5)
+        print(f"{'strokes':>8}" + "".join(f"{name:>16}" for name in curves))
+        for n, *dice in zip(self._strokes, *curves.values(), strict=True):
+            print(f"{n:8d}" + "".join(f"{one:16.3f}" for one in dice), flush=True)
+        for name in _ARMS[1:]:
+            target = float(curves[name].max())
+            needed, at_random = (strokes_for(self._strokes, curves[one], target) for one in (_ARMS[0], name))
+            print_bar(
+                f"strokes for a mean Dice of {target:.3f}, suggested over {name}", needed / at_random, at_most=0.5
+            )
 
 
 def strokes_for(strokes: list[int], curve: np.ndarray, target: float) -> float:

@@ -19,6 +19,7 @@ from napari_pytc.learning.networks import FilterUNetNetwork
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.learning.training import TrainingFolders, train
+from napari_pytc.learning.voxel_features import annotated_features
 from tests.support.contexts import RecordingContext
 from tests.support.learning import HELD_OUT, STILL, folders, tiny_plan, tissue, training_data
 
@@ -116,6 +117,27 @@ def test_the_instant_model_changes_less_with_a_parent(parent_folder: Path, tmp_p
         after = answers_of(train(plan, training_data(of, labels), where, RecordingContext()).folder, of.raw)
         drift[weight] = float(np.abs(after - before).mean())
     assert drift[1.0] < 0.8 * drift[0.0]
+
+
+def test_a_class_that_the_parent_would_hide_is_learnt_all_the_same(
+    parent_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, ctx = INSTANT.model_copy(update={"distil_weight": 10.0}), RecordingContext()
+
+    def blind(*args: object) -> Held:
+        network, data, image, limits = args[1], args[3], args[4], args[5]
+        features, classes = annotated_features(network, plan, data, image, limits, ctx)  # type: ignore[arg-type]
+        return Held(features, torch.tensor([1.0, 0.0]).expand(len(classes), 2))
+
+    monkeypatch.setattr(training, "held_answers", blind)
+    where = folders(tmp_path / "child", parent=parent_folder)
+    child = train(plan, painted(), where, ctx)
+
+    assert [warning for warning in ctx.warnings if "hardly any voxel of a class" in warning]
+    assert child.info.parent == "m1"
+    of = tissue()
+    answers = answers_of(child.folder, of.raw).argmax(0) + 1
+    assert all(float((answers[of.classes == k] == k).mean()) > 0.5 for k in (1, 2))
 
 
 def test_the_teacher_of_a_network_stays_near_the_networks_parent(

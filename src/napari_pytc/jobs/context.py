@@ -46,3 +46,26 @@ class JobContext(Protocol):
 
     def check(self) -> None:
         """Raise `JobCancelled` if the job was cancelled."""
+
+
+class Unheard:
+    """A context that only asks whether to go on: for work inside of a job that has its own reports."""
+
+    def __init__(self, ctx: JobContext) -> None:
+        self.check = ctx.check
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """Say nothing."""
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Say nothing."""
+
+    def artifact(self, kind: str, box: Box) -> None:
+        """Say nothing."""
+
+    def warn(self, message: str) -> None:
+        """Say nothing."""
+
+    def messages(self) -> Iterator[JobMessage]:
+        """No messages: they are for the job."""
+        return iter(())

@@ -28,6 +28,8 @@ _BLOCKS, _BLOCK = 8, (12, 48, 48)
 """Few and large: what costs is the context around each."""
 _LEAST_VOXELS = 80
 """Of each class that a parent learnt: the answers of one that knows less are not worth holding."""
+LEAST_REPEATED = 0.3
+"""Of the painted voxels of each class. A model that learns from its own answers may lose a rare class step by step."""
 _SHARPENED = 3.0
 _ROWS = 512
 """Voxels that a step sees."""
@@ -53,6 +55,20 @@ def sharpened(probabilities: Tensor) -> Tensor:
     """Probabilities (n, k) made more certain, so that what was nearly certain stays so."""
     powers = probabilities.float() ** _SHARPENED
     return powers / powers.sum(1, keepdim=True)
+
+
+def least_repeated(answers: Tensor, classes: Tensor) -> float:
+    """The smallest share, over the classes, of painted voxels that are answered as they were painted.
+
+    Parameters
+    ----------
+    answers : Tensor
+        (n, k), the more the more probable.
+    classes : Tensor
+        (n,), from 1.
+    """
+    right = answers.argmax(1) + 1 == classes
+    return min(float(right[classes == k].float().mean()) for k in classes.unique())
 
 
 def knows_enough(parent: ModelInfo, n_annotated: dict[str, int]) -> bool:

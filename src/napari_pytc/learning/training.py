@@ -6,9 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,14 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
-from napari_pytc.geometry import Box
-from napari_pytc.jobs.context import JobContext, JobMessage
+from napari_pytc.jobs.context import JobContext, Unheard
 from napari_pytc.learning.arithmetic import Arithmetic, choose_precision
 from napari_pytc.learning.checkpoints import delete_training_state, load_training_state
 from napari_pytc.learning.config import TrainPlan
 from napari_pytc.learning.data import TrainingData, TrainingImage
 from napari_pytc.learning.devices import choose_device, limit_threads, one_thread, spare_thread
 from napari_pytc.learning.features_ahead import BatchesWithFeatures, with_features
-from napari_pytc.learning.held_answers import Held, held_answers, knows_enough
+from napari_pytc.learning.held_answers import LEAST_REPEATED, Held, held_answers, knows_enough, least_repeated
 from napari_pytc.learning.ladder import Rung, make_rungs, run_with_ladder
 from napari_pytc.learning.lessons import Lesson, make_lesson
 from napari_pytc.learning.loader import Loader, quiet_lightning
@@ -129,6 +127,10 @@ def train(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: Jo
     with threads:
         run = _Run(plan, data, lesson, folders, normalisation, ctx, started)
         run_with_ladder(run.rungs(), run.fit, ctx)
+        if run.hides_a_class:
+            ctx.warn("Near its parent the model found hardly any voxel of a class that is painted: trained afresh.")
+            run = _Run(plan, data, lesson, replace(folders, resume=False), normalisation, ctx, started, hold=False)
+            run_with_ladder(run.rungs(), run.fit, ctx)
     return run.finish()
 
 
@@ -144,6 +146,7 @@ class _Run:
         normalisation: Normalisation,
         ctx: JobContext,
         started: float,
+        hold: bool = True,
     ) -> None:
         self._lesson, self._titles = lesson, tuple(role.title for role in lesson.roles)
         self._plan, self._data, self._folders, self._ctx = plan, data, folders, ctx
@@ -154,7 +157,7 @@ class _Run:
         self._parent = None if folders.parent is None else read_model_info(folders.parent)
         from_voxels = plan.network.learns_from == "voxels"
         self._image = TrainingImage(data.source, normalisation, data.held_out)
-        near = self._model_to_stay_near()
+        near = self._model_to_stay_near() if hold else None
         self._near = None if near is None or from_voxels else near.network.requires_grad_(False)
         self._held: Held | None = None
         if near is not None and isinstance(self._network, FilterBank):
@@ -187,6 +190,15 @@ class _Run:
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
             self._saved = None
+
+    @property
+    def hides_a_class(self) -> bool:
+        """Whether a model that was held near another answers hardly any voxel of some class as it was painted."""
+        if self._held is None or self._features is None:
+            return False
+        features, classes = self._features
+        with torch.no_grad():
+            return least_repeated(self._network.classify(features), classes) < LEAST_REPEATED  # type: ignore[operator]
 
     def _start_from(self, parent: ModelInfo, folders: TrainingFolders) -> tuple[bool, bool]:
         """Take over a parent's weights; whether its features' mean and scale are among them, and whether all fit."""
@@ -325,7 +337,7 @@ class _Run:
         changes = [f"seed={self._plan.seed}"]
         if hasattr(self._plan.network, "starter"):
             changes.append(f"network.starter={str(self._plan.network.starter).lower()}")
-        train(load_recipe("instant", changes), self._data, folders, _Unheard(self._ctx))
+        train(load_recipe("instant", changes), self._data, folders, Unheard(self._ctx))
         torch.manual_seed(self._plan.seed)
         teacher = TrainedModel.load(self._teacher)
         return PseudoLabels(teacher, self._image, self._plan.guess_confidence), teacher
@@ -343,29 +355,6 @@ def _begin_like(network: nn.Module, teacher: TrainedModel) -> bool:
 
 def _copy(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
-
-
-class _Unheard:
-    """A context that only asks whether to go on: for work inside of a job that has its own reports."""
-
-    def __init__(self, ctx: JobContext) -> None:
-        self.check = ctx.check
-
-    def report(self, done: int, total: int, note: str = "") -> None:
-        """Say nothing."""
-
-    def metric(self, name: str, step: int, value: float) -> None:
-        """Say nothing."""
-
-    def artifact(self, kind: str, box: Box) -> None:
-        """Say nothing."""
-
-    def warn(self, message: str) -> None:
-        """Say nothing."""
-
-    def messages(self) -> Iterator[JobMessage]:
-        """No messages: they are for the job."""
-        return iter(())
 
 
 def _fingerprint(plan: TrainPlan, data: TrainingData, parent: ModelInfo | None) -> str:

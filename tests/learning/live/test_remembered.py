@@ -157,7 +157,7 @@ def test_the_model_stays_near_what_is_held_where_strokes_say_little(tmp_path: Pa
 
 def test_tiles_that_see_what_is_held_out_are_not_remembered(tmp_path: Path) -> None:
     project = LiveProject(tmp_path)
-    job = project.job(held_out=(Box((0, 0, 0), (6, 64, 30)),))
+    job = project.job(live_plan(hold_weight=1), held_out=(Box((0, 0, 0), (6, 64, 30)),))
     instant, twin = instant_model(), instant_model()
     taught, book = taught_of(project, project.tissue.raw, job.held_out)
     memory = Memory(job, instant, twin, taught.sees_held_out)
@@ -170,6 +170,26 @@ def test_tiles_that_see_what_is_held_out_are_not_remembered(tmp_path: Path) -> N
     memory.keep()
 
     assert not any(job.run_folder.rglob("*"))
+
+
+def test_a_class_that_the_memory_would_hide_is_learnt_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = LiveProject(tmp_path)
+    job = project.job(live_plan(hold_weight=10))
+    instant, alone = instant_model(), instant_model()
+    taught, book = taught_of(project, project.tissue.raw)
+    learnt, _ = taught.gather(book.pages.values())
+    alone.fit(learnt)
+    all_of_one = Held(learnt.features, torch.tensor([1.0, 0.0]).expand(len(learnt), 2))
+    monkeypatch.setattr(RememberedAnswers, "prepare", lambda *_: all_of_one)
+    forgotten: list[RememberedAnswers] = []
+    monkeypatch.setattr(RememberedAnswers, "forget", lambda self: forgotten.append(self))
+
+    Memory(job, instant, instant_model(), taught.sees_held_out).fit("instant", learnt, book.painted())
+
+    assert len(forgotten) == 1
+    assert torch.equal(instant.probabilities(learnt.features), alone.probabilities(learnt.features))
 
 
 def look_and_paint(project: LiveProject, rows: range) -> Script:
@@ -208,25 +228,25 @@ def test_live_learning_remembers_what_it_showed_and_so_does_the_next_session(tmp
     project = LiveProject(tmp_path)
 
     first = LiveContext(look_and_paint(project, range(10, 14)))
-    project.job().run(first)
+    project.job(live_plan(hold_weight=1)).run(first)
     assert held[:2] == [0, 0]  # the instant model and its twin, before anything was seen
     assert held[2:] == [256] * 8
     assert not first.warnings
 
     held.clear()
-    project.job().run(LiveContext(look_and_paint(project, range(14, 15))))
+    project.job(live_plan(hold_weight=1)).run(LiveContext(look_and_paint(project, range(14, 15))))
     assert held == [256] * 4
 
     held.clear()
     project.store.write(Box((2, 10, 0), (3, 12, 64)), np.zeros((1, 2, 64), np.uint8))
-    project.job().run(LiveContext(look_and_paint(project, range(0))))
+    project.job(live_plan(hold_weight=1)).run(LiveContext(look_and_paint(project, range(0))))
     assert held == [0, 0]  # erased meanwhile, so that all is forgotten
 
 
-def test_without_weight_nothing_is_remembered(tmp_path: Path, held: list[int]) -> None:
+def test_by_default_nothing_is_remembered(tmp_path: Path, held: list[int]) -> None:
     project = LiveProject(tmp_path)
 
-    project.job(live_plan(instant_only=True, hold_weight=0)).run(LiveContext(look_and_paint(project, range(10, 12))))
+    project.job(live_plan(instant_only=True)).run(LiveContext(look_and_paint(project, range(10, 12))))
 
     assert not held
     assert not list((tmp_path / "live" / "run").glob("remembered*"))

@@ -11,6 +11,7 @@ import torch
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box
+from napari_pytc.learning.held_answers import LEAST_REPEATED, least_repeated
 from napari_pytc.learning.live.instant import InstantModel
 from napari_pytc.learning.live.job import LiveJob
 from napari_pytc.learning.live.remembered import RememberedAnswers, SeenVoxels
@@ -46,12 +47,18 @@ class Memory:
             self._seen.look(box, features)
 
     def fit(self, name: str, examples: Examples, painted: Painted) -> None:
-        """Fit one of the models, held near what it answered before."""
+        """Fit one of the models, held near what it answered before unless that hides what was painted."""
         model, answers = self._of[name]
         if not self._weight:
             model.fit(examples)
             return
-        model.fit(examples, answers.prepare(painted, model.probabilities), self._weight)
+        held = answers.prepare(painted, model.probabilities)
+        model.fit(examples, held, self._weight)
+        if held is not None:
+            found = least_repeated(model.probabilities(examples.features).T, examples.classes)
+            if found < LEAST_REPEATED:
+                answers.forget()
+                model.fit(examples)
         answers.take(painted, model.probabilities)
 
     def restore(self, painted: Painted) -> None:
@@ -75,9 +82,7 @@ class Memory:
                 answers.absorb(model.probabilities)
         found = {name: answers.kept() for name, (_, answers) in self._of.items()}
         digests = {None if kept is None else kept[0] for kept in found.values()}
-        if (
-            len(digests) != 1 or None in digests
-        ):  # the twin is not fitted yet: what was written before may still be right
+        if len(digests) != 1 or None in digests:  # the twin lags behind: what was written before may still be right
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: kept[1] for name, kept in found.items() if kept is not None}

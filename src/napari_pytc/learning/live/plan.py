@@ -34,10 +34,11 @@ class LivePlan(Settings):
         1024, "Feature cache", "Memory for the features of places that were looked at.", "MB", ge=16
     )
     hold_weight: float = setting(
-        1.0,
+        0.0,
         "Stay near what was shown",
         "How much the instant model's former answers where you looked count beside the strokes, from four strokes of "
-        "each class on; 0: not at all.",
+        "each class on; 0: not at all. Steadier, where strokes correct the largest errors of whole sections; "
+        "slower to take up a rare class.",
         ge=0,
         le=10,
     )

@@ -129,7 +129,7 @@ class RememberedAnswers:
         before = self._painted
         if before is not None:
             if painted.classes != before.classes or not painted.has_each(_LEAST_STROKES):
-                self._forget()
+                self.forget()
             elif painted.takes_back(before):
                 self._return_to(painted)
             else:
@@ -163,15 +163,16 @@ class RememberedAnswers:
         self._answers[torch.from_numpy(new)] = found
         self._stamps[new] = self._seen.stamps[new]
 
+    def forget(self) -> None:
+        """Begin anew: what is answered next is what is remembered."""
+        self._answers = None
+        self._stamps = np.zeros_like(self._stamps)
+        self._former.clear()
+
     @property
     def _known(self) -> np.ndarray:
         """Indices of the voxels whose answers are remembered."""
         return np.flatnonzero((self._stamps > 0) & (self._stamps == self._seen.stamps))
-
-    def _forget(self) -> None:
-        self._answers = None
-        self._stamps = np.zeros_like(self._stamps)
-        self._former.clear()
 
     def _return_to(self, painted: Painted) -> None:
         """The answers of a moment at which nothing was said that is taken back now, or none."""
@@ -180,7 +181,7 @@ class RememberedAnswers:
             if not painted.takes_back(then) and painted.classes == then.classes:
                 self._painted, self._answers, self._stamps = then, answers, stamps
                 return
-        self._forget()
+        self.forget()
 
     def kept(self) -> tuple[str, torch.Tensor] | None:
         """What names the strokes, and the answers (n, k) of all that was seen; for the session that goes on."""
