@@ -14,8 +14,8 @@ from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.live.contest import Candidate, Contest, Rounds
 from napari_pytc.learning.live.instant import InstantModel
 from napari_pytc.learning.live.plan import LivePlan
-from napari_pytc.learning.live.strokes import StrokeBook
-from napari_pytc.learning.live.taught import TaughtVoxels
+from napari_pytc.learning.live.strokes import Page, Painted, StrokeBook
+from napari_pytc.learning.live.taught import Examples, TaughtVoxels
 from napari_pytc.learning.live.tiles import FeatureTiles, tile_shape_of, tiles_in_view
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.normalisation import Normalisation
@@ -25,6 +25,7 @@ from tests.support.learning import CLASSES
 from tests.support.live import LiveProject, live_tissue, tiny_network
 
 INSTANT = load_recipe("instant")
+BOX = Box((0, 0, 0), (1, 10, 100))
 NORMALISATION = Normalisation(mean=128, std=50, low=0, high=255)
 
 
@@ -147,6 +148,67 @@ def test_the_instant_model_learns_and_is_the_same_every_time(tmp_path: Path) -> 
     right = model.probabilities(learnt.features).argmax(0) + 1 == learnt.classes
     assert right.float().mean() > 0.9
     assert torch.equal(model.probabilities(learnt.features), other.probabilities(learnt.features))
+
+
+N_EACH = np.array([3, 3])
+
+
+def course(n_first: int, *later: tuple[int, Page | None]) -> tuple[InstantModel, InstantModel]:
+    """A model that learnt the first examples, then more of them with what is painted then; one that learnt the last."""
+    generator = torch.Generator().manual_seed(0)
+    going_on, anew = instant_model(), instant_model()
+    classes = torch.arange(400) % 2 + 1
+    features = torch.randn(400, going_on.network.n_features, generator=generator) + classes[:, None]
+    going_on.learn(Examples(features[:n_first], classes[:n_first]), Painted({BOX: page(10)}, N_EACH))
+    for n, now in later:
+        going_on.learn(Examples(features[:n], classes[:n]), Painted({} if now is None else {BOX: now}, N_EACH))
+        anew.fit(Examples(features[:n], classes[:n]))
+    return going_on, anew
+
+
+def page(n: int, of_class: int = 1) -> Page:
+    """A chunk whose first voxels are painted."""
+    none = np.zeros(n, bool)
+    return Page(BOX, np.arange(n), np.full(n, of_class, np.uint8), none, none, 0.0)
+
+
+def are_alike(one: InstantModel, other: InstantModel) -> bool:
+    features = torch.randn(50, one.network.n_features, generator=torch.Generator().manual_seed(1))
+    return torch.equal(one.probabilities(features), other.probabilities(features))
+
+
+def test_strokes_that_were_added_are_gone_on_with() -> None:
+    going_on, anew = course(300, (310, page(20)), (320, page(30)))
+
+    assert not are_alike(going_on, anew)
+    features = torch.tensor([1.0, 2.0])[:, None].expand(2, going_on.network.n_features)
+    assert going_on.probabilities(features).argmax(0).tolist() == [0, 1]
+    assert not torch.equal(going_on.network.feature_mean, anew.network.feature_mean)
+
+
+@pytest.mark.parametrize(
+    ("n_first", "n", "now"),
+    [(300, 290, page(9)), (300, 310, page(20, of_class=2)), (300, 310, None), (200, 400, page(20))],
+    ids=["erased", "of another class", "all erased", "twice as many"],
+)
+def test_what_is_taken_back_and_what_has_doubled_is_learnt_from_the_start(
+    n_first: int, n: int, now: Page | None
+) -> None:
+    going_on, anew = course(n_first, (n, now))
+
+    assert are_alike(going_on, anew)
+
+
+def test_a_new_class_is_learnt_from_the_start() -> None:
+    model, anew = instant_model(), instant_model()
+    features = torch.randn(60, model.network.n_features, generator=torch.Generator().manual_seed(0))
+    ones, both = torch.ones(60, dtype=torch.int64), torch.arange(60) % 2 + 1
+    model.learn(Examples(features, ones), Painted({BOX: page(10)}, np.array([3, 0])))
+
+    model.learn(Examples(features, both), Painted({BOX: page(20)}, np.array([3, 1])))
+
+    anew.fit(Examples(features, both))
+    assert are_alike(model, anew)
 
 
 def test_features_after_more_strokes_are_those_of_all_at_once(tmp_path: Path) -> None:

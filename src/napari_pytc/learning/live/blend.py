@@ -26,7 +26,7 @@ class Blend:
     Parameters
     ----------
     instant : InstantModel
-        Fitted anew after every stroke.
+        Learns after every stroke.
     reference : InstantModel
         Another one of its kind, for what it was.
     """
@@ -43,7 +43,7 @@ class Blend:
         self._reference.network.load_state_dict(self._instant.network.state_dict())
 
     def note_change(self) -> None:
-        """The instant model was fitted anew."""
+        """The instant model learnt more."""
         self._is_changed = True
 
     @torch.inference_mode()

@@ -50,7 +50,7 @@ class Memory:
         """Fit one of the models, held near what it answered before unless that hides what was painted."""
         model, answers = self._of[name]
         if not self._weight:
-            model.fit(examples)
+            model.learn(examples, painted)
             return
         held = answers.prepare(painted, model.probabilities)
         model.fit(examples, held, self._weight)
