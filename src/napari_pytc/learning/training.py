@@ -163,7 +163,7 @@ class _Run:
         if near is not None and isinstance(self._network, FilterBank):
             self._held = held_answers(near, self._network, plan, data, self._image, self.limits)
         is_normalised, fits = False, False
-        if self._parent is not None and self._held is None:
+        if self._parent is not None and self._held is None and hold:
             is_normalised, fits = self._start_from(self._parent, folders)
         self._arithmetic = Arithmetic()
         fingerprint = _fingerprint(plan, data, self._parent)

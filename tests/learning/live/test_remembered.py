@@ -16,6 +16,8 @@ from napari_pytc.learning.live.memory import Memory
 from napari_pytc.learning.live.messages import annotations_message, stop_message
 from napari_pytc.learning.live.remembered import RememberedAnswers, SeenVoxels
 from napari_pytc.learning.live.strokes import Page, Painted
+from napari_pytc.learning.model_folder import weights_path
+from napari_pytc.learning.weights import load_weights
 from tests.learning.live.test_parts import instant_model, taught_of
 from tests.support.live import LiveContext, LiveProject, Script, live_plan
 
@@ -243,10 +245,31 @@ def test_live_learning_remembers_what_it_showed_and_so_does_the_next_session(tmp
     assert held == [0, 0]  # erased meanwhile, so that all is forgotten
 
 
-def test_by_default_nothing_is_remembered(tmp_path: Path, held: list[int]) -> None:
+def head_after(project: LiveProject, rows: range, run_folder: Path | None = None) -> torch.Tensor:
+    """The perceptron's first layer after a session in which these rows were painted."""
+    changes = {} if run_folder is None else {"run_folder": run_folder}
+    job = project.job(**changes)
+    job.run(LiveContext(look_and_paint(project, rows)))
+    return load_weights(weights_path(job.model_folder))["head.0.weight"]
+
+
+def test_the_next_session_goes_on_from_what_was_learnt(tmp_path: Path, held: list[int]) -> None:
     project = LiveProject(tmp_path)
 
-    project.job(live_plan(instant_only=True)).run(LiveContext(look_and_paint(project, range(10, 12))))
+    first = head_after(project, range(10, 13))
+    assert torch.equal(head_after(project, range(0)), first)
+    assert not torch.equal(head_after(project, range(0), tmp_path / "another run"), first)
+    assert not held  # answers are not remembered unless that is asked for
 
-    assert not held
-    assert not list((tmp_path / "live" / "run").glob("remembered*"))
+    project.store.write(Box((2, 10, 0), (3, 12, 64)), np.zeros((1, 2, 64), np.uint8))
+    assert not torch.equal(head_after(project, range(0)), first)
+
+
+def test_a_twin_does_not_outlive_the_choice_of_what_is_kept_to_score_by(tmp_path: Path) -> None:
+    project = LiveProject(tmp_path)
+    first = head_after(project, range(10, 13))
+    for state in (tmp_path / "live" / "run").iterdir():
+        if not state.name.startswith("remembered"):
+            state.unlink()
+
+    assert not torch.equal(head_after(project, range(0)), first)

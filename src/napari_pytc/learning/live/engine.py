@@ -101,7 +101,8 @@ class LiveEngine:
         self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
         self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
         self._memory = Memory(job, self._instant, self._twin, self._taught.sees_held_out)
-        self._memory.restore(self._book.painted())
+        if earlier is not None:  # else what is kept to score by may be chosen anew, and the twin must not know it
+            self._memory.restore(self._book.painted())
         self._contest = Contest(self._plan.margin)
         self._rounds = Rounds(() if earlier is None else earlier.rounds)
         self._behind = Behind(

@@ -16,6 +16,8 @@ from napari_pytc.learning.sampling import VoxelBatches
 
 _WARM_UP_STEPS = 20
 _LAST_RATE = 0.02
+_LEARNT = ("head.", "feature_")
+_SIZE = "n_at_first"
 _GOING_ON = 3
 """What steps and learning rate are divided by where the model goes on."""
 
@@ -49,12 +51,32 @@ class InstantModel:
         something was erased, where a class is new, and whenever the examples have doubled.
         """
         before, self._painted = self._painted, painted
+        if before is not None and before.digest == painted.digest:
+            return
         has_more_of_all = before is not None and painted.classes == before.classes and not painted.takes_back(before)
         if has_more_of_all and len(examples) < 2 * self._n_at_first:
             self._fit(examples, max(1, self.plan.steps // _GOING_ON), self.plan.learning_rate / _GOING_ON)
         else:
             self.fit(examples)
             self._n_at_first = len(examples)
+
+    def kept(self) -> dict[str, torch.Tensor]:
+        """What was learnt, for the session that goes on."""
+        kept = {name: tensor for name, tensor in self.network.state_dict().items() if name.startswith(_LEARNT)}
+        return {**kept, _SIZE: torch.tensor(self._n_at_first)}
+
+    def restore(self, kept: dict[str, torch.Tensor], painted: Painted) -> None:
+        """Go on from what an earlier session learnt from these strokes.
+
+        Raises
+        ------
+        KeyError
+            If it is not all there.
+        """
+        learnt = {name: kept[name] for name in self._first if name.startswith(_LEARNT)}
+        self._n_at_first = int(kept[_SIZE])
+        self.network.load_state_dict({**self._first, **learnt})
+        self._painted, self.is_fitted = painted, True
 
     def fit(self, examples: Examples, held: Held | None = None, weight: float = 1.0) -> None:
         """Learn the examples from the start; 60 steps of the recipe take a seventh of a second.

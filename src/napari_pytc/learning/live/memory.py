@@ -1,4 +1,4 @@
-"""What live learning remembers of what it showed, kept from one session to the next."""
+"""What the instant model learnt and what it is remembered to have shown, kept from one session to the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILE = "remembered.safetensors"
 
 
 class Memory:
-    """Voxels that were looked at, and what the instant model and its twin answered for them.
+    """What the instant model and its twin learnt and, where that counts, what they answered for voxels in view.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class Memory:
         self._sees_held_out = sees_held_out
         self._seen = SeenVoxels(instant.network.n_features, job.plan.seed)
         self._of = {"instant": (instant, RememberedAnswers(self._seen)), "twin": (twin, RememberedAnswers(self._seen))}
+        self._learnt: dict[str, str] = {}
 
     def look(self, box: Box, features: torch.Tensor) -> None:
         """A tile is shown; its features (n, f) are those of its voxels in their order."""
@@ -47,8 +48,9 @@ class Memory:
             self._seen.look(box, features)
 
     def fit(self, name: str, examples: Examples, painted: Painted) -> None:
-        """Fit one of the models, held near what it answered before unless that hides what was painted."""
+        """Let one of the models learn; where answers count, it is held near them unless that hides what was painted."""
         model, answers = self._of[name]
+        self._learnt[name] = painted.digest
         if not self._weight:
             model.learn(examples, painted)
             return
@@ -62,10 +64,14 @@ class Memory:
         answers.take(painted, model.probabilities)
 
     def restore(self, painted: Painted) -> None:
-        """Go on from what an earlier job remembered, if the strokes are still those that it had learnt."""
+        """Go on from what an earlier job kept, if the strokes are still those that it had learnt."""
         try:
             tensors, notes = load_weights_and_notes(self._path)
-            if notes["of"] != self._subject or notes["digest"] != painted.digest or not self._weight:
+            if notes["of"] != self._subject or notes["digest"] != painted.digest:
+                return
+            if not self._weight:
+                for name, (model, _) in self._of.items():
+                    model.restore(_of(name, tensors), painted)
                 return
             features, tiles = tensors["features"], tensors["tiles"]
             found = {name: tensors[name] for name in self._of}
@@ -76,26 +82,34 @@ class Memory:
             answers.restore(painted, found[name])
 
     def keep(self) -> None:
-        """Write what is remembered; a kill at any moment leaves this or what was written before."""
-        for model, answers in self._of.values():
-            if model.is_fitted:
-                answers.absorb(model.probabilities)
-        found = {name: answers.kept() for name, (_, answers) in self._of.items()}
-        digests = {None if kept is None else kept[0] for kept in found.values()}
-        if len(digests) != 1 or None in digests:  # the twin lags behind: what was written before may still be right
-            return
+        """Write what was learnt; a kill at any moment leaves this or what was written before."""
+        digests = set(self._learnt.values())
+        if len(self._learnt) != len(self._of) or len(digests) != 1:
+            return  # the twin lags behind: what was written before may still be right
+        tensors: dict[str, torch.Tensor] = {}
+        for name, (model, answers) in self._of.items():
+            if not self._weight:
+                tensors |= {f"{name}.{key}": tensor for key, tensor in model.kept().items()}
+                continue
+            answers.absorb(model.probabilities)
+            kept = answers.kept()
+            if kept is None:
+                return
+            tensors[name] = kept
+        if self._weight:
+            features, tensors["tiles"] = self._seen.kept()
+            tensors["features"] = features.half()
         self._folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: kept[1] for name, kept in found.items() if kept is not None}
-        features, tiles = self._seen.kept()
-        save_weights(
-            self._path,
-            {"features": features.half(), "tiles": tiles, **tensors},
-            {"of": self._subject, "digest": str(digests.pop())},
-        )
+        save_weights(self._path, tensors, {"of": self._subject, "digest": digests.pop()})
 
     @property
     def _path(self) -> Path:
         return self._folder / _FILE
+
+
+def _of(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of one model, by their own names."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
 
 def _subject_of(job: LiveJob) -> str:

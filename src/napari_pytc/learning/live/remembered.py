@@ -183,12 +183,12 @@ class RememberedAnswers:
                 return
         self.forget()
 
-    def kept(self) -> tuple[str, torch.Tensor] | None:
-        """What names the strokes, and the answers (n, k) of all that was seen; for the session that goes on."""
+    def kept(self) -> torch.Tensor | None:
+        """The answers (n, k) of all that was seen, if all are remembered; for the session that goes on."""
         filled = self._seen.filled
-        if self._answers is None or self._painted is None or len(filled) != len(self._known):
+        if self._answers is None or len(filled) != len(self._known):
             return None
-        return self._painted.digest, self._answers[torch.from_numpy(filled)]
+        return self._answers[torch.from_numpy(filled)]
 
     def restore(self, painted: Painted, answers: torch.Tensor) -> None:
         """Go on from an earlier session's answers for all that was seen in it, learnt from the same strokes."""
