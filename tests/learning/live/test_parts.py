@@ -199,6 +199,19 @@ def test_what_is_taken_back_and_what_has_doubled_is_learnt_from_the_start(
     assert are_alike(going_on, anew)
 
 
+def test_many_strokes_at_once_are_learnt_from_the_start() -> None:
+    going_on, anew = course(300)
+    few, many = Painted({BOX: page(20)}, N_EACH + 4), Painted({BOX: page(30)}, N_EACH + 9)
+    features = torch.randn(320, going_on.network.n_features, generator=torch.Generator().manual_seed(2))
+    examples = Examples(features, torch.arange(320) % 2 + 1)
+    anew.fit(examples)
+
+    going_on.learn(examples, few)
+    assert not are_alike(going_on, anew)
+    going_on.learn(examples, many)
+    assert are_alike(going_on, anew)
+
+
 def test_a_new_class_is_learnt_from_the_start() -> None:
     model, anew = instant_model(), instant_model()
     features = torch.randn(60, model.network.n_features, generator=torch.Generator().manual_seed(0))

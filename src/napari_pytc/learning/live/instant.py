@@ -44,17 +44,17 @@ class InstantModel:
         self._n_at_first = 0
 
     def learn(self, examples: Examples, painted: Painted) -> None:
-        """Learn the examples: a third of the recipe's steps where strokes were only added, from the start otherwise.
+        """Learn the examples: a third of the recipe's steps where few strokes were added, from the start otherwise.
 
         Models that are fitted from the start after every stroke swing from one kind of error to another, and forget a
         rare class for some strokes; one that goes on does so less, and takes a third of the time. It begins anew where
-        something was erased, where a class is new, and whenever the examples have doubled.
+        something was erased, where a class is new, where many strokes came at once, and whenever the examples have
+        doubled.
         """
         before, self._painted = self._painted, painted
         if before is not None and before.digest == painted.digest:
             return
-        has_more_of_all = before is not None and painted.classes == before.classes and not painted.takes_back(before)
-        if has_more_of_all and len(examples) < 2 * self._n_at_first:
+        if before is not None and painted.adds_few(before) and len(examples) < 2 * self._n_at_first:
             self._fit(examples, max(1, self.plan.steps // _GOING_ON), self.plan.learning_rate / _GOING_ON)
         else:
             self.fit(examples)

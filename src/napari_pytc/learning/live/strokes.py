@@ -18,6 +18,7 @@ _ONE_IN = 5
 _MOST_KEPT = 8
 """Strokes of a class that are kept to score by; more would only keep the models from learning."""
 _LEAST_LEARNT = 2
+_FEW_STROKES = 8
 _DENSE = 5000
 """Voxels of one piece beyond which it is no stroke but a dense annotation, and is kept or learnt chunk by chunk."""
 
@@ -107,6 +108,11 @@ class Painted:
     def has_each(self, least: int) -> bool:
         """Whether there are so many strokes of every class that was painted."""
         return bool((self.n_each[self.n_each > 0] >= least).all()) and self.n_strokes > 0
+
+    def adds_few(self, before: Painted) -> bool:
+        """Whether all there is since are a few strokes more, of no other classes."""
+        is_few = self.n_strokes - before.n_strokes <= _FEW_STROKES
+        return is_few and self.classes == before.classes and not self.takes_back(before)
 
     def takes_back(self, before: Painted) -> bool:
         """Whether anything that was annotated before is erased or of another class now."""
