@@ -173,8 +173,9 @@ def test_killed_while_tiles_arrive_the_finished_ones_stay(desk: Desk) -> None:
     desk.workspace.go_on_predicting(record)
     desk.until(lambda: desk.job is not job and desk.job.is_over)
     assert desk.job.state is JobState.FINISHED, desk.job.message
-    assert desk.job.result["tiles_done_before"] == len(kept)
-    assert len(desk.boxes) == N_TILES - len(kept)
+    n_before = desk.job.result["tiles_done_before"]
+    assert len(kept) <= n_before <= 4  # the last may have died between the disk and the telling
+    assert len(desk.boxes) == N_TILES - n_before
     for box, before in kept.items():
         np.testing.assert_array_equal(open_ome_zarr(record.folder).read(Box.parse(box)), before)
     assert [found.state for found in desk.session.predictions()] == ["finished"]
