@@ -199,6 +199,25 @@ def test_what_is_taken_back_and_what_has_doubled_is_learnt_from_the_start(
     assert are_alike(going_on, anew)
 
 
+def test_undo_and_redo_bring_back_the_model_of_then() -> None:
+    model, then, last = instant_model(), instant_model(), instant_model()
+    features = torch.randn(320, model.network.n_features, generator=torch.Generator().manual_seed(2))
+    steps = [
+        (Examples(features[:n], torch.arange(n) % 2 + 1), Painted({BOX: page(n)}, N_EACH)) for n in (300, 310, 320)
+    ]
+    for step in steps:
+        model.learn(*step)
+        last.learn(*step)
+    for step in steps[:2]:
+        then.learn(*step)
+
+    model.learn(*steps[1])
+    assert are_alike(model, then)
+    model.learn(*steps[2])
+    assert are_alike(model, last)
+    assert not are_alike(model, then)
+
+
 def test_many_strokes_at_once_are_learnt_from_the_start() -> None:
     going_on, anew = course(300)
     few, many = Painted({BOX: page(20)}, N_EACH + 4), Painted({BOX: page(30)}, N_EACH + 9)

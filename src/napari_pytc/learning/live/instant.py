@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -18,6 +21,8 @@ _WARM_UP_STEPS = 20
 _LAST_RATE = 0.02
 _LEARNT = ("head.", "feature_")
 _SIZE = "n_at_first"
+_MOST_FORMER = 32
+"""Models of strokes before, some 20 kB each."""
 _GOING_ON = 3
 """What steps and learning rate are divided by where the model goes on."""
 
@@ -42,6 +47,7 @@ class InstantModel:
         self.is_fitted = False
         self._painted: Painted | None = None
         self._n_at_first = 0
+        self._former: OrderedDict[tuple[Any, ...], dict[str, torch.Tensor]] = OrderedDict()
 
     def learn(self, examples: Examples, painted: Painted) -> None:
         """Learn the examples: a third of the recipe's steps where few strokes were added, from the start otherwise.
@@ -49,24 +55,33 @@ class InstantModel:
         Models that are fitted from the start after every stroke swing from one kind of error to another, and forget a
         rare class for some strokes; one that goes on does so less, and takes a third of the time. It begins anew where
         something was erased, where a class is new, where many strokes came at once, and whenever the examples have
-        doubled.
+        doubled. Strokes undone or redone bring back the model of then.
         """
         before, self._painted = self._painted, painted
         if before is not None and before.digest == painted.digest:
             return
-        if before is not None and painted.adds_few(before) and len(examples) < 2 * self._n_at_first:
+        # What is learnt counts, too: which of the same strokes are kept to score by might be another choice.
+        moment = (painted.digest, *torch.bincount(examples.classes).tolist())
+        if moment in self._former:  # undone or redone: as it was then
+            self.restore(self._former[moment], painted)
+        elif before is not None and painted.adds_few(before) and len(examples) < 2 * self._n_at_first:
             self._fit(examples, max(1, self.plan.steps // _GOING_ON), self.plan.learning_rate / _GOING_ON)
         else:
             self.fit(examples)
             self._n_at_first = len(examples)
+        self._former[moment] = self.kept()
+        self._former.move_to_end(moment)
+        if len(self._former) > _MOST_FORMER:
+            self._former.popitem(last=False)
 
     def kept(self) -> dict[str, torch.Tensor]:
-        """What was learnt, for the session that goes on."""
-        kept = {name: tensor for name, tensor in self.network.state_dict().items() if name.startswith(_LEARNT)}
+        """What was learnt."""
+        weights = self.network.state_dict().items()
+        kept = {name: tensor.clone() for name, tensor in weights if name.startswith(_LEARNT)}
         return {**kept, _SIZE: torch.tensor(self._n_at_first)}
 
     def restore(self, kept: dict[str, torch.Tensor], painted: Painted) -> None:
-        """Go on from what an earlier session learnt from these strokes.
+        """Be what was kept when these strokes had been learnt.
 
         Raises
         ------

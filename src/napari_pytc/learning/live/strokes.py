@@ -19,6 +19,7 @@ _MOST_KEPT = 8
 """Strokes of a class that are kept to score by; more would only keep the models from learning."""
 _LEAST_LEARNT = 2
 _FEW_STROKES = 8
+"""More at once were imported or pasted, and change what is learnt too much to go on from it."""
 _DENSE = 5000
 """Voxels of one piece beyond which it is no stroke but a dense annotation, and is kept or learnt chunk by chunk."""
 
