@@ -28,6 +28,7 @@ from napari_pytc.ui.parts import Scrolled
 from napari_pytc.ui.training.progress import seconds_left, share
 from napari_pytc.ui.workspace import Workspace
 from tests.session.models import make_model
+from tests.session.retraining_bench import WORSE
 from tests.session.runners import ScriptedRunner
 from tests.support.display import needs_display
 from tests.support.viewers import FakeViewer
@@ -248,6 +249,41 @@ def test_fine_tuning_takes_over_the_models_settings(
     panel.recipe.load("accurate")
     qtbot.waitUntil(lambda: "begins anew" in panel.recipe._fit.text())
     workspace.open(None)
+    assert workspace.parent_model is None
+
+
+def test_from_the_second_training_on_the_recipes_last_model_is_gone_on_from(
+    panel: TrainPanel, workspace: FakeWorkspace, session: FakeSession, tmp_path: Path, qtbot: QtBot
+) -> None:
+    models, chooser = tmp_path / "models", panel.recipe
+    workspace.open(session)
+    assert chooser.parents.currentText() == "a new model"
+    qtbot.waitUntil(lambda: not chooser.problem)
+    assert chooser._fit.isHidden()
+    chooser.load("fast")
+    qtbot.waitUntil(lambda: workspace.plan is not None and workspace.plan.recipe == "fast")
+    for name, changes in (
+        ("1-instant", {"recipe": "instant"}),
+        ("2-fast", {}),
+        ("3-other-classes", {"classes": ("membrane", "inside", "synapse")}),
+        ("4-worse", {"scores": WORSE}),
+    ):
+        make_model(models / name, **changes)  # type: ignore[arg-type]
+    session.active = "1-instant"
+    workspace.models_changed.emit()
+    assert workspace.parent_model == "2-fast"
+    assert "Goes on from this recipe's last model" in chooser._fit.text()
+
+    chooser.parents.setCurrentIndex(0)
+    chooser.parents.activated.emit(0)
+    make_model(models / "5-fast")
+    workspace.models_changed.emit()
+    assert workspace.parent_model is None, "who chose a new model gets one"
+    index = chooser.combo.findData("fast")
+    chooser.combo.activated.emit(index)
+    qtbot.waitUntil(lambda: workspace.parent_model == "5-fast")
+    session.classes = session.classes[:1]
+    workspace.classes_changed.emit()
     assert workspace.parent_model is None
 
 

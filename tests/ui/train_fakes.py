@@ -115,6 +115,7 @@ class FakeSession:
             parent=info.parent,
             scores=info.scores,
             folder=folder,
+            classes=info.classes,
         )
 
     def _call(self, *call: Any) -> None:

@@ -170,6 +170,7 @@ def _model_record(path: Path) -> ModelRecord:
         parent=info.parent,
         scores=info.scores,
         folder=path,
+        classes=info.classes,
     )
 
 

@@ -56,6 +56,7 @@ class ModelRecord(_Record):
     folder: Path
     active: bool = False
     problem: str = ""
+    classes: tuple[str, ...] = ()
 
     @property
     def comparisons(self) -> list[Comparison]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,7 @@ class RecipeChooser(QWidget):
         self._generation = 0
         self._abouts: dict[str, str] = {}
         self._chosen = FIRST_RECIPE
+        self._is_parent_chosen = False
         self.notice = Notice()
         self.combo, self.parents = narrow_combo(), narrow_combo()
         self.combo.setObjectName("recipeCombo")
@@ -55,8 +56,9 @@ class RecipeChooser(QWidget):
         self.parents.setObjectName("parentCombo")
         self.parents.setToolTip(
             "Begin with a model and teach it more, or begin anew. With a model, instant and fast stay near what it "
-            "answers where you did not paint, so that corrections do not bring back other errors. Choosing a model "
-            "also takes over its settings."
+            "answers where you did not paint, so that corrections do not bring back other errors. From the second "
+            "training on it is the recipe's last model, unless you choose. Choosing a model also takes over its "
+            "settings."
         )
         self._about = wrapped(dim=True)
         self._fit = wrapped()
@@ -85,8 +87,9 @@ class RecipeChooser(QWidget):
         self.parents.activated.connect(self._choose_parent)
         self.save_button.clicked.connect(self._save)
         self.reset_button.clicked.connect(self._reset)
-        workspace.session_changed.connect(self._show_models)
+        workspace.session_changed.connect(self._on_session)
         workspace.models_changed.connect(self._show_models)
+        workspace.classes_changed.connect(self._show_models)
         self.load(FIRST_RECIPE)
 
     @property
@@ -153,6 +156,7 @@ class RecipeChooser(QWidget):
 
     def _show_plan(self, plan: TrainPlan) -> None:
         self._as_read = plan
+        self._show_models()
         if self._form is None:
             self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe", "target", "decoder"))
             self._settings.insertWidget(0, self._form)
@@ -187,6 +191,8 @@ class RecipeChooser(QWidget):
             self._fit.setText(
                 f"{parent.name} was trained with {parent.recipe}: what does not fit into this network begins anew."
             )
+        elif not self._is_parent_chosen:
+            self._fit.setText("Goes on from this recipe's last model. After erasing wrong strokes begin anew.")
         else:
             return
         self._fit.show()
@@ -222,12 +228,16 @@ class RecipeChooser(QWidget):
                 self._select(self._chosen)
                 return
         self._about.setText(self._abouts.get(recipe, ""))
+        self._is_parent_chosen = False
         self.load(recipe)
 
     def _choose_parent(self) -> None:
+        self._is_parent_chosen = True
         record: ModelRecord | None = self.parents.currentData()
         if record is None:
             self._select(self._chosen)
+            if self._form is not None:
+                self._tell()
             self.load(self._chosen)
             return
 
@@ -243,10 +253,15 @@ class RecipeChooser(QWidget):
 
         self._read(read, done)
 
+    def _on_session(self) -> None:
+        self._is_parent_chosen = False
+        self._show_models()
+
     def _show_models(self) -> None:
         """Sound models, the newest first; what was chosen stays so while it is there."""
-        session, chosen = self._workspace.session, self.parent_model
+        session, before = self._workspace.session, self.parent_model
         records = [] if session is None else [record for record in session.models() if not record.problem]
+        chosen = before if self._is_parent_chosen else self._last_of_recipe(records)
         with QSignalBlocker(self.parents):
             self.parents.clear()
             self.parents.addItem("a new model", None)
@@ -255,8 +270,24 @@ class RecipeChooser(QWidget):
                 self.parents.addItem(record.name if mean is None else f"{record.name} · Dice {mean:.2f}", record)
                 if record.id == chosen:
                     self.parents.setCurrentIndex(self.parents.count() - 1)
-        if self._form is not None and self.parent_model != chosen:
+        if self._form is not None and self.parent_model != before:
             self._tell()
+
+    def _last_of_recipe(self, records: Sequence[ModelRecord]) -> str | None:
+        """Id of the recipe's model in use, else of its newest; not of one that was found worse or knows other classes."""
+        plan, session = self._as_read, self._workspace.session
+        if plan is None or session is None:
+            return None
+        names = tuple(one.name for one in session.classes)
+        fitting = [
+            record
+            for record in records
+            if record.recipe == plan.recipe
+            and (record.active or record.refusal is None)
+            and (plan.target.kind != "classes" or record.classes == names)
+        ]
+        in_use = [record for record in fitting if record.active]
+        return (in_use or fitting)[-1].id if fitting else None
 
     def _reset(self) -> None:
         if self._form is not None and self._as_read is not None:
