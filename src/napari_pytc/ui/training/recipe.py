@@ -274,7 +274,7 @@ class RecipeChooser(QWidget):
             self._tell()
 
     def _last_of_recipe(self, records: Sequence[ModelRecord]) -> str | None:
-        """Id of the recipe's model in use, else of its newest; not of one that was found worse or knows other classes."""
+        """Id of the recipe's model in use, else of its newest; none that was found worse or knows other classes."""
         plan, session = self._as_read, self._workspace.session
         if plan is None or session is None:
             return None
