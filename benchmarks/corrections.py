@@ -223,7 +223,7 @@ def run(bench: Bench, options: argparse.Namespace) -> None:
     folders = {name: None if made is None else made() for name, made in corrections.items()}
     plan = bench.session.correction_plan(parent)
     rows = {"parent": [bench.scores(parent)]}
-    for seed, name in turns(options.seeds):
+    for seed, name in turns(options.first_seed, options.seeds):
         limits = ["minutes=null", f"steps={options.steps}", f"seed={seed}"]
         told = plan_from_yaml(plan.model_dump_json(), "neurites", [*limits, *options.changes])
         model = bench.train(told, f"{name}-{seed}", parent, folders[name])
@@ -231,9 +231,9 @@ def run(bench: Bench, options: argparse.Namespace) -> None:
         tell(rows)
 
 
-def turns(seeds: int) -> Iterator[tuple[int, str]]:
+def turns(first_seed: int, seeds: int) -> Iterator[tuple[int, str]]:
     """Every variant with every seed; each seed begins with another one."""
-    for seed in range(seeds):
+    for seed in range(first_seed, first_seed + seeds):
         first = seed % len(VARIANTS)
         yield from ((seed, name) for name in VARIANTS[first:] + VARIANTS[:first])
 
@@ -263,6 +263,7 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=40, help="Of the largest segments, before the queue.")
     parser.add_argument("--locks", type=int, default=20, help="Segments that the proofreader locks at the end.")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=250, help="Of the sections, in voxels: less is quicker.")
     parser.add_argument(
         "--sections",

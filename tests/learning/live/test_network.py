@@ -181,3 +181,20 @@ def test_a_state_of_another_network_is_refused(project: LiveProject) -> None:
 
     with pytest.raises(ModelError, match="does not fit"):
         network_of(project).go_on_from(state)
+
+
+def test_its_perceptron_is_that_of_the_average(project: LiveProject) -> None:
+    network = network_of(project)
+    try:
+        for _ in range(3):
+            network.train_step()
+    finally:
+        network.rest()
+
+    found = network.perceptron()
+
+    assert found is not None
+    average, now = network.average(), network.network.bank.state_dict()
+    assert all(torch.equal(tensor, average[f"bank.{name}"]) for name, tensor in found.state_dict().items())
+    assert not all(torch.equal(tensor, now[name]) for name, tensor in found.state_dict().items())
+    assert not found.training

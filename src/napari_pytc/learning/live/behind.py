@@ -22,11 +22,12 @@ from napari_pytc.learning.live.job import LiveJob
 from napari_pytc.learning.live.network import NetworkBehind, Weights
 from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.scores import ScoredPlace, Scoring, most_probable
-from napari_pytc.learning.live.strokes import LearntStrokes, StrokeBook
+from napari_pytc.learning.live.strokes import LearntStrokes, Painted, StrokeBook
 from napari_pytc.learning.live.taught import Examples
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.model_folder import ModelInfo, weights_path
 from napari_pytc.learning.networks import NetworkLimits
+from napari_pytc.learning.networks.agreement import agreement_of
 from napari_pytc.learning.normalisation import Normalisation
 from napari_pytc.learning.weights import load_weights
 from napari_pytc.volumes.source import VolumeSource
@@ -70,6 +71,8 @@ class Behind:
         self._taught_at = -1
         self._teacher_s = -np.inf
         self._teacher_lasts_s = _TEACHER_S[0]
+        self._painted: Painted | None = None
+        self._is_in_doubt = False
         self._candidate: Candidate | None = None
         self._scoring: Scoring | None = None
         self._scored_at = 0
@@ -106,6 +109,9 @@ class Behind:
         )
         if self._network is None:
             self._network = self._make(data, twin, learnt)
+        before, self._painted = self._painted, book.painted()
+        if before is not None and not self._painted.goes_on_from(before):
+            self._is_in_doubt = True
         now, teacher = time.monotonic(), None
         if now - self._teacher_s >= self._teacher_lasts_s:
             if np.isfinite(self._teacher_s):
@@ -193,7 +199,13 @@ class Behind:
         return network
 
     def _teacher(self, twin: InstantModel, limits: NetworkLimits) -> TrainedModel:
-        """A copy of the instant model that has not seen the kept strokes; the batches' thread asks it."""
+        """Who makes the guesses, asked by the batches' thread: a copy of the instant model without the kept strokes.
+
+        It swings with the strokes, and a network that were to follow would unlearn what it knew. So the network has a
+        say of its own, by its perceptron: a guess counts where both are sure. Not after something was erased, or where
+        a class is new: then the network still says what it should not.
+        """
+        assert self._network is not None
         info = ModelInfo(
             id="teacher",
             name="teacher",
@@ -202,7 +214,12 @@ class Behind:
             voxel_size_nm=self._job.voxel_size_nm,
             plan=twin.plan,
         )
-        return TrainedModel(info, copy.deepcopy(twin.network), limits, self._normalisation, "live")
+        bank = copy.deepcopy(twin.network)
+        own = self._network.perceptron() if self._network.step and not self._is_in_doubt else None
+        if own is not None and own.finds_what(bank):
+            bank = agreement_of(bank, own)
+        self._is_in_doubt = False
+        return TrainedModel(info, bank, limits, self._normalisation, "live")
 
     def _score_is_due(self) -> bool:
         assert self._network is not None

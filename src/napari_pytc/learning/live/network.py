@@ -23,6 +23,7 @@ from napari_pytc.learning.live.batches import BatchesAhead, Doorkeeper
 from napari_pytc.learning.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.model import TrainedModel
 from napari_pytc.learning.module import SegmentationModule
+from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.learning.pseudo_labels import PseudoLabels
 from napari_pytc.learning.sampling import Batch, BatchSource, PatchBatches
@@ -177,6 +178,17 @@ class NetworkBehind:
         """A copy of the averaged weights."""
         source = self.network if self._module is None else self._module.average.module
         return {name: tensor.detach().cpu().clone() for name, tensor in source.state_dict().items()}
+
+    def perceptron(self) -> FilterBank | None:
+        """A copy of the filter bank within the averaged network, on the CPU; None where there is none."""
+        bank = getattr(self.network, "bank", None)
+        if not isinstance(bank, FilterBank):
+            return None
+        copied = copy.deepcopy(bank).cpu().eval()
+        prefix = "bank."
+        learnt = {name.removeprefix(prefix): t for name, t in self.average().items() if name.startswith(prefix)}
+        copied.load_state_dict(learnt)
+        return copied
 
     def predict(self, weights: Weights, box: Box) -> Tensor:
         """Probabilities (k, *box.shape) of a box by weights that `average` gave."""

@@ -112,8 +112,11 @@ class Painted:
 
     def adds_few(self, before: Painted) -> bool:
         """Whether all there is since are a few strokes more, of no other classes."""
-        is_few = self.n_strokes - before.n_strokes <= _FEW_STROKES
-        return is_few and self.classes == before.classes and not self.takes_back(before)
+        return self.n_strokes - before.n_strokes <= _FEW_STROKES and self.goes_on_from(before)
+
+    def goes_on_from(self, before: Painted) -> bool:
+        """Whether nothing was erased since, and no class is new."""
+        return self.classes == before.classes and not self.takes_back(before)
 
     def takes_back(self, before: Painted) -> bool:
         """Whether anything that was annotated before is erased or of another class now."""

@@ -74,7 +74,6 @@ class FilterBank(nn.Module):
         widths = [self.n_features, *hidden]
         for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
-        self._n_hidden = widths[1]
         self.head = nn.Sequential(*layers, nn.Linear(widths[-1], n_classes))
 
     @property
@@ -102,7 +101,9 @@ class FilterBank(nn.Module):
         """Memory of a prediction, in bytes a voxel: hidden units on the next coarser grid, starter features, images."""
         cells = 1 / math.prod(self.levels[1].step) if len(self.levels) > 1 else 0.0
         of_starter = 0.0 if self.starter is None else self._n_of_starter / math.prod(self.starter.step)
-        return 4 * (1.5 * cells * self._n_hidden + of_starter + 10)
+        first = self.head[0]
+        assert isinstance(first, nn.Linear)
+        return 4 * (1.5 * cells * first.out_features + of_starter + 10)
 
     def finds_what(self, other: FilterBank) -> bool:
         """Whether another filter bank's features are the same, whatever it makes of them."""
