@@ -176,25 +176,29 @@ class RecipeChooser(QWidget):
         self._workspace.plan = None if self.problem else self.plan
         self._workspace.plan_problem = self.problem
         self._workspace.parent_model = self.parent_model
-        self._warn_of_misfit()
+        self._tell_of_parent()
         self.changed.emit()
 
-    def _warn_of_misfit(self) -> None:
-        """Say so where a model does not hand over all its weights."""
+    def _tell_of_parent(self) -> None:
+        """Say what becomes of the model to begin with."""
         parent: ModelRecord | None = self.parents.currentData()
         self._fit.hide()
         if parent is None or self.problem:
             return
+        said = []
         if self.plan.network.learns_from == "voxels" and self.plan.distil_weight:
-            self._fit.setText(f"A new model that stays near what {parent.name} answers where you did not paint.")
+            said.append(f"A new model that stays near what {parent.name} answers where you did not paint.")
         elif parent.recipe != self.plan.recipe:
-            self._fit.setText(
+            said.append(
                 f"{parent.name} was trained with {parent.recipe}: what does not fit into this network begins anew."
             )
         elif not self._is_parent_chosen:
-            self._fit.setText("Goes on from this recipe's last model. After erasing wrong strokes begin anew.")
-        else:
+            said.append("Goes on from this recipe's last model.")
+        if not self._is_parent_chosen:
+            said.append("After erasing wrong strokes begin with a new model.")
+        if not said:
             return
+        self._fit.setText(" ".join(said))
         self._fit.show()
 
     def _fill_recipes(self) -> None:
