@@ -15,7 +15,8 @@ trained on for the same number of steps
 
 each from the same parent with the same settings, in turns over seeds. Sections that neither training nor proofreading
 saw are predicted and decoded with each; VOI is of all voxels, with the recipe's decoder and with its slider where VOI
-is least. How much was forgotten is seen on the first sections.
+is least. How much was forgotten is seen on the first sections. Before that: how often what the edits say of pairs of
+voxels is wrong.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from proofreader import Oracle
 from segmentation_quality import figures
 from simulated_annotator import DATA
 
-from napari_pytc.annotations.said import Said
+from napari_pytc.annotations.said import BACKGROUND, OTHER, Said
 from napari_pytc.decoding import parse_decoder
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.errors import InvalidEdit
@@ -53,6 +54,8 @@ from napari_pytc.session.session import Session
 SIZE_NM = (10.0, 10.0, 10.0)
 VARIANTS = ("none", "labels", "links")
 THRESHOLDS = (0.4, 0.55, 0.6, 0.65, 0.7)
+PAIRS = (1, 9)
+"""How far apart voxels lie of which is told how often corrections are wrong."""
 _SHOWN = 24
 """Sections of those that the parent was trained on, for what was forgotten."""
 _SECOND_SHARE = 0.03
@@ -187,7 +190,28 @@ class Bench:
     def links(self) -> Path:
         """The edits as the project collects them."""
         print(self.session.collect_corrections(), flush=True)
-        return self.session.corrections_to_learn(load_recipe("neurites"))[0]
+        folder: Path = self.session.corrections_to_learn(load_recipe("neurites"))[0]
+        for path in sorted(folder.glob("*.zarr")):
+            self.tell_wrong(path)
+        return folder
+
+    def tell_wrong(self, path: Path) -> None:
+        """How often pairs of voxels along x are one object, or two, where corrections say the other."""
+        labels = LabelStore.open(path, writable=False).read(self.corrected)
+        ids, numbers = np.unique(labels, return_inverse=True)
+        numbers, truth = numbers.reshape(labels.shape), self.truth[self.corrected.slices]
+        apart = Said.load(path).apart(ids.astype(np.int64))
+        for step in PAIRS:
+            a, b = numbers[..., :-step], numbers[..., step:]
+            first, second = truth[..., :-step], truth[..., step:]
+            is_one, is_known = first == second, (first > 0) & (second > 0)
+            one = (a == b) & (ids[a] != 0) & (ids[a] != OTHER) & (ids[a] != BACKGROUND) & is_known
+            two = apart[a, b] & (a != b) & is_known
+            print(
+                f"pairs {step} voxel(s) apart: {one.sum()} said to be one, {1 - is_one[one].mean():.4f} of them wrong; "
+                f"{two.sum()} said to be two, {is_one[two].mean():.4f} of them wrong",
+                flush=True,
+            )
 
     def repainted(self) -> Path:
         """The voxels that are of another segment than was decoded, with its id."""
