@@ -187,7 +187,7 @@ class RecipeChooser(QWidget):
             return
         said = []
         if self.plan.network.learns_from == "voxels" and self.plan.distil_weight:
-            said.append(f"A new model that stays near what {parent.name} answers where you did not paint.")
+            said.append(f"Trained afresh, it stays near what {parent.name} answers where you did not paint.")
         elif parent.recipe != self.plan.recipe:
             said.append(
                 f"{parent.name} was trained with {parent.recipe}: what does not fit into this network begins anew."
@@ -195,7 +195,7 @@ class RecipeChooser(QWidget):
         elif not self._is_parent_chosen:
             said.append("Goes on from this recipe's last model.")
         if not self._is_parent_chosen:
-            said.append("After erasing wrong strokes begin with a new model.")
+            said.append("After erasing wrong strokes choose “a new model”.")
         if not said:
             return
         self._fit.setText(" ".join(said))
