@@ -282,6 +282,9 @@ def test_from_the_second_training_on_the_recipes_last_model_is_gone_on_from(
     index = chooser.combo.findData("fast")
     chooser.combo.activated.emit(index)
     qtbot.waitUntil(lambda: workspace.parent_model == "5-fast")
+    session.active = "2-fast"
+    workspace.models_changed.emit()
+    assert workspace.parent_model == "2-fast", "the one in use, before a newer one"
     session.classes = session.classes[:1]
     workspace.classes_changed.emit()
     assert workspace.parent_model is None

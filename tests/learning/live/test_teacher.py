@@ -27,7 +27,7 @@ def free_rows(project: LiveProject) -> list[Box]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether the network had a say, for every teacher but the first; a new one at each stroke."""
+    """Whether the network had a say, for every teacher; there is a new one at each stroke."""
     found: list[bool] = []
 
     def agree(one: FilterBank, other: FilterBank) -> FilterBank:

@@ -201,8 +201,8 @@ class Behind:
     def _teacher(self, twin: InstantModel, limits: NetworkLimits) -> TrainedModel:
         """Who makes the guesses, asked by the batches' thread: a copy of the instant model without the kept strokes.
 
-        It swings with the strokes, and a network that were to follow would unlearn what it knew. So the network has a
-        say of its own, by its perceptron: a guess counts where both are sure. Not after something was erased, or where
+        It swings with the strokes, and a network that follows unlearns what it knew. So the network has a say of its
+        own, by its perceptron: a guess counts where both are sure. Not after something was erased, or where
         a class is new: then the network still says what it should not.
         """
         assert self._network is not None
