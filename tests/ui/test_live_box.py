@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from napari._qt.qt_resources import get_stylesheet
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTreeWidgetItem, QWidget
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Failed, Finished, Measured, Produced, Started
 from napari_pytc.session.live import Suggestion, Suggestions
+from napari_pytc.ui.forms.numbers import NumberBox
 from napari_pytc.ui.live import places
 from napari_pytc.ui.live.box import LiveBox, series_of_live
 from napari_pytc.ui.live.controller import LiveState
@@ -236,6 +238,20 @@ def test_nothing_is_clipped_in_a_narrow_panel(opened: LiveDesk, box: LiveBox, tm
         fold.button.setChecked(True)
     opened.until(lambda: box.settings.form is not None)
     assert box.minimumSizeHint().width() <= 340
+
+
+def test_numbers_and_their_units_are_seen_whole_in_a_narrow_panel(opened: LiveDesk, box: LiveBox) -> None:
+    box.window().setStyleSheet(get_stylesheet("dark"))  # napari's, which leaves less room than Qt's own
+    for scrolled in box.window().findChildren(Scrolled):
+        scrolled.resize(325, 640)
+    box.more.button.setChecked(True)
+    opened.until(lambda: box.settings.form is not None)
+    numbers = box.settings.findChildren(NumberBox)
+    assert {number.text() for number in numbers} >= {"1024 MB", "40 steps"}
+    for number in numbers:
+        field = number.lineEdit()
+        assert field is not None
+        assert field.width() >= field.fontMetrics().horizontalAdvance(number.text()) + 2, number.text()
 
 
 def test_boxes_are_described_by_their_middle() -> None:

@@ -46,6 +46,7 @@ class NumberBox(QDoubleSpinBox):
         self._show_unit(self.value())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setStyleSheet("QDoubleSpinBox { padding: 1px 3px; }")  # napari's theme cuts "1024 MB" in a narrow panel
 
     @property
     def number(self) -> int | float:
