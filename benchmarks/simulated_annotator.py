@@ -115,13 +115,19 @@ class Annotator:
         return (z, y, x)
 
     def stroke(self, strokes: np.ndarray, start: tuple[int, int, int]) -> None:
-        """Paint one stroke from a voxel on: as straight as its class allows, turning by 45 degrees at most."""
+        """Paint one stroke from a voxel on."""
+        for place in self.path(start):
+            strokes[place] = self.truth[start]
+
+    def path(self, start: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+        """The voxels of a stroke from one on: as straight as its class allows, turning by 45 degrees at most."""
         self.n_strokes += 1
         z, y, x = start
         label = self.truth[start]
         direction = int(self._rng.integers(8))
+        found = []
         for _ in range(int(self._rng.integers(self.length[0], self.length[1] + 1))):
-            strokes[z, y, x] = label
+            found.append((z, y, x))
             turns = [0, *self._rng.permutation([-1, 1])]
             for turn in turns:
                 dy, dx = _RING[(direction + turn) % 8]
@@ -130,6 +136,7 @@ class Annotator:
                     break
             else:
                 direction = int(self._rng.integers(8))
+        return found
 
 
 def datasets(folder: Path = DATA) -> list[Dataset]:
