@@ -296,34 +296,65 @@ def candidate(score: float | None, step: int = 1) -> Candidate:
     return Candidate({}, step, score)
 
 
-def test_the_network_takes_over_by_a_margin_and_gives_back_by_a_margin() -> None:
-    contest = Contest(0.02)
-    contest.score_instant(0.70)
-    contest.enter(candidate(0.71))
-    assert not contest.decide()
+def contest_of(instant: float | None, network: float | None, is_of_strokes: bool = False) -> Contest:
+    """With a margin of 0.02 and a tolerance of 0.1; decided once."""
+    contest = Contest(0.02, 0.1)
+    enter(contest, instant, network, is_of_strokes)
+    contest.decide()
+    return contest
+
+
+def enter(contest: Contest, instant: float | None, network: float | None, is_of_strokes: bool = False) -> None:
+    contest.expire()
+    contest.score_instant(instant, is_of_strokes)
+    contest.enter(candidate(network))
+
+
+def test_on_held_out_boxes_the_network_takes_over_by_a_margin_and_gives_back_by_a_margin() -> None:
+    contest = contest_of(0.70, 0.71)
+    assert contest.shown == "instant"
     contest.enter(candidate(0.73))
     assert contest.decide()
     assert contest.shown == "network"
     contest.expire()
-    contest.score_instant(0.74)
+    contest.score_instant(0.74, is_of_strokes=False)
     assert not contest.decide()  # the network's score is of other strokes
     contest.enter(candidate(0.73))
     assert not contest.decide()
-    contest.score_instant(0.76)
+    contest.score_instant(0.76, is_of_strokes=False)
     assert contest.decide()
     assert contest.shown == "instant"
 
 
-def test_without_a_margin_equal_scores_change_nothing() -> None:
-    contest = Contest(0.0)
-    contest.score_instant(0.5)
-    contest.enter(candidate(0.5))
+def test_on_kept_strokes_the_network_takes_over_when_it_is_better_and_stays_until_it_is_far_behind() -> None:
+    assert contest_of(0.70, 0.70, is_of_strokes=True).shown == "instant"
+    contest = contest_of(0.70, 0.701, is_of_strokes=True)
+    assert contest.shown == "network"
+    enter(contest, 0.74, 0.65, is_of_strokes=True)
+    assert not contest.decide()
+    enter(contest, 0.76, 0.65, is_of_strokes=True)
+    assert contest.decide()
+    assert contest.shown == "instant"
 
+
+def test_scores_of_held_out_boxes_are_taken_at_their_word_again() -> None:
+    contest = contest_of(0.70, 0.701, is_of_strokes=True)
+    enter(contest, 0.74, 0.70, is_of_strokes=False)
+    assert contest.decide()
+    assert contest.shown == "instant"
+
+
+@pytest.mark.parametrize("is_of_strokes", [False, True])
+def test_without_a_margin_equal_scores_change_nothing(is_of_strokes: bool) -> None:
+    contest = Contest(0.0, 0.0)
+    enter(contest, 0.5, 0.5, is_of_strokes)
+    assert not contest.decide()
+    contest.shown = "network"
     assert not contest.decide()
 
 
 def test_worse_weights_are_not_taken_unless_new_strokes_came() -> None:
-    contest = Contest(0.02)
+    contest = Contest(0.02, 0.1)
     assert contest.enter(candidate(0.6, 1))
     assert not contest.enter(candidate(0.5, 2))
     contest.expire()
@@ -333,8 +364,8 @@ def test_worse_weights_are_not_taken_unless_new_strokes_came() -> None:
 
 
 def test_without_a_network_the_instant_model_is_shown() -> None:
-    contest = Contest(0.0)
-    contest.score_instant(0.5)
+    contest = Contest(0.0, 0.0)
+    contest.score_instant(0.5, is_of_strokes=True)
     contest.enter(candidate(0.9))
     contest.decide()
 

@@ -24,20 +24,23 @@ class Candidate:
 class Contest:
     """The instant model against the network, by scores on the same voxels.
 
-    The one that is not shown must be better by `margin` to be shown, so that two that are alike do not take turns.
+    On held-out boxes the one that is not shown must be better by `margin` to be shown, so that two that are alike do
+    not take turns. A few kept strokes say less: scores of the same two models differ by some hundredths from one choice
+    of strokes to the next. There the network is shown as soon as it is better at all, and stays until it is behind by
+    more than `tolerance`.
 
     Parameters
     ----------
-    margin : float
+    margin, tolerance : float
         In units of the score.
     """
 
-    def __init__(self, margin: float) -> None:
-        self._margin = margin
+    def __init__(self, margin: float, tolerance: float) -> None:
+        self._margin, self._tolerance = margin, tolerance
         self.shown: Shown = "instant"
         self.instant: float | None = None
         self.best: Candidate | None = None
-        self._is_instant_current = self._is_network_current = False
+        self._is_instant_current = self._is_network_current = self._is_of_strokes = False
 
     @property
     def network(self) -> float | None:
@@ -48,9 +51,10 @@ class Contest:
         """New strokes came: what was scored before is still told, and not compared any more."""
         self._is_instant_current = self._is_network_current = False
 
-    def score_instant(self, score: float | None) -> None:
-        """Take the instant model's score on what is kept now."""
+    def score_instant(self, score: float | None, is_of_strokes: bool) -> None:
+        """Take the instant model's score on what is kept now: strokes, or those in held-out boxes."""
         self.instant, self._is_instant_current = score, score is not None
+        self._is_of_strokes = is_of_strokes
 
     def enter(self, candidate: Candidate) -> bool:
         """Take newer weights of the network, scored on what is kept now, if they are its best; whether they were."""
@@ -67,9 +71,10 @@ class Contest:
         assert self.instant is not None
         assert self.network is not None
         ahead = self.network - self.instant
-        if self.shown == "instant" and ahead >= self._margin and ahead > 0:
+        least, most = (0.0, self._tolerance) if self._is_of_strokes else (self._margin, self._margin)
+        if self.shown == "instant" and ahead >= least and ahead > 0:
             self.shown = "network"
-        elif self.shown == "network" and -ahead >= self._margin and ahead < 0:
+        elif self.shown == "network" and -ahead >= most and ahead < 0:
             self.shown = "instant"
         else:
             return False

@@ -103,7 +103,7 @@ class LiveEngine:
         self._memory = Memory(job, self._instant, self._twin, self._taught.sees_held_out)
         if earlier is not None:  # else what is kept to score by may be chosen anew, and the twin must not know it
             self._memory.restore(self._book.painted())
-        self._contest = Contest(self._plan.margin)
+        self._contest = Contest(self._plan.margin, self._plan.tolerance)
         self._rounds = Rounds(() if earlier is None else earlier.rounds)
         self._behind = Behind(
             job, source, self._space, self._normalisation, visible, self._contest, self._show_network, ctx
@@ -232,7 +232,7 @@ class LiveEngine:
             while not scoring.is_over:
                 scoring.advance()
         self._instant_scores = scoring.result(self._job.classes)
-        self._contest.score_instant(self._instant_scores["mean"])
+        self._contest.score_instant(self._instant_scores["mean"], not self._book.scores_held_out)
         if self._contest.instant is not None:
             self._ctx.metric("instant/score", self._behind.step, self._contest.instant)
         self._behind.teach(self._book, self._twin, self._limits, self._learnt)

@@ -44,8 +44,16 @@ class LivePlan(Settings):
     )
     margin: float = setting(
         0.01,
-        "Margin",
-        "How much better the score of the model that is not shown must be before it is shown instead.",
+        "Margin on held-out boxes",
+        "How much better the other model's score on held-out boxes must be before it is shown instead.",
+        ge=0,
+        le=1,
+    )
+    tolerance: float = setting(
+        0.1,
+        "Tolerance on strokes",
+        "Without held-out boxes the network is shown once its score on a few kept strokes is the better one; how far "
+        "it may then fall behind before the instant model is shown again.",
         ge=0,
         le=1,
     )
