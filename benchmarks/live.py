@@ -42,10 +42,11 @@ BAR_GAPS, BAR_LONGEST_MS = 1.5, 250
 STROKES_A_SECTION = 4
 EVERY = 5
 """Voxels from one place to the next where the mouse is seen, as it is where every event draws the canvas."""
-STAGES = ("written", "first", "predicted", "repainted")
+STAGES = ("written", "first", "answered", "predicted", "repainted")
 TITLES = {
     "written": "stroke on the disk",
     "first": "first new voxels told",
+    "answered": "all in view answered",
     "predicted": "all in view predicted",
     "repainted": "view repainted",
 }
@@ -68,9 +69,10 @@ class Watch(QObject):
         self.times: dict[str, float] = {}
         self._wanted: Callable[[tuple[int, float]], bool] = lambda point: False
         self._expected: np.ndarray | None = None
+        self._answered: set[Box] = set()
         self._drawn, self._drawn_at = np.empty(0), 0.0
         workspace.layers.stroke_written.connect(lambda box: self._note("written"))
-        workspace.jobs.produced.connect(lambda job, boxes: self._note("first"))
+        workspace.jobs.produced.connect(self._on_produced)
         workspace.jobs.changed.connect(self._on_changed)
         canvas_of(viewer).installEventFilter(self)
         viewer.window._qt_viewer.canvas._scene_canvas.events.draw.connect(self._on_drawn)
@@ -85,6 +87,7 @@ class Watch(QObject):
         """From now on."""
         self.times = {"begin": time.perf_counter()}
         self._expected = None
+        self._answered.clear()
 
     def finish(self, wanted: Callable[[tuple[int, float]], bool], timeout_s: float = 180) -> dict[str, float]:
         """Seconds to each stage; `wanted` knows the revision and the view's generation that end it."""
@@ -99,6 +102,12 @@ class Watch(QObject):
     def _note(self, stage: str) -> None:
         if self.times:
             self.times.setdefault(stage, time.perf_counter())
+
+    def _on_produced(self, job: Any, boxes: list[Box]) -> None:
+        self._note("first")
+        self._answered.update(box for box in boxes if box.start[0] == self._section)
+        if sum(box.size for box in self._answered) >= SIDE**2:  # by the instant model, where the network takes longer
+            self._note("answered")
 
     def _on_changed(self, job: Any) -> None:
         points = job.curves.get("generation", [])

@@ -279,6 +279,32 @@ def test_a_network_with_the_better_score_takes_over_the_view(project: LiveProjec
     assert shown.info.steps == result["steps"] > 0
 
 
+def test_the_instant_model_answers_for_another_section_until_the_network_has(project: LiveProject) -> None:
+    begun: list[int] = []
+
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        yield from ctx.wait_for(lambda: ctx.curve("shown") == [0, 1])
+        n = len(ctx.curve("generation"))
+        yield from ctx.wait_for(lambda: len(ctx.curve("generation")) > n)
+        begun.append(len(ctx.artifacts))
+        yield [project.view(2, z=4)]
+        yield from ctx.wait_for(lambda: ctx.curve("generation")[-1] == 2)
+        yield [stop_message()]
+
+    weak = live_plan().instant.model_copy(update={"learning_rate": 1e-6})
+    network = tiny_network(guess_weight=0.0, learning_rate=0.01)
+    ctx = LiveContext(script)
+    project.job(live_plan(score_every=40, instant=weak, network=network)).run(ctx)
+
+    told = ctx.tiles(begun[0])
+    n = len(set(told))
+    assert n
+    assert len(set(told[:n])) == n, "not all of the section is answered at once"
+    assert set(told[n : 2 * n]) == set(told), "the network's answer did not follow"
+    assert accuracy(project, project.section(4)) > 0.7
+
+
 def test_a_network_that_cannot_train_leaves_the_instant_model(project: LiveProject) -> None:
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view()]

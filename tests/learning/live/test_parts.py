@@ -13,6 +13,8 @@ from napari_pytc.geometry import Box
 from napari_pytc.learning.data import TrainingImage
 from napari_pytc.learning.live.contest import Candidate, Contest, Rounds
 from napari_pytc.learning.live.instant import InstantModel
+from napari_pytc.learning.live.messages import View
+from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.plan import LivePlan
 from napari_pytc.learning.live.strokes import Page, Painted, StrokeBook
 from napari_pytc.learning.live.taught import Examples, TaughtVoxels
@@ -413,3 +415,37 @@ def test_a_plan_that_cannot_learn_live_is_refused() -> None:
     with pytest.raises(InvalidInput, match="instances"):
         LivePlan(network=load_recipe("neurites")).check()
     LivePlan().check()
+
+
+class WrittenTiles:
+    """Notes what a painter writes."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Box, float] | None] = []
+
+    def write(self, box: Box, probabilities: torch.Tensor) -> None:
+        self.told.append((box, float(probabilities)))
+
+    def wait(self) -> None:
+        """Noted as None."""
+        self.told.append(None)
+
+
+def test_all_that_waits_is_answered_at_once_before_any_tile_is_predicted() -> None:
+    written = WrittenTiles()
+    painter = ViewPainter(Box((0, 0, 0), (8, 300, 128)), (1.0, 1.0, 1.0), written)  # type: ignore[arg-type]
+    view = View(Box((2, 0, 0), (3, 300, 128)), 1)
+    near, *others = painter.waiting(view)
+    assert len(others) == 2
+
+    def at_once(box: Box) -> torch.Tensor | None:
+        return None if box == near else torch.tensor(0.25)
+
+    while not painter.is_done(view):
+        painter.advance(view, lambda box: torch.tensor(0.75), at_once)
+
+    predicted = [(box, 0.75) for box in (near, *others)]
+    assert written.told == [*((box, 0.25) for box in others), None, *predicted, None]
+    painter.renew()
+    painter.advance(view, lambda box: torch.tensor(0.75), at_once)
+    assert written.told[-1] == (others[0], 0.25)

@@ -46,6 +46,10 @@ class Blend:
         """The instant model learnt more."""
         self._is_changed = True
 
+    def knows(self, box: Box) -> bool:
+        """Whether the network need not be asked for a tile."""
+        return box in self._tiles
+
     @torch.inference_mode()
     def probabilities(self, box: Box, network: Callable[[Box], Tensor], features: Callable[[Box], Tensor]) -> Tensor:
         """Probabilities (k, *box.shape) of a tile.

@@ -113,6 +113,7 @@ class LiveEngine:
         store_of_tiles = open_live_prediction(job.output, self._whole.shape, self._space, job.classes)
         self._writer = TileWriter(store_of_tiles, ctx)
         self._painter = ViewPainter(self._whole, self._space.voxel_size_nm, self._writer)
+        self._of_network: set[Box] = set()
         self._learnt: Examples | None = None
         self._fitted_revision = -1
         self._places: list[ScoredPlace] = []
@@ -189,7 +190,7 @@ class LiveEngine:
             return self._look_ahead(view)
         if not self._painter.is_done(view):
             self._behind.hold()
-            self._painter.advance(view, self._probabilities)
+            self._painter.advance(view, self._probabilities, self._at_once)
             return True
         if (self._painter.n_renewed, view) != self._told:
             self._told = (self._painter.n_renewed, view)
@@ -208,9 +209,22 @@ class LiveEngine:
     def _probabilities(self, box: Box) -> Tensor:
         if self._contest.shown == "network":
             try:
-                return self._blend.probabilities(box, self._behind.predict, self._features.get)
+                found = self._blend.probabilities(box, self._behind.predict, self._features.get)
             except OutOfMemory as error:
                 self._behind.give_up(error.message, self._painter)
+            else:
+                self._of_network.add(box)
+                return found
+        self._of_network.discard(box)
+        return self._of_instant(box)
+
+    def _at_once(self, box: Box) -> Tensor | None:
+        """What to show of a tile that the network has never answered for: alone it may take a second for each."""
+        if self._contest.shown == "instant" or box in self._of_network or self._blend.knows(box):
+            return None
+        return self._of_instant(box)
+
+    def _of_instant(self, box: Box) -> Tensor:
         features = self._features.get(box)
         self._memory.look(box, features)
         return self._instant.probabilities(features).reshape(-1, *box.shape)

@@ -27,6 +27,8 @@ class ViewPainter:
     def __init__(self, volume: Box, scale: tuple[float, float, float], writer: TileWriter) -> None:
         self._volume, self._scale, self._writer = volume, scale, writer
         self._predicted: set[Box] = set()
+        self._looked_ahead: set[Box] = set()
+        self._is_answering = False
         self._queue: tuple[View, list[Box]] | None = None
         self._seconds = 0.0
         self.n_renewed = 0
@@ -37,6 +39,7 @@ class ViewPainter:
     def renew(self) -> None:
         """What is on show changed: all that was predicted is stale, what waits is dropped."""
         self._predicted.clear()
+        self._looked_ahead.clear()
         self._queue = None
         self.n_renewed += 1
 
@@ -48,18 +51,45 @@ class ViewPainter:
         """The tiles of a view that are to be predicted, nearest to its centre first."""
         return list(self._tiles(view))
 
-    def advance(self, view: View, predict: Callable[[Box], Tensor]) -> None:
-        """Predict and write the stale tile that is nearest to the view's centre."""
+    def advance(
+        self, view: View, predict: Callable[[Box], Tensor], at_once: Callable[[Box], Tensor | None] | None = None
+    ) -> None:
+        """Predict and write the stale tile that is nearest to the view's centre.
+
+        Parameters
+        ----------
+        at_once : callable, optional
+            A quicker answer to show until then, or None where none is needed; before any tile is predicted, all of the
+            view is answered so.
+        """
         tiles = self._tiles(view)
         started = time.monotonic()
-        box = tiles.pop(0)
-        self._writer.write(box, predict(box))
-        self._predicted.add(box)
+        if not self._answer_at_once(tiles, at_once):
+            box = tiles.pop(0)
+            self._writer.write(box, predict(box))
+            self._predicted.add(box)
         if not tiles:
             self._writer.wait()
         self._seconds += time.monotonic() - started
         if not tiles:
             self.view_seconds, self._seconds = self._seconds, 0.0
+
+    def _answer_at_once(self, tiles: list[Box], answer: Callable[[Box], Tensor | None] | None) -> bool:
+        """Write one quick answer, if any tile needs it."""
+        if answer is None:
+            return False
+        for box in tiles:
+            if box not in self._looked_ahead:
+                self._looked_ahead.add(box)
+                found = answer(box)
+                if found is not None:
+                    self._writer.write(box, found)
+                    self._is_answering = True
+                    return True
+        if self._is_answering:
+            self._writer.wait()  # else the last of them would be told of after a slow tile only
+            self._is_answering = False
+        return False
 
     def _tiles(self, view: View) -> list[Box]:
         if self._queue is None or self._queue[0] != view:
