@@ -332,11 +332,14 @@ def test_on_kept_strokes_the_network_takes_over_when_it_is_better_and_stays_unti
     assert contest_of(0.70, 0.70, is_of_strokes=True).shown == "instant"
     contest = contest_of(0.70, 0.701, is_of_strokes=True)
     assert contest.shown == "network"
+    assert not contest.is_doubtful
     enter(contest, 0.74, 0.65, is_of_strokes=True)
     assert not contest.decide()
+    assert contest.is_doubtful
     enter(contest, 0.76, 0.65, is_of_strokes=True)
     assert contest.decide()
     assert contest.shown == "instant"
+    assert not contest.is_doubtful
 
 
 def test_scores_of_held_out_boxes_are_taken_at_their_word_again() -> None:

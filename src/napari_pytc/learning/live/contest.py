@@ -80,6 +80,13 @@ class Contest:
             return False
         return True
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the network is shown though its score on kept strokes is not the better one."""
+        if self.shown == "instant" or not self._is_of_strokes or self.network is None or self.instant is None:
+            return False
+        return self.network < self.instant
+
     def concede(self) -> bool:
         """There is no network any more; whether that changes what is shown."""
         self.best = None

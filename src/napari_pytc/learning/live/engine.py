@@ -300,7 +300,8 @@ class LiveEngine:
             return "waiting for strokes of two classes"
         instant, network = _text(contest.instant), _text(contest.network)
         if contest.shown == "network":
-            return f"network shown, step {step}, score {network} against {instant} of the instant model"
+            note = f"network shown, step {step}, score {network} against {instant} of the instant model"
+            return f"{note}, too close to tell on a few strokes" if contest.is_doubtful else note
         note = f"instant model shown, score {instant}"
         if self._behind.failure:
             return f"{note}; {self._behind.failure}"
