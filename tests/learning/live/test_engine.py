@@ -11,6 +11,7 @@ import torch
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobMessage
+from napari_pytc.learning.live.blend import Blend
 from napari_pytc.learning.live.job import SUGGESTIONS
 from napari_pytc.learning.live.messages import (
     annotations_message,
@@ -303,6 +304,38 @@ def test_the_instant_model_answers_for_another_section_until_the_network_has(pro
     assert len(set(told[:n])) == n, "not all of the section is answered at once"
     assert set(told[n : 2 * n]) == set(told), "the network's answer did not follow"
     assert accuracy(project, project.section(4)) > 0.7
+
+
+def test_a_stroke_is_answered_at_once_where_newer_weights_of_the_network_have_not(
+    project: LiveProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        yield from ctx.wait_for(lambda: ctx.curve("shown") == [0, 1])
+        n = len(ctx.curve("generation"))
+        yield from ctx.wait_for(lambda: len(ctx.curve("generation")) > n)
+        monkeypatch.setattr(Blend, "knows", lambda blend, box: False)  # as right after new weights were taken
+        begun.append(len(ctx.artifacts))
+        project.paint(seed=5)
+        yield [annotations_message(project.store.revision)]
+        revisions = [step for name, step, _ in ctx.metrics if name == "generation"]
+        yield from ctx.wait_for(
+            lambda: [step for name, step, _ in ctx.metrics if name == "generation"][-1] > revisions[-1]
+        )
+        yield [stop_message()]
+
+    weak = live_plan().instant.model_copy(update={"learning_rate": 1e-6})
+    network = tiny_network(guess_weight=0.0, learning_rate=0.01)
+    ctx = LiveContext(script)
+    project.job(live_plan(score_every=40, instant=weak, network=network)).run(ctx)
+
+    told = ctx.tiles(begun[0])
+    n = len(set(told))
+    assert n
+    assert len(set(told[:n])) == n, "not all of the view is answered at once"
+    assert set(told[n : 2 * n]) == set(told), "the network's answer did not follow"
 
 
 def test_a_network_that_cannot_train_leaves_the_instant_model(project: LiveProject) -> None:

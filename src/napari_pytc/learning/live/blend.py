@@ -34,17 +34,18 @@ class Blend:
     def __init__(self, instant: InstantModel, reference: InstantModel) -> None:
         self._instant, self._reference = instant, reference
         self._tiles: OrderedDict[Box, Tensor] = OrderedDict()
-        self._is_changed = False
+        self.is_changed = False
+        """Whether the instant model learnt more since the network's weights were taken."""
 
     def begin(self) -> None:
         """The network has new weights, which know what the instant model knows."""
         self._tiles.clear()
-        self._is_changed = False
+        self.is_changed = False
         self._reference.network.load_state_dict(self._instant.network.state_dict())
 
     def note_change(self) -> None:
         """The instant model learnt more."""
-        self._is_changed = True
+        self.is_changed = True
 
     def knows(self, box: Box) -> bool:
         """Whether the network need not be asked for a tile."""
@@ -68,7 +69,7 @@ class Blend:
             if len(self._tiles) > _MOST_TILES:
                 self._tiles.popitem(last=False)
         before = before.float()
-        if not self._is_changed:
+        if not self.is_changed:
             return before
         seen = features(box)
         new, old = (model.probabilities(seen).clamp_(min=_LEAST).log_() for model in (self._instant, self._reference))

@@ -27,7 +27,7 @@ class Contest:
     On held-out boxes the one that is not shown must be better by `margin` to be shown, so that two that are alike do
     not take turns. A few kept strokes say less: scores of the same two models differ by some hundredths from one choice
     of strokes to the next. There the network is shown as soon as it is better at all, and stays until it is behind by
-    more than `tolerance`.
+    `tolerance`.
 
     Parameters
     ----------

@@ -219,10 +219,13 @@ class LiveEngine:
         return self._of_instant(box)
 
     def _at_once(self, box: Box) -> Tensor | None:
-        """What to show of a tile that the network has never answered for: alone it may take a second for each."""
-        if self._contest.shown == "instant" or box in self._of_network or self._blend.knows(box):
+        """What to show of a tile until the network has answered, which may take a second for each.
+
+        Nothing where its former weights have, unless a stroke came since: who paints wants to see it.
+        """
+        if self._contest.shown == "instant" or self._blend.knows(box):
             return None
-        return self._of_instant(box)
+        return None if box in self._of_network and not self._blend.is_changed else self._of_instant(box)
 
     def _of_instant(self, box: Box) -> Tensor:
         features = self._features.get(box)

@@ -27,7 +27,7 @@ class ViewPainter:
     def __init__(self, volume: Box, scale: tuple[float, float, float], writer: TileWriter) -> None:
         self._volume, self._scale, self._writer = volume, scale, writer
         self._predicted: set[Box] = set()
-        self._looked_ahead: set[Box] = set()
+        self._answered: set[Box] = set()
         self._is_answering = False
         self._queue: tuple[View, list[Box]] | None = None
         self._seconds = 0.0
@@ -39,7 +39,7 @@ class ViewPainter:
     def renew(self) -> None:
         """What is on show changed: all that was predicted is stale, what waits is dropped."""
         self._predicted.clear()
-        self._looked_ahead.clear()
+        self._answered.clear()
         self._queue = None
         self.n_renewed += 1
 
@@ -79,8 +79,8 @@ class ViewPainter:
         if answer is None:
             return False
         for box in tiles:
-            if box not in self._looked_ahead:
-                self._looked_ahead.add(box)
+            if box not in self._answered:
+                self._answered.add(box)
                 found = answer(box)
                 if found is not None:
                     self._writer.write(box, found)
