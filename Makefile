@@ -6,6 +6,8 @@ BIN := .venv/bin
 STAMP := .venv/installed
 DEMO_OUT ?= demo-output
 TESTS ?=
+# Processes that run the tests side by side; those of the window share one.
+JOBS ?= logical
 
 # The window's tests need a display server and what Qt and OpenGL load; on Debian and its kin these packages hold them.
 SYSTEM := xvfb xauth libegl1 libgl1 libgl1-mesa-dri libglx-mesa0 libxkbcommon-x11-0 libdbus-1-3 libfontconfig1 \
@@ -18,7 +20,7 @@ APT = $(shell command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] && echo "ap
 	{ sudo -n true 2>/dev/null && echo "sudo -n apt-get"; }; })
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )
 
-.PHONY: help venv system demo demo-window screenshots test lint types contracts docs clean
+.PHONY: help venv system demo demo-window screenshots test test-fast lint types contracts docs clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -54,12 +56,20 @@ demo: venv ## train, predict and export on the bundled real sample, into demo-ou
 demo-window: venv ## open the bundled sample in napari, ready to paint; its project is in demo-output-window/
 	$(BIN)/napari-pytc demo --window --out $(DEMO_OUT)-window
 
+# Compiled tests are kept even where the environment asks for none: every process would compile them anew.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
 # Without Qt's libraries pytest-qt cannot even be loaded, so the window's tests are left out with it.
-test: venv system ## run the tests (TESTS="tests/geometry -k box" runs some)
-	@if [ -n "$(strip $(MISSING))" ]; then set -- -p no:pytest-qt --ignore=tests/ui; else set --; fi; \
-	set -- $(BIN)/python -m pytest "$$@" $(TESTS); \
+RUN_TESTS = if [ -n "$(strip $(MISSING))" ]; then set -- -p no:pytest-qt --ignore=tests/ui; else set --; fi; \
+	set -- $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup "$$@" $(WHICH) $(TESTS); \
 	if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "-screen 0 1600x1000x24" "$$@"; fi; \
 	echo "$$*"; "$$@"
+
+test: venv system ## run all tests (TESTS="tests/geometry -k box" runs some)
+	@$(RUN_TESTS)
+
+test-fast: WHICH := -m "not slow"
+test-fast: venv system ## run the tests without a real window, another process, or a training: three and a half minutes
+	@$(RUN_TESTS)
 
 lint: venv ## ruff: errors, style, formatting
 	$(BIN)/ruff check --no-cache  # the cache does not see that a module of ours has come or gone

@@ -50,7 +50,7 @@ def main() -> None:
         "--live-seconds", type=float, nargs="+", default=[2, 10, 30], help="When live learning is looked at in a round."
     )
     parser.add_argument(
-        "--live-settings", nargs="*", default=[], help="Of live learning, as instant_only=true hold_weight=1."
+        "--live-settings", nargs="*", default=[], help="Of live learning, as instant_only=true margin=0.02."
     )
     parser.add_argument("--side", type=int, default=1024, help="Length in y and x of what is scored, in the middle.")
     parser.add_argument("--datasets", nargs="+", default=["vnc", "medulla"])

@@ -11,16 +11,17 @@ import numpy as np
 import torch
 from simulated_annotator import Annotator, Dataset
 
-from napari_pytc.annotations.source import AnnotatedBox
 from napari_pytc.geometry import Box, Shape, TileGrid
 from napari_pytc.jobs.context import JobMessage
-from napari_pytc.learning.data import TrainingData
-from napari_pytc.learning.inference import Inferer
-from napari_pytc.learning.model import TrainedModel
-from napari_pytc.learning.prediction import TiledPredictor
-from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.training import TrainingFolders, train
+from napari_pytc.labels.store import StoredChunk
+from napari_pytc.learning.data.volume_data import VolumeData
+from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.prediction.model import TrainedModel
+from napari_pytc.learning.prediction.tiled import TiledPredictor
+from napari_pytc.learning.training.train import TrainingFolders, train
 from napari_pytc.metrics.overlap import ClassCounts
+from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.volumes.image import SingleImage
 from napari_pytc.volumes.memory import MemoryVolume
 
 LOOKED_AT = 3
@@ -58,14 +59,14 @@ class Strokes:
         self.revision = 0
         self._changed: dict[Box, tuple[int, float]] = {}
 
-    def boxes(self) -> list[AnnotatedBox]:
+    def chunks(self) -> list[StoredChunk]:
         found = []
         for tile in TileGrid(Box.of_shape(self.shape), self.chunk):
             n = int(np.count_nonzero(self.array[tile.write.slices]))
             if n:
                 if self._changed.get(tile.write, (0, 0.0))[0] != n:
                     self._changed[tile.write] = (n, 60.0 * self.revision)
-                found.append(AnnotatedBox(tile.write, self._changed[tile.write][1]))
+                found.append(StoredChunk(tile.write, self._changed[tile.write][1]))
         return found
 
     def read(self, box: Box) -> np.ndarray:
@@ -98,7 +99,7 @@ class Bench:
 
     def __init__(self, data: Dataset, side: int) -> None:
         self.data = data
-        self.source = MemoryVolume(data.raw, data.space)
+        self.source = SingleImage(MemoryVolume(data.raw, data.space))
         self.scored = middle(data.test, side)
         self.folder = Path(tempfile.mkdtemp(prefix="annotator-"))
 
@@ -111,7 +112,7 @@ class Bench:
     ) -> tuple[Path, float]:
         """Train a recipe with changed settings; the model's folder and the seconds it took."""
         folders = TrainingFolders(self.folder / name, self.folder / f"{name}-run", parent, resume=False)
-        data = TrainingData(self.source, strokes, self.data.classes, (self.data.test,), self.data.space)
+        data = VolumeData(self.source, strokes, self.data.classes, (self.data.test,), self.data.space)
         started = time.perf_counter()
         train(load_recipe(recipe, changes), data, folders, Quiet())
         return folders.model, time.perf_counter() - started
@@ -119,8 +120,8 @@ class Bench:
     def predictor(self, folder: Path) -> Predict:
         """What a model says of a box."""
         model = TrainedModel.load(folder)
-        device, arithmetic = model.place("auto", "float32")
-        inferer = Inferer(model.network, model.limits, device, arithmetic)
+        device, precision = model.place("auto", "float32")
+        inferer = Inferer(model.network, model.limits, device, precision)
         tiled = TiledPredictor(inferer, model.normalisation, (64, 256, 256))
 
         def predict(box: Box) -> np.ndarray:

@@ -64,7 +64,7 @@ class Forgetting:
         for done in range(_ROUNDS):
             annotator.paint(strokes.array, looked)
             strokes.revision += 1
-            strokes.boxes()
+            strokes.chunks()
             if done + 1 < _ROUNDS:
                 model, _ = bench.train("instant", strokes, f"look-{seed}-{number}-{done}", [f"seed={seed}"])
                 looked = bench.look(bench.predictor(model), rng, block)

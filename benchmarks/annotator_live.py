@@ -12,14 +12,15 @@ import numpy as np
 from annotator_bench import Bench, Quiet, spread_sections
 from simulated_annotator import Annotator, Dataset
 
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box, TileGrid
 from napari_pytc.jobs.context import JobMessage
 from napari_pytc.learning.live.engine import LiveEngine
-from napari_pytc.learning.live.job import LiveJob
-from napari_pytc.learning.live.messages import annotations_message, stop_message, view_message
-from napari_pytc.learning.live.plan import LivePlan
 from napari_pytc.metrics.overlap import ClassCounts
+from napari_pytc.plans.live_messages import annotations_message, stop_message, view_message
+from napari_pytc.plans.live_plan import LivePlan
+from napari_pytc.plans.live_spec import LiveJob
+from napari_pytc.plans.specs import ModelOutput, VolumeInputs
 from napari_pytc.volumes.zarr_output import open_ome_zarr
 
 SCORED_SECTIONS = 5
@@ -44,7 +45,7 @@ class LiveDesk(Quiet):
 
     def __init__(self, bench: Bench, folder: Path, plan: LivePlan) -> None:
         self.bench, data = bench, bench.data
-        self.store = AnnotationStore.create(folder / "annotations.zarr", data.raw.shape, data.space)
+        self.store = PaintStore.create(folder / "annotations.zarr", data.raw.shape, data.space)
         self.strokes = np.zeros(data.raw.shape, np.uint8)
         self.shown, self.step, self.suggestions = "instant", 0, 0
         self._painted, self._measuring = 0.0, 0.0
@@ -52,22 +53,23 @@ class LiveDesk(Quiet):
         self._generation, self._answered, self._n_tiles = 0, -1, 0
         self._script: Iterator[list[JobMessage]] = iter(())
         self.job = LiveJob(
-            image=bench.source.spec,
-            voxel_size_nm=data.space.voxel_size_nm,
-            annotations=folder / "annotations.zarr",
+            inputs=VolumeInputs(
+                volume=bench.source.spec,
+                space=data.space,
+                annotations=folder / "annotations.zarr",
+                held_out=(data.test,),
+            ),
             classes=data.classes,
-            held_out=(data.test,),
             plan=plan,
-            output=folder / "prediction.zarr",
-            model_folder=folder / "model",
-            run_folder=folder / "run",
+            prediction=folder / "prediction.zarr",
+            output=ModelOutput(model_folder=folder / "model", run_folder=folder / "run"),
         )
 
     def run(self, script: Script) -> None:
         """Work through a script while the job runs; the job is stopped at its end."""
         self._script = script
         engine = LiveEngine(
-            self.job, self.bench.source, AnnotationStore.open(self.job.annotations, writable=False), self
+            self.job, self.bench.source, PaintStore.open(self.job.in_view.annotations, writable=False), self
         )
         try:
             engine.run()
@@ -124,7 +126,7 @@ class LiveDesk(Quiet):
             while self._answered < self._generation and quiet < _QUIET_TURNS:
                 quiet, n_tiles = (quiet + 1, n_tiles) if n_tiles == self._n_tiles else (0, self._n_tiles)
                 yield []
-            shown = open_ome_zarr(self.job.output, writable=False).read(box)
+            shown = open_ome_zarr(self.job.prediction, writable=False).read(box)
             found.append((shown.argmax(0) + 1).astype(np.uint8))
         self._measuring += time.perf_counter() - started
         return found

@@ -15,8 +15,8 @@ from simulated_annotator import Annotator, Dataset
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobMessage
-from napari_pytc.learning.live.messages import suggest_message
-from napari_pytc.learning.live.plan import LivePlan
+from napari_pytc.plans.live_messages import suggest_message
+from napari_pytc.plans.live_plan import LivePlan
 
 _STROKES = 6
 """A round: one at each place."""
@@ -90,7 +90,7 @@ class Suggested:
         while not desk.suggestions:
             yield []
         desk.suggestions = 0
-        told = json.loads((desk.job.output.parent / "suggestions.json").read_text(encoding="utf-8"))
+        told = json.loads((desk.job.prediction.parent / "suggestions.json").read_text(encoding="utf-8"))
         return [Box(tuple(one["box"]["start"]), tuple(one["box"]["stop"])) for one in told["boxes"]]
 
     def _random_place(self, rng: np.random.Generator) -> Box:

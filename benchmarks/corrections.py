@@ -35,20 +35,20 @@ from proofreader import Oracle
 from segmentation_quality import figures
 from simulated_annotator import DATA
 
-from napari_pytc.annotations.said import BACKGROUND, OTHER, Said
-from napari_pytc.decoding import parse_decoder
+from napari_pytc.annotations.object_relations import BACKGROUND, OTHER, ObjectRelations
+from napari_pytc.decoding import DecoderSettings
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.runners import InlineRunner
 from napari_pytc.labels.store import LabelStore
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.jobs import PredictJob, TrainJob
-from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.learning.recipes import load_recipe, plan_from_yaml
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.recipes import load_recipe, plan_from_yaml
+from napari_pytc.plans.specs import PredictJob, TrainJob
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import Lock
-from napari_pytc.proofreading.split import Split
+from napari_pytc.proofreading.edits.split import Split
 from napari_pytc.session.session import Session
 
 SIZE_NM = (10.0, 10.0, 10.0)
@@ -78,28 +78,29 @@ class Bench:
             file["raw"] = raw
         self.session = Session.create(folder / "a.pytc", f"{folder / 'raw.h5'}:raw", ["neuron"], SIZE_NM)
         self.trained, self.corrected, self.tested = (self.sections(*s) for s in options.sections)
-        self.session.annotate_objects(self.truth[self.trained.slices], self.trained.start)
+        self.session.objects.add(self.truth[self.trained.slices], self.trained.start)
 
     def sections(self, first: int, stop: int) -> Box:
         return Box((first, 0, 0), (stop, *self.truth.shape[1:]))
 
     def train(self, plan: TrainPlan, name: str, parent: Path | None = None, corrections: Path | None = None) -> Path:
         """A model of this plan."""
-        job: TrainJob = self.session.train_job(plan, parent, resume=False).model_copy(
+        draft: TrainJob = self.session.jobs.train_job(plan, parent, resume=False)
+        folders = {"model_folder": self.folder / "models" / name, "run_folder": self.folder / "runs" / name}
+        job = draft.model_copy(
             update={
-                "model_folder": self.folder / "models" / name,
-                "run_folder": self.folder / "runs" / name,
-                "corrections": corrections,
+                "inputs": (draft.inputs[0].model_copy(update={"corrections": corrections}),),
+                "output": draft.output.model_copy(update=folders),
             }
         )
         answer = job.run(Console())
         print(f"{name}: {answer['steps']} steps in {answer['seconds']:.0f} s", flush=True)
-        return job.model_folder
+        return job.output.model_folder
 
     def predicted(self, model: Path, box: Box) -> Evidence:
         """A prediction of a box."""
         place = self.folder / f"{model.name}-{box.start[0]}.zarr"
-        job = self.session.predict_job(model=model, box=box).model_copy(update={"output": place})
+        job = self.session.jobs.predict_job(model=model, box=box).model_copy(update={"output": place})
         PredictJob.model_validate(job.model_dump()).run(Console())
         return EvidenceReader.open(place).read(box)
 
@@ -108,7 +109,7 @@ class Bench:
         evidence, settings = self.predicted(model, box), read_model_info(model).plan.decoder
         rows = []
         for changes in ({}, *({"threshold": threshold} for threshold in thresholds)):
-            found = parse_decoder({**settings, **changes}).decode(evidence, self.session.space)
+            found = DecoderSettings.parse({**settings, **changes}).decode(evidence, self.session.image.space)
             rows.append(figures(found.labels, self.truth[box.slices]))
         return rows[0], min(rows, key=lambda row: row[0] + row[1])
 
@@ -123,12 +124,12 @@ class Bench:
 
     def proofread(self, parent: Path) -> None:
         """Segment the part that is proofread, and edit it as somebody would who knows the truth."""
-        session, proofreader = self.session, self.session.proofreader()
+        session, proofreader = self.session, self.session.proofreader
         with InlineRunner() as runner:
-            prediction = session.predict_job(model=parent, box=self.corrected)
-            session.run(prediction, runner).wait()
-            segment = session.segment_job(prediction=prediction.output, box=self.corrected)
-            session.run(segment, runner).wait()
+            prediction = session.jobs.predict_job(model=parent, box=self.corrected)
+            session.jobs.run(prediction, runner).wait()
+            segment = session.jobs.segment_job(prediction=prediction.output, box=self.corrected)
+            session.jobs.run(segment, runner).wait()
         document = proofreader.document
         assert document is not None
         oracle, counts = Oracle(document, self.truth), {"merges": 0, "cuts": 0, "locks": 0}
@@ -189,8 +190,8 @@ class Bench:
 
     def links(self) -> Path:
         """The edits as the project collects them."""
-        print(self.session.collect_corrections(), flush=True)
-        folder: Path = self.session.corrections_to_learn(load_recipe("neurites"))[0]
+        print(self.session.corrections.collect(), flush=True)
+        folder: Path = self.session.corrections.inputs(load_recipe("neurites"))[0]
         for path in sorted(folder.glob("*.zarr")):
             self.tell_wrong(path)
         return folder
@@ -200,7 +201,7 @@ class Bench:
         labels = LabelStore.open(path, writable=False).read(self.corrected)
         ids, numbers = np.unique(labels, return_inverse=True)
         numbers, truth = numbers.reshape(labels.shape), self.truth[self.corrected.slices]
-        apart = Said.load(path).apart(ids.astype(np.int64))
+        apart = ObjectRelations.load(path).apart(ids.astype(np.int64))
         for step in PAIRS:
             a, b = numbers[..., :-step], numbers[..., step:]
             first, second = truth[..., :-step], truth[..., step:]
@@ -215,15 +216,15 @@ class Bench:
 
     def repainted(self) -> Path:
         """The voxels that are of another segment than was decoded, with its id."""
-        document = self.session.proofreader().document
+        document = self.session.proofreader.document
         assert document is not None
         segments = document.segments(self.corrected)
         decoded = document.segmentation.segments[document.segmentation.supervoxels.read(self.corrected)]
         labels = np.where(segments != decoded, segments, np.uint32(0))
         folder = self.folder / "repainted"
-        store = LabelStore.create(folder / "a.zarr", self.truth.shape, np.uint32, self.session.space)
+        store = LabelStore.create(folder / "a.zarr", self.truth.shape, np.uint32, self.session.image.space)
         store.write(self.corrected, labels)
-        Said(painted=frozenset(np.unique(labels[labels > 0]).tolist())).save(folder / "a.zarr")
+        ObjectRelations(painted=frozenset(np.unique(labels[labels > 0]).tolist())).save(folder / "a.zarr")
         print(f"repainted: {np.count_nonzero(labels)} voxels", flush=True)
         return folder
 
@@ -245,7 +246,7 @@ def run(bench: Bench, options: argparse.Namespace) -> None:
         "links": bench.links,
     }
     folders = {name: None if made is None else made() for name, made in corrections.items()}
-    plan = bench.session.correction_plan(parent)
+    plan = bench.session.corrections.plan(parent)
     rows = {"parent": [bench.scores(parent)]}
     for seed, name in turns(options.first_seed, options.seeds):
         limits = ["minutes=null", f"steps={options.steps}", f"seed={seed}"]

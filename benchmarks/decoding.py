@@ -24,10 +24,10 @@ import numpy as np
 from rounds import interleave, print_bar
 from scipy import spatial
 
-from napari_pytc.decoding import DecoderSettings, parse_decoder
+from napari_pytc.decoding import DecoderSettings
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.decoding.jobs import SegmentJob
-from napari_pytc.decoding.partition import hierarchy_of, partition
+from napari_pytc.decoding.partition import hierarchy_of
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
 from napari_pytc.labels.segmentation import Segmentation
@@ -91,7 +91,7 @@ def measure(title: str, prediction: Path, truth: np.ndarray, kinds: Sequence[str
     reader = EvidenceReader.open(prediction)
     print(f"\n{title}: {' x '.join(map(str, reader.shape))} voxels, {reader.kind}")
     for kind in kinds:
-        decoder = parse_decoder(kind)
+        decoder = DecoderSettings.parse(kind)
         begin = time.perf_counter()
         whole = decoder.decode(reader.read(Box.of_shape(reader.shape)), reader.space).labels
         seconds = time.perf_counter() - begin
@@ -140,7 +140,7 @@ def slider(n_rounds: int) -> None:
     hierarchy_of(graph, len(sizes))
     print(f"  merge hierarchy, once: {time.perf_counter() - begin:.3f} s")
     moves = {
-        kind: partial(partition, graph, sizes, parse_decoder({"kind": kind, name: value}), space)
+        kind: partial(DecoderSettings.parse({"kind": kind, name: value}).partition, graph, sizes, space)
         for kind, name, value in (("agglomeration", "threshold", 0.6), ("multicut", "beta", 0.4))
     }
     for kind, taken in interleave(moves, max(n_rounds, 7)).items():

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobMessage
 from napari_pytc.labels.store import LabelStore
-from napari_pytc.learning.config import PredictPlan, TrainPlan
-from napari_pytc.learning.jobs import PredictJob, TrainJob
+from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.specs import ModelOutput, PredictJob, TrainJob, VolumeInputs
 from napari_pytc.volumes.spec import NpySpec
 
 TOLD_EVERY_S = 60.0
@@ -59,24 +59,27 @@ def train_on(raw: np.ndarray, objects: np.ndarray, kind: str, space: VoxelSpace,
         Ids of the objects of one kind; 0 is not labelled, ``targets.BACKGROUND`` no object.
     """
     np.save(folder / "trained.npy", raw)
-    AnnotationStore.create(folder / "annotations.zarr", raw.shape, space)
+    PaintStore.create(folder / "annotations.zarr", raw.shape, space)
     store = LabelStore.create(folder / "objects.zarr", raw.shape, np.uint32, space)
     store.write(Box.of_shape(raw.shape), objects.astype(np.uint32))
     job = TrainJob(
-        image=NpySpec(path=folder / "trained.npy", voxel_size_nm=space.voxel_size_nm),
-        voxel_size_nm=space.voxel_size_nm,
-        annotations=folder / "annotations.zarr",
-        objects=folder / "objects.zarr",
+        inputs=(
+            VolumeInputs(
+                volume=NpySpec(path=folder / "trained.npy", voxel_size_nm=space.voxel_size_nm),
+                space=space,
+                annotations=folder / "annotations.zarr",
+                objects=folder / "objects.zarr",
+            ),
+        ),
         classes=(kind,),
         plan=plan,
-        model_folder=folder / "model",
-        run_folder=folder / "run",
+        output=ModelOutput(model_folder=folder / "model", run_folder=folder / "run"),
         resume=False,
     )
     answer = job.run(Console())
     rate = answer["steps"] / answer["seconds"]
     print(f"trained {answer['steps']} steps in {answer['seconds']:.0f} s, {rate:.2f} a second", flush=True)
-    return job.model_folder
+    return job.output.model_folder
 
 
 def predict(raw: np.ndarray, space: VoxelSpace, box: Box, model: Path, folder: Path, flips: bool = False) -> Path:

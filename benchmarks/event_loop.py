@@ -98,9 +98,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 180) -> None:
 @contextmanager
 def in_the_worker(workspace: Workspace, start: Callable[[], None]) -> Iterator[None]:
     """A job of the worker process, past its preparations; started again where it ends early."""
-    from napari_pytc.ui.bridge import JobView
+    from napari_pytc.ui.tasks.job_board import JobModel
 
-    def again(job: JobView) -> None:
+    def again(job: JobModel) -> None:
         if job.message:
             raise RuntimeError(f"{job.title}: {job.message}")
         start()
@@ -146,22 +146,24 @@ def open_volume_of_tissue(folder: Path) -> tuple[object, Workspace]:
     from napari_pytc.session.records import ClassSpec
     from napari_pytc.ui.plugin import show_workspace
     from napari_pytc.volumes.opening import open_volume
+    from napari_pytc.volumes.spec import ReadOptions
 
     sample = open_volume(f"{sample_path('medulla')}:raw")
     raw = np.tile(sample.read(Box.of_shape(sample.shape)), REPEATED)
     viewer = napari.Viewer()
     workspace = show_workspace(viewer).workspace
     classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
-    workspace.create_project(NewProject(folder / "tissue.pytc", None, classes, sample.space.voxel_size_nm, array=raw))
-    wait_until(lambda: workspace.session is not None and workspace.is_warm)
+    options = ReadOptions(voxel_size_nm=sample.space.voxel_size_nm)
+    workspace.create_project(NewProject(folder / "tissue.pytc", None, classes, options, array=raw))
+    wait_until(lambda: workspace.session is not None and workspace.worker.is_warm)
     assert workspace.session is not None
-    workspace.session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
+    workspace.session.strokes.add(open_volume(f"{sample_path('medulla')}:strokes"))
     return viewer, workspace
 
 
 def train_to_predict(workspace: Workspace) -> None:
     """One instant model, so that there is something to predict with."""
-    workspace.train_now()
+    workspace.launcher.train_now()
     wait_until(lambda: bool(workspace.jobs.jobs) and not workspace.jobs.running)
     job = workspace.jobs.jobs[-1]
     if job.message:
@@ -208,7 +210,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         viewer, workspace = open_volume_of_tissue(Path(place))
         train_to_predict(workspace)
-        from napari_pytc.learning.recipes import load_recipe
+        from napari_pytc.plans.recipes import load_recipe
 
         plan = load_recipe("fast", ["steps=1000000", "minutes=null"])
         gaps, found = Gaps(viewer), {}
@@ -219,7 +221,7 @@ def main() -> None:
 
         for _ in range(options.rounds):
             measure("idle")
-            with in_the_worker(workspace, lambda: workspace.train(plan)):
+            with in_the_worker(workspace, lambda: workspace.launcher.train(plan)):
                 measure("training")
             with in_the_worker(workspace, lambda: predict_anew(workspace)):
                 measure("predicting")
@@ -227,7 +229,7 @@ def main() -> None:
         assert workspace.session is not None
         for _ in range(options.rounds):
             measure("idle")
-            with in_a_thread(workspace.session.train_job(plan, resume=False)):
+            with in_a_thread(workspace.session.jobs.train_job(plan, resume=False)):
                 measure("thread")
         table(found)
         viewer.close()  # type: ignore[attr-defined]
@@ -236,9 +238,9 @@ def main() -> None:
 def predict_anew(workspace: Workspace) -> None:
     """The whole volume, of which nothing is done yet."""
     assert workspace.session is not None
-    for record in workspace.session.predictions():
-        workspace.session.delete_prediction(record.id)
-    workspace.predict("all")
+    for record in workspace.session.predictions.records():
+        workspace.session.predictions.delete(record.id)
+    workspace.launcher.predict("all")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from simulated_annotator import Annotator, Dataset, datasets
 from torch.nn import functional
 
 from napari_pytc.geometry import Box, TileGrid
-from napari_pytc.learning.networks import FilterBankNetwork
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.metrics.overlap import ClassCounts
+from napari_pytc.plans.networks import FilterBankNetwork
 
 STEPS, BATCH, LEARNING_RATE, WEIGHT_DECAY, BALANCE = 60, 512, 3e-3, 1.0, 0.5
 LOOKED_AT = 3

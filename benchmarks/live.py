@@ -117,7 +117,7 @@ class Watch(QObject):
             self._compare()
 
     def _on_disk(self, folder: Path) -> np.ndarray:
-        from napari_pytc.ui.predictions import most_probable
+        from napari_pytc.ui.canvas.predictions.prediction_layers import most_probable
         from napari_pytc.volumes.zarr_output import open_ome_zarr
 
         z, (_, height, width) = self._section, self._shape
@@ -185,6 +185,7 @@ def open_block(folder: Path) -> tuple[Any, Any, np.ndarray]:
     from napari_pytc.session.records import ClassSpec
     from napari_pytc.ui.plugin import show_workspace
     from napari_pytc.volumes.opening import open_volume
+    from napari_pytc.volumes.spec import ReadOptions
 
     def tiled(name: str) -> np.ndarray:
         source = open_volume(f"{sample_path('medulla')}:{name}")
@@ -196,21 +197,21 @@ def open_block(folder: Path) -> tuple[Any, Any, np.ndarray]:
     widget = show_workspace(viewer)
     workspace = widget.workspace
     classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
-    request = NewProject(folder / "tissue.pytc", None, classes, space.voxel_size_nm, array=tiled("raw"))
+    options = ReadOptions(voxel_size_nm=space.voxel_size_nm)
+    request = NewProject(folder / "tissue.pytc", None, classes, options, array=tiled("raw"))
     workspace.create_project(request)
-    wait_until(lambda: workspace.layers is not None and workspace.is_warm and widget.is_furnished)
+    wait_until(lambda: workspace.layers is not None and workspace.worker.is_warm and widget.is_furnished)
     viewer.reset_view()
     wait(0.5)
-    return viewer, workspace, tiled("classes")
+    return viewer, widget, tiled("classes")
 
 
 class Bench:
     """The window, who paints and the watch."""
 
-    def __init__(self, viewer: Any, workspace: Any, truth: np.ndarray) -> None:
-        from napari_pytc.ui.live.controller import live_of
-
-        self.viewer, self.workspace, self.live = viewer, workspace, live_of(workspace)
+    def __init__(self, viewer: Any, widget: Any, truth: np.ndarray) -> None:
+        workspace = widget.workspace
+        self.viewer, self.workspace, self.live = viewer, workspace, widget.controllers.live
         self.painter = Painter(viewer, workspace, truth)
         self.watch = Watch(viewer, workspace)
 
@@ -238,7 +239,7 @@ class Bench:
     @property
     def revision(self) -> int:
         """Of the strokes on the disk."""
-        return int(self.workspace.session.annotations.revision)
+        return int(self.workspace.session.strokes.store.revision)
 
     @property
     def shown(self) -> str:

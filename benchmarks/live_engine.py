@@ -23,12 +23,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.contexts import RecordingContext
 
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box
 from napari_pytc.learning.live.engine import LiveEngine
-from napari_pytc.learning.live.job import LiveJob
-from napari_pytc.learning.live.messages import view_message
-from napari_pytc.learning.live.plan import LivePlan
+from napari_pytc.plans.live_messages import view_message
+from napari_pytc.plans.live_plan import LivePlan
+from napari_pytc.plans.live_spec import LiveJob
+from napari_pytc.plans.specs import ModelOutput, VolumeInputs
+from napari_pytc.volumes.image import SingleImage
 from napari_pytc.volumes.memory import MemoryVolume
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 
@@ -45,18 +47,15 @@ class Desk(RecordingContext):
         shape = data.raw.shape
         image = create_ome_zarr(folder / "raw.zarr", shape, data.raw.dtype, data.space)
         image.write(Box.of_shape(shape), data.raw)
-        self.store = AnnotationStore.create(folder / "annotations.zarr", shape, data.space)
+        self.store = PaintStore.create(folder / "annotations.zarr", shape, data.space)
         job = LiveJob(
-            image=image.spec,
-            voxel_size_nm=data.space.voxel_size_nm,
-            annotations=self.store.folder,
+            inputs=VolumeInputs(volume=image.spec, space=data.space, annotations=self.store.folder),
             classes=data.classes,
             plan=LivePlan(instant_only=True, feature_cache_mb=cache_mb),
-            output=folder / "live" / "prediction.zarr",
-            model_folder=folder / "models" / "live",
-            run_folder=folder / "live" / "run",
+            prediction=folder / "live" / "prediction.zarr",
+            output=ModelOutput(model_folder=folder / "models" / "live", run_folder=folder / "live" / "run"),
         )
-        self.engine = LiveEngine(job, MemoryVolume(data.raw, data.space), self.store, self)
+        self.engine = LiveEngine(job, SingleImage(MemoryVolume(data.raw, data.space)), self.store, self)
 
     def look(self, section: int, generation: int) -> None:
         """Let the engine learn what is on the disk and predict a section; returns when all of it is there."""

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from napari_pytc.learning.machine.weights import save_weights
 from napari_pytc.learning.networks.starter import N_FEATURES, WEIGHTS, StarterNetwork
-from napari_pytc.learning.weights import save_weights
 
 LEARNT = (slice(0, 50), slice(74, 110))
 ORIENTATIONS = (((0, 1, 2), 0.7), ((1, 0, 2), 0.15), ((2, 0, 1), 0.15))

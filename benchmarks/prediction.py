@@ -7,6 +7,9 @@ bare    the network alone over disjoint tiles of the same voxels, the same tile 
 monai   sliding_window_inference (overlap 0.5, gaussian) with windows of 32x128x128 and of our tile
 memory  largest resident memory of processes that predict a small and a large volume of zeros with a tiny network
 whole   largest difference between tiles and one piece, in float32
+
+With ``--windows``: networks that predict in overlapping windows, as jobs from HDF5 to OME-Zarr, against MONAI's
+sliding_window_inference with the same windows, batch and arithmetic on a volume in memory; and memory as above.
 """
 
 from __future__ import annotations
@@ -25,33 +28,36 @@ from statistics import median
 import h5py
 import numpy as np
 import torch
-from rounds import Claim, interleave, print_bar, print_timings
+from rounds import Claim, interleave, peak_mib, print_bar, print_timings
 
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 from napari_pytc.jobs.context import JobMessage
-from napari_pytc.learning.arithmetic import Arithmetic, autocast_for
-from napari_pytc.learning.config import PredictPlan, TrainPlan
-from napari_pytc.learning.devices import limit_threads
-from napari_pytc.learning.inference import Inferer
-from napari_pytc.learning.jobs import PredictJob
-from napari_pytc.learning.memory import free_memory_bytes
-from napari_pytc.learning.model import TrainedModel
-from napari_pytc.learning.model_folder import ModelInfo, write_model_folder
-from napari_pytc.learning.networks import UNetNetwork
-from napari_pytc.learning.networks.limits import measure_limits
-from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.prediction import TiledPredictor
-from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.tile_shape import fit_tile, tile_memory
-from napari_pytc.learning.weights import save_weights
+from napari_pytc.learning.machine.devices import limit_threads
+from napari_pytc.learning.machine.memory import free_memory_bytes
+from napari_pytc.learning.machine.precision import Precision, autocast_for
+from napari_pytc.learning.machine.weights import save_weights
+from napari_pytc.learning.networks.network import Network, build_network
+from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.prediction.model import TrainedModel
+from napari_pytc.learning.prediction.tile_shape import fit_tile
+from napari_pytc.learning.prediction.tiled import TiledPredictor
+from napari_pytc.plans.model_folder import ModelInfo, write_model_folder
+from napari_pytc.plans.networks import MonaiBasicUNetNetwork, NetworkSettings, UNetNetwork
+from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation
+from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.plans.specs import PredictJob
+from napari_pytc.plans.windows import WindowSettings
+from napari_pytc.volumes.image import SingleImage
 from napari_pytc.volumes.memory import MemoryVolume
 from napari_pytc.volumes.opening import open_volume
 
 CLASSES = ("membrane", "inside")
 SPACE = VoxelSpace((10.0, 10.0, 10.0))
-NORMALISATION = Normalisation(mean=128, std=40, low=0, high=255)
+NORMALISATION = ImageNormalisation.of([Normalisation(mean=128, std=40, low=0, high=255)])
 WINDOW: Shape = (32, 128, 128)
 TINY = UNetNetwork(channels=(2, 4), residual_units=0)
+TINY_OF_WINDOWS = MonaiBasicUNetNetwork(channels=(2, 2, 2, 2, 2, 2))
 
 
 class Quiet:
@@ -95,7 +101,7 @@ class Setting:
     model: TrainedModel
     raw: np.ndarray
     device: torch.device
-    arithmetic: Arithmetic
+    precision: Precision
     tile: Shape
 
     @classmethod
@@ -106,18 +112,18 @@ class Setting:
             chunks = tuple(min(c, n) for c, n in zip((32, 64, 64), shape, strict=True))
             file.create_dataset("main", data=raw, chunks=chunks, compression="gzip", compression_opts=1)
         model = TrainedModel.load(folder / "model")
-        device, arithmetic = model.place("auto", "auto")
-        memory = tile_memory(model.network, model.limits, len(CLASSES))
+        device, precision = model.place("auto", "auto")
+        memory = model.network.tile_memory(model.limits, len(CLASSES))
         tile = fit_tile(shape, model.limits, memory, free_memory_bytes(device))
-        return cls(folder, model, raw, device, arithmetic, tile)
+        return cls(folder, model, raw, device, precision, tile)
 
     @property
     def predictor(self) -> TiledPredictor:
-        inferer = Inferer(self.model.network, self.model.limits, self.device, self.arithmetic)
+        inferer = Inferer(self.model.network, self.model.limits, self.device, self.precision)
         return TiledPredictor(inferer, NORMALISATION, self.tile)
 
     def tiled_in_memory(self) -> None:
-        source, sink = MemoryVolume(self.raw, SPACE), ArraySink(self.raw.shape, np.uint8)
+        source, sink = SingleImage(MemoryVolume(self.raw, SPACE)), ArraySink(self.raw.shape, np.uint8)
         self.predictor.predict(source, sink, Box.of_shape(self.raw.shape), Quiet())
 
     def tiled_on_disk(self) -> None:
@@ -125,7 +131,7 @@ class Setting:
             predict_file(self.folder / "raw.h5", self.folder / "model", Path(place) / "out.zarr", self.tile)
 
     def forward_passes(self, images: list[torch.Tensor]) -> None:
-        with torch.inference_mode(), autocast_for(self.device, self.arithmetic):
+        with torch.inference_mode(), autocast_for(self.device, self.precision):
             for image in images:
                 self.model.network(image)
         self.wait()
@@ -134,8 +140,8 @@ class Setting:
         """Disjoint tiles, normalised and in place."""
         found = []
         for tile in TileGrid(Box.of_shape(self.raw.shape), self.tile):
-            image = torch.from_numpy(NORMALISATION.apply(self.raw[tile.write.slices]))
-            found.append(self.arithmetic.place(image[None, None].to(self.device)))
+            image = torch.from_numpy(NORMALISATION.apply(self.raw[tile.write.slices][None]))
+            found.append(self.precision.place(image[None].to(self.device)))
         return found
 
     def slide(self, image: torch.Tensor, window: Shape) -> None:
@@ -143,7 +149,7 @@ class Setting:
         from monai.inferers import sliding_window_inference
 
         fitting = tuple(min(w, n) for w, n in zip(window, self.raw.shape, strict=True))
-        with torch.inference_mode(), autocast_for(self.device, self.arithmetic):
+        with torch.inference_mode(), autocast_for(self.device, self.precision):
             logits = sliding_window_inference(image, fitting, 1, self.model.network, overlap=0.5, mode="gaussian")
             assert isinstance(logits, torch.Tensor)
             logits.float().softmax(1).mul(255).round_().to(torch.uint8).cpu()
@@ -164,16 +170,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-gb", type=float, nargs=2)
     parser.add_argument("--memory-tile", type=int, nargs=3, default=[64, 256, 256])
+    parser.add_argument(
+        "--windows", nargs="*", metavar="KIND", help="Windows instead; by default mednext and monai_unet."
+    )
     parser.add_argument("--predict-gb", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     limit_threads()
     if options.predict_gb is not None:
-        print_own_peak(options.predict_gb, tuple(options.memory_tile))
+        print_own_peak(options.predict_gb, tuple(options.memory_tile), of_windows=options.windows is not None)
         return
     z, y, x = options.shape
     if options.quick:
         y, x = y // 2, x // 2
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
+    if options.windows is not None:
+        if "monai" in options.parts:
+            for kind in options.windows or ["mednext", "monai_unet"]:
+                windows_against_monai(kind, (z, y, x), options.rounds)
+        if "memory" in options.parts:
+            sizes = options.memory_gb or ([0.03, 0.24] if options.quick else [0.125, 1.0])
+            memory(sizes, options.memory_tile, of_windows=True)
+        return
     timed = {"bare", "monai"} & set(options.parts)
     with tempfile.TemporaryDirectory() as folder:
         for recipe in options.recipes if timed else ():
@@ -195,7 +212,7 @@ def main() -> None:
 def describe(recipe: str, setting: Setting) -> str:
     limits = setting.model.limits
     return (
-        f"{recipe} on {by(setting.raw.shape)}, {setting.arithmetic} on {setting.device}, tile {by(setting.tile)}, "
+        f"{recipe} on {by(setting.raw.shape)}, {setting.precision} on {setting.device}, tile {by(setting.tile)}, "
         f"halo {by(limits.halo)}"
     )
 
@@ -217,8 +234,8 @@ def against_bare(recipe: str, setting: Setting, n_rounds: int) -> None:
 
 def against_monai(recipe: str, setting: Setting, n_rounds: int) -> None:
     """Row 2: MONAI's sliding window gets the volume normalised, in memory; ours reads and writes files."""
-    image = torch.from_numpy(NORMALISATION.apply(setting.raw))[None, None]
-    image = setting.arithmetic.place(image.to(setting.device))
+    image = torch.from_numpy(NORMALISATION.apply(setting.raw[None]))[None]
+    image = setting.precision.place(image.to(setting.device))
     ours, theirs, same = "tiled disk to disk", f"MONAI {by(WINDOW)}", f"MONAI {by(setting.tile)}"
     timings = interleave(
         {
@@ -232,12 +249,51 @@ def against_monai(recipe: str, setting: Setting, n_rounds: int) -> None:
     print_timings(describe(recipe, setting), timings, setting.raw.size / 1e6, "Mvoxel", claims)
 
 
-def memory(sizes_gb: list[float], tile: list[int]) -> None:
+def windows_against_monai(kind: str, shape: Shape, n_rounds: int) -> None:
+    """The same windows, batch and arithmetic; MONAI's gets the volume normalised, in memory."""
+    from monai.inferers import sliding_window_inference
+
+    settings = NetworkSettings.parse({"kind": kind, "norm": "instance"} if kind == "monai_unet" else {"kind": kind})
+    with tempfile.TemporaryDirectory() as place:
+        folder, raw = Path(place), synthetic_raw(shape)
+        make_model(TrainPlan(recipe=kind, network=settings), folder / "model")
+        with h5py.File(folder / "raw.h5", "w") as file:
+            file.create_dataset("main", data=raw, chunks=(32, 64, 64), compression="gzip", compression_opts=1)
+        model = TrainedModel.load(folder / "model")
+        device, precision = model.place("auto", "auto")
+        windows = model.windows(WindowSettings())
+        image = torch.from_numpy(NORMALISATION.apply(raw[None]))[None].to(device)
+
+        def slide() -> None:
+            with torch.inference_mode(), autocast_for(device, precision):
+                found = sliding_window_inference(
+                    image,
+                    windows.shape,
+                    windows.batch_size,
+                    lambda batch: model.network(precision.place(batch)).float().softmax(1),
+                    overlap=windows.overlap,
+                    mode=windows.blending,
+                )
+                found.mul(255).round_().to(torch.uint8).cpu()  # type: ignore[union-attr]
+
+        def predict() -> None:
+            with tempfile.TemporaryDirectory(dir=folder) as output:
+                predict_file(folder / "raw.h5", folder / "model", Path(output) / "out.zarr", None)
+
+        timings = interleave({"windows disk to disk": predict, "MONAI in memory": slide}, n_rounds)
+        title = f"{kind} on {by(shape)}, {precision} on {device}, windows of {windows}"
+        claims = [Claim("windows disk to disk", "MONAI in memory", 1)]
+        print_timings(title, timings, raw.size / 1e6, "Mvoxel", claims)
+
+
+def memory(sizes_gb: list[float], tile: list[int], of_windows: bool = False) -> None:
     """Row 3: each prediction in a process of its own."""
     peaks = []
-    print(f"\nLargest resident memory of a prediction, tiny network {TINY}, tile {by(tile)}")
+    network = TINY_OF_WINDOWS if of_windows else TINY
+    print(f"\nLargest resident memory of a prediction, tiny network {network}, tile {by(tile)}")
     for size in sizes_gb:
         command = [sys.executable, __file__, "--predict-gb", str(size), "--memory-tile", *map(str, tile)]
+        command += ["--windows"] if of_windows else []
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         peak, taken, shape = answer.split()[-3:]
         peaks.append(float(peak))
@@ -245,9 +301,8 @@ def memory(sizes_gb: list[float], tile: list[int]) -> None:
     print_bar(f"{sizes_gb[1]:g} GB / {sizes_gb[0]:g} GB", peaks[1] / peaks[0], at_most=1.1)
 
 
-def print_own_peak(size_gb: float, tile: Shape) -> None:
+def print_own_peak(size_gb: float, tile: Shape, of_windows: bool) -> None:
     """Predict a volume of zeros of this many bytes; print the process's peak memory (MiB), seconds and the shape."""
-    import resource
 
     side = round((size_gb * 1e9 / 256) ** 0.5 / 64) * 64
     shape = (256, side, side)
@@ -255,12 +310,11 @@ def print_own_peak(size_gb: float, tile: Shape) -> None:
         folder = Path(place)
         with h5py.File(folder / "raw.h5", "w") as file:
             file.create_dataset("main", shape, np.uint8, chunks=(32, 128, 128))
-        make_model(TrainPlan(recipe="tiny", network=TINY), folder / "model")
+        make_model(TrainPlan(recipe="tiny", network=TINY_OF_WINDOWS if of_windows else TINY), folder / "model")
         started = time.monotonic()
         predict_file(folder / "raw.h5", folder / "model", folder / "out.zarr", tile)
         taken = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / (2**20 if sys.platform == "darwin" else 2**10), taken, by(shape))
+    print(peak_mib(), taken, by(shape))
 
 
 def against_whole() -> None:
@@ -270,28 +324,29 @@ def against_whole() -> None:
     print(f"\nTiles of {by(tile)} against one piece of {by(shape)}, float32")
     for recipe in ("fast", "accurate", "instant"):
         network = prepared_network(load_recipe(recipe))
-        limits = measure_limits(network)
+        limits = network.limits()
         found = []
         for tile_shape in (shape, tile):
-            inferer = Inferer(network, limits, torch.device("cpu"), Arithmetic())
+            inferer = Inferer(network, limits, torch.device("cpu"), Precision())
             sink = ArraySink(shape, np.float32)
             predictor = TiledPredictor(inferer, NORMALISATION, tile_shape)
-            predictor.predict(MemoryVolume(raw, SPACE), sink, Box.of_shape(shape), Quiet())
+            predictor.predict(SingleImage(MemoryVolume(raw, SPACE)), sink, Box.of_shape(shape), Quiet())
             found.append(sink.array)
         spread = float(median(found[0].std(axis=(1, 2, 3))))
         name = f"{recipe} (probabilities deviate by {spread:.3f} within a class)"
         print_bar(f"largest difference, {name}", float(np.abs(found[0] - found[1]).max()), at_most=1e-3)
 
 
-def prepared_network(plan: TrainPlan) -> torch.nn.Module:
+def prepared_network(plan: TrainPlan) -> Network:
     """Random weights, with the statistics of batch norms and features that a training would have left."""
     torch.manual_seed(0)
-    network = plan.network.build(len(CLASSES), SPACE)
-    patch = torch.from_numpy(NORMALISATION.apply(synthetic_raw((32, 64, 64))))[None, None]
-    if plan.network.learns_from == "voxels":
+    network = build_network(plan.network, len(CLASSES), SPACE)
+    patch = torch.from_numpy(NORMALISATION.apply(synthetic_raw((32, 64, 64))[None]))[None]
+    bank = network.feature_bank
+    if plan.network.learns_from == "voxels" and bank is not None:
         with torch.no_grad():
-            found = network.eval().features(patch)  # type: ignore[operator]
-            network.fit_normalisation(found.flatten(2)[0].T)  # type: ignore[operator]
+            found = bank.eval().features(patch)
+            bank.fit_normalisation(found.flatten(2)[0].T)
         return network
     for module in network.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -311,21 +366,22 @@ def make_model(plan: TrainPlan, folder: Path) -> None:
         recipe=plan.recipe,
         classes=CLASSES,
         voxel_size_nm=SPACE.voxel_size_nm,
-        limits=measure_limits(network),
+        limits=network.limits() if plan.network.tiles() == "exact" else None,
+        window_shape=None if plan.network.tiles() == "exact" else plan.network.patch_shape(SPACE),
         plan=plan,
     )
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     write_model_folder(folder, info, NORMALISATION, lambda path: save_weights(path, weights))
 
 
-def predict_file(raw: Path, model: Path, output: Path, tile: Shape) -> None:
+def predict_file(raw: Path, model: Path, output: Path, tile: Shape | None) -> None:
     """The job that the command line and the window run."""
     job = PredictJob(
         image=open_volume(raw).spec,
         voxel_size_nm=SPACE.voxel_size_nm,
         model=model,
         output=output,
-        plan=PredictPlan(tile_shape=tile),
+        plan=PredictPlan(tile_shape=tile, windows=WindowSettings(overlap=0.25) if tile else WindowSettings()),
     )
     job.run(Quiet())
 

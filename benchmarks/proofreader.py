@@ -28,17 +28,17 @@ from rounds import print_bar
 from segmented import SPACE, ArrayBoundary, Medulla, make_document, ridge_map
 from split_success import deepest
 
-from napari_pytc.decoding import parse_decoder
+from napari_pytc.decoding import DecoderSettings
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import Segmentation
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import Merge
-from napari_pytc.proofreading.queue import ReviewQueue
-from napari_pytc.proofreading.review_ranking import information, rank
-from napari_pytc.proofreading.review_store import MemoryReviewStore
-from napari_pytc.proofreading.split import Split
+from napari_pytc.proofreading.edits.split import Split
+from napari_pytc.proofreading.review.queue import ReviewQueue
+from napari_pytc.proofreading.review.ranking import information, rank
+from napari_pytc.proofreading.review.store import MemoryReviewStore
 
 Curve = list[tuple[int, int, float]]
 """Answers, edits and VOI (split + merge, bits) so far."""
@@ -193,7 +193,7 @@ def main() -> None:
             evidence = EvidenceReader.open(options.prediction).read(box)
             boundary = evidence.boundary_map()
             settings = {"kind": "agglomeration", "smoothing_um": 0.004, "threshold": options.threshold}
-            decoding = parse_decoder(settings).decode(evidence, SPACE)
+            decoding = DecoderSettings.parse(settings).decode(evidence, SPACE)
             make_document(original, decoding.supervoxels, decoding.segments, boundary, graph=decoding.graph)
         elif original is None:
             original = Path(folder) / "gala"

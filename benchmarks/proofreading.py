@@ -45,9 +45,9 @@ from napari_pytc.labels.segmentation import (
     digest_of,
 )
 from napari_pytc.proofreading.document import LabelDocument
-from napari_pytc.proofreading.edits import Merge, Paint, Switch
-from napari_pytc.proofreading.journal import Journal
-from napari_pytc.proofreading.split import Split
+from napari_pytc.proofreading.edits import Merge, Paint, SwitchSegmentation
+from napari_pytc.proofreading.edits.split import Split
+from napari_pytc.proofreading.journal.journal import Journal
 
 TILE: Shape = (64, 256, 256)
 PATCH_HEAD = 60
@@ -137,7 +137,7 @@ class Project:
         self.folder, self.tile = folder, tile
         self.labels = make_volume(folder / "segments" / "first", tile, counts)
         self.journal = Journal(folder / "journal.sqlite", self)
-        self.journal.apply(Switch(after="first"))
+        self.journal.apply(SwitchSegmentation(after="first"))
         self.document = self.open_now()
         segmentation = self.document.segmentation
         ends = segmentation.segments[segmentation.graph.edges]

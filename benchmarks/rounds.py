@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 Timings = dict[str, list[float]]
@@ -60,3 +63,16 @@ def print_bar(what: str, value: float, *, at_least: float | None = None, at_most
         print(f"  {what}: {value:.3f}, bar >= {at_least:g}: {'met' if value >= at_least else 'MISSED'}", flush=True)
     elif at_most is not None:
         print(f"  {what}: {value:.3g}, bar <= {at_most:g}: {'met' if value <= at_most else 'MISSED'}", flush=True)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, in MiB.
+
+    On Linux from /proc: what getrusage says begins with the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

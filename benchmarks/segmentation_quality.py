@@ -19,12 +19,12 @@ import numpy as np
 from dense_models import predict, train_on
 from simulated_annotator import DATA
 
-from napari_pytc.decoding import Decoding, parse_decoder
+from napari_pytc.decoding import DecoderSettings, Decoding
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.learning.recipes import load_recipe
 from napari_pytc.metrics.partitions import ContingencyTable
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.recipes import load_recipe
 
 SPACE = VoxelSpace((10.0, 10.0, 10.0))
 TRAINED, TESTED = slice(0, 110), slice(110, 170)
@@ -52,7 +52,7 @@ def decoded(prediction: Path, settings: dict[str, object]) -> Decoding:
     """Decode the tested sections in one piece."""
     reader = EvidenceReader.open(prediction)
     box = Box((TESTED.start, 0, 0), (TESTED.stop, *reader.shape[1:]))
-    return parse_decoder(settings).decode(reader.read(box), SPACE)
+    return DecoderSettings.parse(settings).decode(reader.read(box), SPACE)
 
 
 def main() -> None:

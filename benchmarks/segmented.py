@@ -21,7 +21,7 @@ from napari_pytc.labels.segmentation import (
     digest_of,
 )
 from napari_pytc.proofreading.document import LabelDocument
-from napari_pytc.proofreading.ridges import RidgeReader
+from napari_pytc.volumes.ridges import RidgeReader
 
 SPACE = VoxelSpace((10.0, 10.0, 10.0))
 

@@ -30,7 +30,7 @@ from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.errors import InvalidEdit
 from napari_pytc.geometry import Box
 from napari_pytc.labels.region_graph import contact_edges
-from napari_pytc.proofreading.split import Split
+from napari_pytc.proofreading.edits.split import Split
 
 GOOD = 0.9
 CLICKS = 3

@@ -43,7 +43,7 @@ def measure() -> dict[str, float]:
     viewer = napari.Viewer()
     wait(0.5)
     lap("window", begin + 0.5)
-    from napari_pytc.ui.demo import open_sample_in
+    from napari_pytc.ui.panels.data.sample_project import open_sample_in
     from napari_pytc.ui.plugin import show_workspace
 
     hired = time.perf_counter()
@@ -54,7 +54,7 @@ def measure() -> dict[str, float]:
         wait_until(lambda: workspace.layers is not None)
         lap("project", now)
         found["cold"] = strokes_to_prediction(workspace, viewer, 0)
-        wait_until(lambda: workspace.is_warm)
+        wait_until(lambda: workspace.worker.is_warm)
         found["warm"] = strokes_to_prediction(workspace, viewer, 8)
         viewer.close()
     return found
@@ -81,9 +81,9 @@ def strokes_to_prediction(workspace: object, viewer: object, shift: int) -> floa
         where = (painted[shift : shift + 8] == label).nonzero()
         layer.data_setitem((where[0] + shift, *where[1:]), label)
     n_before = len(workspace.jobs.jobs)
-    workspace.train_now()
+    workspace.launcher.train_now()
     wait_until(lambda: len(workspace.jobs.jobs) > n_before and workspace.jobs.jobs[-1].is_over)
-    workspace.predict("view")
+    workspace.launcher.predict("view")
     wait_until(lambda: len(workspace.jobs.jobs) > n_before + 1 and workspace.jobs.jobs[-1].is_over)
     for job in workspace.jobs.jobs[n_before:]:
         if job.message:

@@ -22,20 +22,20 @@ import torch
 from rounds import Claim, Timings, print_timings
 from torch import nn
 
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobMessage
-from napari_pytc.learning.arithmetic import Arithmetic, autocast_for, choose_precision
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.data import TrainingData, TrainingImage
-from napari_pytc.learning.devices import choose_device, limit_threads
-from napari_pytc.learning.losses import SparseDiceCrossEntropy, deeply_supervised
-from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.learning.sampling import Batch, PatchBatches
-from napari_pytc.learning.training import TrainingFolders, train
+from napari_pytc.learning.data.sampling import Batch, PatchBatches, TrainingVolume
+from napari_pytc.learning.data.training_image import TrainingImage
+from napari_pytc.learning.data.volume_data import VolumeData
+from napari_pytc.learning.machine.devices import choose_device, limit_threads
+from napari_pytc.learning.machine.precision import Precision, autocast_for, choose_precision
+from napari_pytc.learning.training.losses import SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.training.train import TrainingFolders, train
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.volumes.image import SingleImage
 from napari_pytc.volumes.memory import MemoryVolume
-from napari_pytc.volumes.statistics import sample_statistics
 
 CLASSES = ("membrane", "inside")
 SHAPE: Shape = (64, 320, 320)
@@ -46,17 +46,17 @@ UNCOUNTED = 5
 class BareSteps:
     """A network that does nothing but learn from batches that are ready."""
 
-    def __init__(self, plan: TrainPlan, space: VoxelSpace, batches: list[Batch], arithmetic: Arithmetic) -> None:
+    def __init__(self, plan: TrainPlan, space: VoxelSpace, batches: list[Batch], precision: Precision) -> None:
         torch.manual_seed(plan.seed)
         self._device = choose_device(plan.device)
         self._network: nn.Module = plan.network.build(len(CLASSES), space).to(self._device).train()
-        arithmetic.place_network(self._network)
+        precision.place_network(self._network)
         self._loss = SparseDiceCrossEntropy(plan.dice_weight)
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=1e-4, weight_decay=plan.weight_decay, fused=self._device.type == "cpu"
         )
-        self._batches = [b.to(self._device)._replace(image=arithmetic.place(b.image.to(self._device))) for b in batches]
-        self._arithmetic = arithmetic
+        self._batches = [b.to(self._device)._replace(image=precision.place(b.image.to(self._device))) for b in batches]
+        self._precision = precision
         self._n_threads = torch.get_num_threads()
 
     def run(self, n_steps: int) -> float:
@@ -75,7 +75,7 @@ class BareSteps:
 
     def _step(self, batch: Batch) -> None:
         self._optimiser.zero_grad(set_to_none=True)
-        with autocast_for(self._device, self._arithmetic):
+        with autocast_for(self._device, self._precision):
             outputs = self._network(batch.image)
             deep = outputs.ndim == 6
             loss = deeply_supervised(self._loss, outputs, batch.labels) if deep else self._loss(outputs, batch.labels)
@@ -150,20 +150,20 @@ def compare(plan: TrainPlan, anisotropy: float, n_steps: int, profile: Path | No
         folder = Path(place)
         data = make_data(folder, anisotropy)
         shape = plan.patch_shape or plan.network.patch_shape(data.space)
-        arithmetic = choose_precision(
+        precision = choose_precision(
             choose_device(plan.device),
             lambda: plan.network.build(len(CLASSES), data.space),
             (plan.batch_size, 1, *shape),
             training=True,
             network_key=f"benchmark {plan.network} {anisotropy}",
         )
-        plan = plan.model_copy(update={"precision": arithmetic.precision})
-        context = TakingTurns(BareSteps(plan, data.space, ready_batches(plan, data, shape), arithmetic), n_steps)
+        plan = plan.model_copy(update={"precision": precision.number_format})
+        context = TakingTurns(BareSteps(plan, data.space, ready_batches(plan, data, shape), precision), n_steps)
         info = profiled(plan, data, folder, context, profile)
     timings: Timings = {"bare": context.bare_s[1:], "train": context.train_s[1:]}
     print_timings(
         f"{plan.recipe}, anisotropy {anisotropy:g}: {n_steps} steps of {plan.batch_size} x "
-        f"{'x'.join(map(str, shape))}; train {info}, bare {arithmetic}",
+        f"{'x'.join(map(str, shape))}; train {info}, bare {precision}",
         timings,
         n_steps,
         "step",
@@ -171,7 +171,7 @@ def compare(plan: TrainPlan, anisotropy: float, n_steps: int, profile: Path | No
     )
 
 
-def profiled(plan: TrainPlan, data: TrainingData, folder: Path, context: TakingTurns, profile: Path | None) -> str:
+def profiled(plan: TrainPlan, data: VolumeData, folder: Path, context: TakingTurns, profile: Path | None) -> str:
     """Train; the arithmetic that was used."""
     folders = TrainingFolders(model=folder / "model", run=folder / "run", resume=False)
     if profile is None:
@@ -184,14 +184,14 @@ def profiled(plan: TrainPlan, data: TrainingData, folder: Path, context: TakingT
     return found.info.precision
 
 
-def ready_batches(plan: TrainPlan, data: TrainingData, shape: Shape) -> list[Batch]:
+def ready_batches(plan: TrainPlan, data: VolumeData, shape: Shape) -> list[Batch]:
     """Batches as the training makes them."""
-    image = TrainingImage(data.source, Normalisation.from_statistics(sample_statistics(data.source)))
-    source = PatchBatches(data, image, plan, plan.batch_size, shape)
+    image = TrainingImage(data.source, data.normalisation([], plan.normalisation)[0])
+    source = PatchBatches([TrainingVolume(data, image)], plan, plan.batch_size, shape)
     return [source.batch(step) for step in range(4)]
 
 
-def make_data(folder: Path, anisotropy: float) -> TrainingData:
+def make_data(folder: Path, anisotropy: float) -> VolumeData:
     """A grid of cells with dark membranes, and strokes of both classes all over it, in a store on disk."""
     rng = np.random.default_rng(0)
     space = VoxelSpace((8.0 * anisotropy, 8.0, 8.0))
@@ -203,9 +203,9 @@ def make_data(folder: Path, anisotropy: float) -> TrainingData:
     for z0, y0, x0 in rng.integers(0, np.subtract(SHAPE, (1, 3, 40)), (80, 3)):
         here = (slice(z0, z0 + 1), slice(y0, y0 + 3), slice(x0, x0 + 40))
         strokes[here] = np.where(membrane[here], 1, 2)
-    annotations = AnnotationStore.create(folder / "annotations.zarr", SHAPE, space)
+    annotations = PaintStore.create(folder / "annotations.zarr", SHAPE, space)
     annotations.write(Box.of_shape(SHAPE), strokes)
-    return TrainingData(MemoryVolume(raw, space), annotations, CLASSES, (), space)
+    return VolumeData(SingleImage(MemoryVolume(raw, space)), annotations, CLASSES, (), space)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from skimage.feature import hessian_matrix, hessian_matrix_eigvals
 
 from napari_pytc.decoding import AgglomerationDecoder
 from napari_pytc.decoding.evidence import Evidence
-from napari_pytc.decoding.partition import partition
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.samples import sample_path
 
@@ -55,7 +54,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     for name, threshold in SETTINGS.items():
         moved = settings.model_copy(update={"threshold": threshold})
-        segments = partition(decoding.graph, sizes, moved, SPACE)
+        segments = moved.partition(decoding.graph, sizes, SPACE)
         picture = drawn(raw[SECTION], segments[decoding.supervoxels[SECTION]])
         picture.save(IMAGES / f"{name}.png", optimize=True)
         print(f"{name}.png: merge from {threshold:g}, {len(np.unique(segments)) - 1} segments")

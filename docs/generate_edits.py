@@ -15,8 +15,8 @@ from napari_pytc.proofreading.edits.base import EditModel, variants
 _INTRODUCTION = """\
 # Edits as JSON
 
-What `napari-pytc proofread PROJECT edits.json` takes, in a list, and what [the journal](journal.md) keeps of each edit.
-Every edit has a `kind` and the fields below; places are voxels `[z, y, x]`.
+What `napari-pytc proofread PROJECT edits.json` takes, in a list, and what [the journal](design/journal.md) keeps of
+each edit. Every edit has a `kind` and the fields below; places are voxels `[z, y, x]`.
 """
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+from napari_pytc.ui.canvas.paint.object_layer import BACKGROUND_KEY, NEW_KEY
+from napari_pytc.ui.canvas.project_layers import CLASS_KEYS, ERASER_KEY
 from napari_pytc.ui.commands import COMMANDS
-from napari_pytc.ui.layers import CLASS_KEYS, ERASER_KEY
-from napari_pytc.ui.object_layer import BACKGROUND_KEY, NEW_KEY
-from napari_pytc.ui.proofreading.tools import ACTIONS, TOOLS
+from napari_pytc.ui.panels.proofread.tools import ACTIONS, TOOLS
 
 _INTRODUCTION = """\
 # Keys

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from skimage.morphology import skeletonize
 
 from napari_pytc.geometry import Box
 from napari_pytc.samples import sample_path
-from napari_pytc.ui.demo import open_sample_in
+from napari_pytc.session.volumes.building import NewVolume
+from napari_pytc.ui.canvas.viewer.port import Pointer
+from napari_pytc.ui.panels.data.sample_project import open_sample_in
+from napari_pytc.ui.panels.proofread.actions import SegmentActions
+from napari_pytc.ui.panels.proofread.selection import show_menu
 from napari_pytc.ui.plugin import show_workspace
-from napari_pytc.ui.port import Pointer
-from napari_pytc.ui.proofreading.acts import Acts, acts_of
-from napari_pytc.ui.proofreading.menu import show_menu
-from napari_pytc.ui.training.progress import share
 from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.spec import ReadOptions
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1366, 768)
@@ -96,7 +98,7 @@ class Photographer:
     def hold_out(self) -> None:
         """The last sections, with strokes of their own to score on."""
         self.paint(range(46, 64, 4))
-        self.workspace.session.hold_out(Box((40, 0, 0), (64, 192, 192)))
+        self.workspace.session.held_out.add(Box((40, 0, 0), (64, 192, 192)))
         self.rest(1.5)
 
     def click(self, name: str) -> None:
@@ -120,7 +122,8 @@ class Photographer:
         index = combo.findData(name)
         combo.setCurrentIndex(index)
         combo.activated.emit(index)
-        self.wait(lambda: self.workspace.plan is not None and self.workspace.plan.recipe == name)
+        recipe = self.widget.controllers.train.recipe
+        self.wait(lambda: recipe.plan is not None and recipe.plan.recipe == name)
 
     def choose_fast(self) -> None:
         """So many steps as a minute has on a laptop: pictures are no worse where the machine has other work."""
@@ -152,7 +155,7 @@ def tutorial() -> None:
         camera = Photographer(Path(place))
         workspace, widget = camera.workspace, camera.widget
         open_sample_in(workspace, camera.folder)
-        camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
+        camera.wait(lambda: workspace.layers is not None and workspace.worker.is_warm)
         camera.look_at(SECTION)
         camera.take("tutorial-2-open")
         camera.paint()
@@ -167,7 +170,7 @@ def tutorial() -> None:
         camera.choose_fast()
         n = len(workspace.jobs.jobs)
         camera.click("trainButton")
-        camera.wait(lambda: len(workspace.jobs.jobs) > n and share(workspace.jobs.jobs[-1]) > 0.7, 900)
+        camera.wait(lambda: len(workspace.jobs.jobs) > n and workspace.jobs.jobs[-1].share > 0.7, 900)
         camera.take("tutorial-6-training")
         camera.finish_job(n)
 
@@ -194,14 +197,16 @@ def live() -> None:
         camera = Photographer(Path(place))
         workspace, widget = camera.workspace, camera.widget
         open_sample_in(workspace, camera.folder)
-        camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
+        camera.wait(lambda: workspace.layers is not None and workspace.worker.is_warm)
         widget.show_panel("Train")
         box = widget.panel("Train").live
         box.switch.click()
         camera.wait(lambda: box.chip.text() == "Waiting for strokes")
         camera.paint()
-        camera.wait(lambda: box.chip.text() == "Network")
-        box.where.button.setChecked(True)
+        camera.wait(lambda: box.chip.text() in ("Instant model", "Network"))
+        with suppress(TimeoutError):  # a network that does not beat the instant model is not shown
+            camera.wait(lambda: box.chip.text() == "Network", 120)
+        box.suggestions_fold.expand(animate=False)
         camera.wait(lambda: box.list.tree.topLevelItemCount())
         box.list.next_button.click()
         camera.rest(15)
@@ -235,34 +240,52 @@ def recipes() -> None:
         camera.viewer.close()
 
 
+def volumes() -> None:
+    """A project with a second volume: the sample, turned around."""
+    with tempfile.TemporaryDirectory() as place:
+        camera = Photographer(Path(place))
+        workspace = camera.workspace
+        open_sample_in(workspace, camera.folder)
+        camera.wait(lambda: workspace.layers is not None)
+        camera.look_at(SECTION)
+        camera.paint()
+        turned = np.ascontiguousarray(sample("raw")[:, ::-1, ::-1])
+        size = ReadOptions(voxel_size_nm=(10.0, 10.0, 10.0))
+        workspace.volumes.add(NewVolume(None, "medulla turned", size, turned))
+        camera.wait(lambda: workspace.volumes.current == "v2")
+        camera.rest(1.5)
+        camera.take("several-volumes")
+        camera.viewer.close()
+
+
 class Proofreader:
     """Somebody who proofreads in a window: the mouse on the segments, and the keys."""
 
     def __init__(self, camera: Photographer) -> None:
         self.camera = camera
-        self.acts: Acts = acts_of(camera.workspace)
+        self.actions: SegmentActions = camera.widget.controllers.actions
 
     def mark(self, voxels: list[tuple[int, int, int]], colour: int = 0) -> None:
-        pencil = self.acts.pencil
-        pencil.choose_colour(colour)
+        tools = self.actions.canvas_tools
+        tools.choose_colour(colour)
         for number, voxel in enumerate([*voxels, voxels[-1]]):
             phase = "press" if number == 0 else "release" if number == len(voxels) else "move"
             place = tuple(float(v) for v in voxel)
-            pencil.take(Pointer(phase, 1, (8.0 * voxel[2], 8.0 * voxel[1]), place))
+            tools.on_pointer(Pointer(phase, 1, (8.0 * voxel[2], 8.0 * voxel[1]), place))
         self.finish()
 
     def press(self, key: str) -> None:
-        self.acts.keys()[key]()
+        self.actions.keys()[key]()
         self.finish()
 
     def finish(self) -> None:
         self.camera.rest(0.2)
-        self.camera.wait(lambda: not self.acts.desk.is_busy)
+        self.camera.wait(lambda: not self.actions.editor.is_busy)
         self.camera.rest(0.2)
 
     def pair(self) -> list[tuple[int, int, int]]:
         """A voxel in each of the two segments of the review, in one section and close to the place."""
-        item, document = self.acts.review.item, self.acts.desk.document
+        item, document = self.actions.review.item, self.actions.editor.document
         z, y, x = (int(v) for v in item.place)
         if not all(_MARGIN <= v < n - _MARGIN for v, n in zip((y, x), document.shape[1:], strict=True)):
             return []  # the picture would be half empty
@@ -284,7 +307,7 @@ def proofreading() -> None:
         camera = Photographer(Path(place))
         workspace, widget = camera.workspace, camera.widget
         open_sample_in(workspace, camera.folder)
-        camera.wait(lambda: workspace.layers is not None and workspace.is_warm)
+        camera.wait(lambda: workspace.layers is not None and workspace.worker.is_warm)
         camera.look_at(SECTION)
         camera.paint()
         camera.segment()
@@ -305,11 +328,11 @@ def proofreading() -> None:
         camera.take("proofreading-split")
         user.press("Enter")
         user.press("Z")
-        desk = user.acts.desk
-        desk.select_ids([desk.document.segment_at(places[0])])
+        editor = user.actions.editor
+        editor.select_ids([editor.document.segment_at(places[0])])
         user.finish()
-        picked = desk.selected[0]
-        menu = show_menu(user.acts, picked, widget)
+        picked = editor.selected[0]
+        menu = show_menu(user.actions, picked, widget)
         camera.rest(0.5)
         window = camera.viewer.window._qt_window
         corner = window.mapToGlobal(window.rect().topLeft())
@@ -319,11 +342,11 @@ def proofreading() -> None:
         screen.grabWindow(0, corner.x(), corner.y(), *SIZE).save(str(IMAGES / "proofreading-menu.png"))
         menu.close()
         user.press("L")
-        user.acts.past.checkpoint("first cell done")
+        user.actions.history.checkpoint("first cell done")
         user.finish()
         user.press("J")
         user.press("U")
-        user.acts.past.undo()
+        user.actions.history.undo()
         user.finish()
         panel = widget.panel("Proofread")
         scrolled = panel.parentWidget().parentWidget()
@@ -332,7 +355,7 @@ def proofreading() -> None:
         camera.viewer.close()
 
 
-PAGES = {"tutorial": tutorial, "live": live, "recipes": recipes, "proofreading": proofreading}
+PAGES = {"tutorial": tutorial, "live": live, "recipes": recipes, "volumes": volumes, "proofreading": proofreading}
 
 
 def main(names: list[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.leaks import child_processes, left_behind, running_threads
+from tests.support.slow_work import SlowWork
 
 # Before anything imports torch: on a busy machine the threads of one small operation wait for each other ten times as
 # long as the operation takes. One is also what makes the sums of every process the same to the last bit.
@@ -37,8 +38,41 @@ settings.register_profile("ci", settings.get_profile("default"), max_examples=12
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+_WINDOW_FIXTURES = {"make_napari_viewer", "make_napari_viewer_proxy"}
+_slow_work = SlowWork()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "keeps_running: the test may leave processes and threads of a shared fixture")
+    config.addinivalue_line("markers", "slow: the test opens a real window, starts a process, or trains")
+    _slow_work.start()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that open a window as slow, and say which tests share a process where several run side by side.
+
+    A file's tests share its fixtures. Those of the window share a display, take longest, and so come first.
+    """
+    for item in items:
+        if _WINDOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group("window" if _is_of_window(item) else item.path.as_posix()))
+    items.sort(key=lambda item: not _is_of_window(item))
+
+
+def _is_of_window(item: pytest.Item) -> bool:
+    return "tests/ui/" in item.path.as_posix()
+
+
+@pytest.fixture(autouse=True)
+def slow_work_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts a process or trains without being marked as slow: `make test-fast` would be slow, too."""
+    _slow_work.hook_optimisers()
+    before = _slow_work.now()
+    yield
+    if request.node.get_closest_marker("slow") is None and (why := _slow_work.since(before)):
+        pytest.fail(f"Mark this test with pytest.mark.slow: {why}.")
 
 
 @pytest.fixture(autouse=True)

@@ -1,3 +1,3 @@
 """Interactive, semi-automatic segmentation of volumetric microscopy, connectomics first."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

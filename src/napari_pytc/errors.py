@@ -1,17 +1,19 @@
-"""The errors a user can meet: one sentence of what was expected and what came, and a hint at what to do."""
+"""Errors for users: a sentence on the expected and the actual value, and a hint at a remedy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class PytcError(Exception):
-    """An error that is the user's to read.
+    """Base of the errors that are shown to users.
 
     Parameters
     ----------
     message : str
-        What was expected and what came, in one sentence.
+        The expected and the actual value, in one sentence.
     hint : str
-        What to do about it; empty when there is nothing to do.
+        Hint at a remedy; empty when there is none.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -31,7 +33,7 @@ class InvalidInput(PytcError):
 
 
 class VolumeError(PytcError):
-    """A volume that cannot be opened, read or written as asked."""
+    """A volume that cannot be opened, read or written as requested."""
 
 
 class ProjectError(PytcError):
@@ -43,7 +45,7 @@ class ModelError(PytcError):
 
 
 class OutOfMemory(PytcError):
-    """No rung of the out-of-memory ladder was low enough."""
+    """Not enough memory, even after all fallbacks."""
 
 
 class WorkerDied(PytcError):
@@ -52,3 +54,10 @@ class WorkerDied(PytcError):
 
 class InvalidEdit(PytcError):
     """An edit of segments or strokes that is refused; nothing was changed."""
+
+
+def listed(segments: Iterable[int], most: int = 4) -> str:
+    """Segments in a title: the first few, and the number of the others."""
+    ids = list(segments)
+    shown = ", ".join(map(str, ids[:most]))
+    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"

@@ -1,10 +1,15 @@
-"""The base of all settings, and the words that forms, command line and documentation show for a field."""
+"""Base of all settings, settings that come in kinds, and functions named as text in data."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from napari_pytc.errors import InvalidInput
 
 
 class Settings(BaseModel):
@@ -17,3 +22,82 @@ def setting(default: Any, title: str, description: str, unit: str = "", **bounds
     """A field whose title, description, unit and bounds are shown to people."""
     extra: dict[str, Any] | None = {"unit": unit} if unit else None
     return Field(default, title=title, description=description, json_schema_extra=extra, **bounds)
+
+
+class TaggedSettings(Settings):
+    """Base of settings that come in kinds, distinguished by the text in ``kind``.
+
+    A direct subclass is a family (networks, decoders, jobs, edits) with a registry of its own. A kind of it is a
+    subclass with ``kind: Literal["..."] = "..."``; defining the class registers it. Other packages name the module of
+    a kind in the family's entry-point group.
+    """
+
+    kind: str
+    kinds: ClassVar[dict[str, type[TaggedSettings]]]
+    noun: ClassVar[str] = "setting"
+    """Name of a member of the family in error messages."""
+    entry_point_group: ClassVar[str] = ""
+    _loaded: ClassVar[set[str]] = set()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if TaggedSettings in cls.__bases__:
+            cls.kinds = {}
+        kind = cls.model_fields["kind"].default
+        if isinstance(kind, str):
+            cls.kinds[kind] = cls
+
+    @classmethod
+    def variants(cls) -> dict[str, type[Self]]:
+        """All kinds that are installed, by name. The first call reads the metadata of all packages."""
+        cls.load_others()
+        return cast("dict[str, type[Self]]", dict(cls.kinds))
+
+    @classmethod
+    def load_others(cls) -> None:
+        """Import the kinds of this and other packages that are named as entry points, once."""
+        if cls.entry_point_group and cls.entry_point_group not in cls._loaded:
+            cls._loaded.add(cls.entry_point_group)
+            for entry in entry_points(group=cls.entry_point_group):
+                entry.load()
+
+    @classmethod
+    def parse(cls, value: Any) -> Any:
+        """The settings that a mapping with a ``kind``, or the name of a kind, describes; other values stay as they are.
+
+        Raises
+        ------
+        InvalidInput
+            If no such kind is known.
+        """
+        if isinstance(value, str):
+            value = {"kind": value}
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("kind")
+        if kind not in cls.kinds:
+            cls.load_others()
+        if kind not in cls.kinds:
+            known = ", ".join(sorted(cls.kinds)) or "none"
+            raise InvalidInput(f"No {cls.noun} is called {kind!r}.", f"Known are {known}.")
+        return cls.kinds[kind].model_validate(value)
+
+
+def short_form(value: Any) -> Any:
+    """Settings as plain values in the shortest form that recipes take: without defaults, a kind alone by its name."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        kind = {"kind": getattr(value, "kind")} if isinstance(value, TaggedSettings) else {}  # noqa: B009
+        changed = {name: getattr(value, name) for name in fields if name not in kind}
+        found = {name: short_form(one) for name, one in changed.items() if one != fields[name].default}
+        return kind["kind"] if kind and not found else {**kind, **found}
+    if isinstance(value, list | tuple):
+        return [short_form(one) for one in value]
+    return value
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The function that ``"package.module:function"`` names; its module is imported now."""
+    module, _, function = name.partition(":")
+    return cast("Callable[..., Any]", getattr(import_module(module), function))

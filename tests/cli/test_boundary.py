@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from napari_pytc.cli.boundary import guarded, in_words, install_excepthook
-from napari_pytc.cli.output import Answer, Output
+from napari_pytc.cli.boundary import describe_error, install_excepthook, run_guarded
+from napari_pytc.cli.output import Output, Reply
 from napari_pytc.cli.running import run_alone
 from napari_pytc.errors import InvalidInput
 from napari_pytc.jobs.context import JobContext
@@ -52,7 +52,7 @@ class Setting(BaseModel):
 
 def test_the_first_interrupt_cancels_and_says_what_is_kept(capsys: pytest.CaptureFixture[str]):
     output, before = Output(), signal.getsignal(signal.SIGINT)
-    code = guarded(output, lambda: run_alone(output, Interrupts(times=1), "wait", "All tiles are kept."))
+    code = run_guarded(output, lambda: run_alone(output, Interrupts(times=1), "wait", "All tiles are kept."))
     assert code == 130
     assert "Error: Stopped.\nHint: All tiles are kept.\n" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) == before
@@ -60,7 +60,7 @@ def test_the_first_interrupt_cancels_and_says_what_is_kept(capsys: pytest.Captur
 
 def test_the_second_interrupt_breaks_off(capsys: pytest.CaptureFixture[str]):
     output, before = Output(as_json=True), signal.getsignal(signal.SIGINT)
-    code = guarded(output, lambda: run_alone(output, Interrupts(times=2), "wait", "All tiles are kept."))
+    code = run_guarded(output, lambda: run_alone(output, Interrupts(times=2), "wait", "All tiles are kept."))
     assert code == 130
     assert json.loads(capsys.readouterr().out) == {"error": "Stopped at once.", "hint": "All tiles are kept."}
     assert signal.getsignal(signal.SIGINT) == before
@@ -68,7 +68,9 @@ def test_the_second_interrupt_breaks_off(capsys: pytest.CaptureFixture[str]):
 
 def test_stdout_is_one_document_whatever_libraries_print(capsys: pytest.CaptureFixture[str]):
     output = Output(as_json=True)
-    assert guarded(output, lambda: Answer({**run_alone(output, Prints(), "print", ""), "nothing": float("nan")})) == 0
+    assert (
+        run_guarded(output, lambda: Reply({**run_alone(output, Prints(), "print", ""), "nothing": float("nan")})) == 0
+    )
     out, err = capsys.readouterr()
     assert json.loads(out) == {"done": True, "nothing": None}
     assert "chatter" in err
@@ -77,7 +79,7 @@ def test_stdout_is_one_document_whatever_libraries_print(capsys: pytest.CaptureF
 
 def test_a_failed_job_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[str]):
     output = Output()
-    assert guarded(output, lambda: run_alone(output, Prints(fails=True), "print", "")) == 1
+    assert run_guarded(output, lambda: run_alone(output, Prints(fails=True), "print", "")) == 1
     assert capsys.readouterr().err.endswith("Error: It cannot work.\nHint: Do something else.\n")
 
 
@@ -95,7 +97,7 @@ def test_a_long_error_stays_one_line(capsys: pytest.CaptureFixture[str]):
 def test_errors_of_settings_name_the_setting():
     with pytest.raises(ValueError, match="steps") as caught:
         Setting(steps=0)
-    message, _ = in_words(caught.value) or ("", "")
+    message, _ = describe_error(caught.value) or ("", "")
     assert "'steps'" in message
     assert "greater than or equal to 1" in message
     assert "got 0" in message
@@ -109,8 +111,8 @@ def test_errors_of_settings_name_the_setting():
         (MemoryError(), "memory"),
     ],
 )
-def test_errors_of_the_system_are_told(error: Exception, told: str):
-    message, hint = in_words(error) or ("", "")
+def test_errors_of_the_system_are_reported(error: Exception, told: str):
+    message, hint = describe_error(error) or ("", "")
     assert told in message
     assert hint
 
@@ -121,7 +123,7 @@ def test_what_nobody_foresaw_is_not_swallowed(capsys: pytest.CaptureFixture[str]
 
     output = Output()
     with pytest.raises(ValueError, match="a bug"):
-        guarded(output, broken)
+        run_guarded(output, broken)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     install_excepthook(output)
     try:

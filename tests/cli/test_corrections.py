@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.conftest import Command, is_one_error
 
+pytestmark = pytest.mark.slow
+
 NETWORK = ("network.kind=unet", "network.channels=[4,8]", "patch_shape=[4,16,16]", "guess_weight=0", "minutes=null")
 CPU = ("steps=2", "batch_size=1", "validate_every=2", "device=cpu", "precision=float32")
 
@@ -37,6 +39,7 @@ def lock_one(cli: Command, segmented: Path, folder: Path) -> None:
     assert cli("proofread", segmented, edits, "--json").code == 0
 
 
+@pytest.mark.slow
 def test_corrections_go_on_from_the_active_model(cli: Command, corrected: Path):
     active = next(m["id"] for m in cli("models", corrected, "--json").document["models"] if m["active"])
     ended = cli("train", corrected, "--corrections", *CPU, "--json")
@@ -49,12 +52,13 @@ def test_corrections_go_on_from_the_active_model(cli: Command, corrected: Path):
     assert (plan["distil_weight"], plan["network"]["channels"]) == (1, [4, 8])
 
 
-def test_people_are_told_what_is_learnt_from(cli: Command, corrected: Path):
+def test_the_corrections_that_are_trained_on_are_printed(cli: Command, corrected: Path):
     ended = cli("train", corrected, "--corrections", *CPU)
     assert ended.code == 0, ended.err
     assert "Learning from 1 locked segment (" in ended.out
 
 
+@pytest.mark.slow
 def test_without_corrections_there_is_nothing_to_learn_from(cli: Command, segmented: Path):
     assert is_one_error(cli("train", segmented, "--corrections"), "no corrections to learn from", "Proofread")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_pytc.learning.model_folder import read_model_info
+import pytest
+
+from napari_pytc.plans.model_folder import read_model_info
 from tests.cli.conftest import TINY, Command
 from tests.session.models import make_model
 from tests.session.test_gate import compared
 
 
-def test_a_training_tells_how_it_compares_with_what_is_in_use(cli: Command, trained: Path) -> None:
+@pytest.mark.slow
+def test_a_training_prints_how_it_compares_with_what_is_in_use(cli: Command, trained: Path) -> None:
     (first,) = cli("models", trained, "--json").document["models"]
     ended = cli("train", trained, "--recipe", "instant", "seed=5", *TINY, "--json")
     document = ended.document
@@ -26,7 +29,7 @@ def test_a_training_tells_how_it_compares_with_what_is_in_use(cli: Command, trai
     assert again["comparison"]["baseline"] == document["model"]
 
 
-def test_a_refused_model_is_told_and_used_when_it_is_chosen(cli: Command, trained: Path) -> None:
+def test_a_refused_model_is_reported_and_used_when_it_is_chosen(cli: Command, trained: Path) -> None:
     (first,) = cli("models", trained, "--json").document["models"]
     make_model(trained / "models" / "worse", "2099-01-01T00:00:00+00:00", scores=compared(first["id"], "worse"))
     listed = cli("models", trained, "--json").document["models"]

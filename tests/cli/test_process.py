@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 START = [sys.executable, "-m", "napari_pytc.cli.main"]
 HEAVY = ("torch", "monai", "lightning", "napari", "qtpy")
 QUICK = """
@@ -101,7 +103,7 @@ def test_an_error_is_two_lines_on_stderr(tmp_path: Path):
 
 def test_an_unforeseen_error_shows_its_trace_only_when_asked(tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import napari_pytc.learning.recipes as r\ndef bug(): raise ZeroDivisionError('a bug')\nr.recipes = bug\n",
+        "import napari_pytc.plans.recipes as r\ndef bug(): raise ZeroDivisionError('a bug')\nr.recipes = bug\n",
         encoding="utf-8",
     )
     quiet = start("recipes", PYTHONPATH=str(tmp_path))

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from napari_pytc.cli.progress import Bar, Estimate, Lines, duration
+from napari_pytc.cli.progress import Estimate, ProgressBar, ProgressLines, duration
 from napari_pytc.jobs.events import Measured, Progressed, Warned
 
 
@@ -25,10 +25,10 @@ def test_time_left_leaves_out_what_was_finished_before():
     clock = Clock()
     estimate = Estimate(clock=clock)
     assert estimate.left_s is None
-    estimate.take(progressed(60))
+    estimate.update(progressed(60))
     assert estimate.left_s is None
     clock.now = 10
-    estimate.take(progressed(80))
+    estimate.update(progressed(80))
     assert estimate.left_s == pytest.approx(10)
     assert estimate.share == pytest.approx(0.8)
 
@@ -36,20 +36,20 @@ def test_time_left_leaves_out_what_was_finished_before():
 def test_the_clock_starts_anew_with_another_total():
     clock = Clock()
     estimate = Estimate(clock=clock)
-    estimate.take(progressed(0, total=1))
+    estimate.update(progressed(0, total=1))
     clock.now = 100
-    estimate.take(progressed(0))
+    estimate.update(progressed(0))
     clock.now = 110
-    estimate.take(progressed(50))
+    estimate.update(progressed(50))
     assert estimate.left_s == pytest.approx(10)
 
 
 def test_a_time_limit_ends_earlier_than_the_pieces():
     clock = Clock()
     estimate = Estimate(limit_s=60, clock=clock)
-    estimate.take(progressed(0, total=1_000_000))
+    estimate.update(progressed(0, total=1_000_000))
     clock.now = 15
-    estimate.take(progressed(10, total=1_000_000))
+    estimate.update(progressed(10, total=1_000_000))
     assert estimate.share == pytest.approx(0.25)
     assert estimate.left_s == pytest.approx(45)
     clock.now = 90
@@ -58,7 +58,7 @@ def test_a_time_limit_ends_earlier_than_the_pieces():
 
 def test_lines_come_now_and_then():
     clock, text, warned = Clock(), StringIO(), []
-    lines = Lines(Console(file=text, width=200), "predict", clock=clock)
+    lines = ProgressLines(Console(file=text, width=200), "predict", clock=clock)
     for second in range(40):
         clock.now = second
         lines.show(progressed(second), warned.append)
@@ -74,7 +74,7 @@ def test_lines_come_now_and_then():
 def test_a_bar_shows_what_is_left_and_goes_away():
     clock, text = Clock(), StringIO()
     console = Console(file=text, width=160, force_terminal=True)
-    bar = Bar(console, "predict", clock=clock)
+    bar = ProgressBar(console, "predict", clock=clock)
     bar.show(progressed(0), [].append)
     clock.now = 30
     bar.show(progressed(50), [].append)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pytc.decoding import AgglomerationDecoder, MulticutDecoder, WatershedDecoder
-from napari_pytc.decoding.partition import absorb_small, hierarchy_of, large_islands, partition
+from napari_pytc.decoding.partition import absorb_small, hierarchy_of, large_islands
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
 
@@ -73,7 +73,7 @@ def test_a_higher_threshold_only_splits() -> None:
     graph = random_graph(200, 800, 2)
     sizes = np.full(201, 1000)
     cuts = [
-        partition(graph, sizes, AgglomerationDecoder(threshold=t, smallest_um3=0), SPACE) for t in (0.2, 0.4, 0.6, 0.8)
+        AgglomerationDecoder(threshold=t, smallest_um3=0).partition(graph, sizes, SPACE) for t in (0.2, 0.4, 0.6, 0.8)
     ]
     for coarse, fine in pairwise(cuts):
         assert len(np.unique(np.stack([coarse, fine], axis=1), axis=0)) == len(np.unique(fine))
@@ -84,12 +84,13 @@ def test_the_slider_of_multicut_goes_from_few_to_many() -> None:
     graph = random_graph(200, 800, 2)
     sizes = np.full(201, 1000)
     counts = [
-        len(np.unique(partition(graph, sizes, MulticutDecoder(beta=beta, smallest_um3=0), SPACE)))
+        len(np.unique(MulticutDecoder(beta=beta, smallest_um3=0).partition(graph, sizes, SPACE)))
         for beta in (0.05, 0.5, 0.95)
     ]
     assert counts[0] < counts[1] < counts[2]
 
 
+@pytest.mark.slow
 def test_multicut_is_near_the_best_of_all_partitions_of_a_small_graph() -> None:
     graph = random_graph(6, 30, 1)
     settings = MulticutDecoder(smallest_um3=0, solver="kernighan_lin")
@@ -99,7 +100,7 @@ def test_multicut_is_near_the_best_of_all_partitions_of_a_small_graph() -> None:
         for code in range(6**6)
         for assignment in [np.array([0, *(code // 6**k % 6 for k in range(6))])]
     )
-    found = partition(graph, np.full(7, 1000), settings, SPACE)
+    found = settings.partition(graph, np.full(7, 1000), SPACE)
     assert best <= costs[found[graph.edges[:, 0]] != found[graph.edges[:, 1]]].sum() <= 0.95 * best < 0
 
 
@@ -117,13 +118,13 @@ def test_small_segments_join_their_best_neighbour_until_none_is_small() -> None:
 
 def test_other_decoders_leave_supervoxels_alone() -> None:
     graph = random_graph(5, 9, 0)
-    assert partition(graph, np.full(6, 9), WatershedDecoder(), SPACE).tolist() == [0, 1, 2, 3, 4, 5]
+    assert WatershedDecoder().partition(graph, np.full(6, 9), SPACE).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("settings", [AgglomerationDecoder(), MulticutDecoder()])
 def test_no_supervoxels_and_no_contacts(settings: AgglomerationDecoder) -> None:
-    assert partition(RegionGraph.empty(), np.zeros(1, np.uint64), settings, SPACE).tolist() == [0]
-    assert partition(RegionGraph.empty(), np.array([0, 600, 700]), settings, SPACE).tolist() == [0, 1, 2]
+    assert settings.partition(RegionGraph.empty(), np.zeros(1, np.uint64), SPACE).tolist() == [0]
+    assert settings.partition(RegionGraph.empty(), np.array([0, 600, 700]), SPACE).tolist() == [0, 1, 2]
 
 
 def test_what_is_kept_goes_with_the_graph() -> None:

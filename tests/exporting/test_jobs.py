@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import h5py
+import mrcfile
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_pytc.errors import InvalidInput, PytcError, VolumeError
-from napari_pytc.exporting.jobs import ExportJob, bytes_on_disk
+from napari_pytc.exporting import sources
+from napari_pytc.exporting.export import bytes_on_disk
+from napari_pytc.exporting.jobs import ExportJob
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
-from napari_pytc.jobs.spec import parse_job
+from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.labels.original_ids import OriginalIds
+from napari_pytc.labels.segment_colours import colour_of
 from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.spec import NpySpec, ReadOptions
 from napari_pytc.volumes.zarr_output import create_ome_zarr, open_ome_zarr
 from tests.support.evidence import prediction_of
 from tests.support.faults import StepContext
@@ -52,6 +60,10 @@ def test_classes_to_hdf5(prediction: tuple[Path, np.ndarray], tmp_path: Path):
         "dtype": "uint8",
         "bytes": (tmp_path / "out.h5").stat().st_size,
         "voxel_size_nm": [40.0, 4.0, 4.0],
+        "format": "HDF5",
+        "levels": [[6, 40, 50]],
+        "notes": [],
+        "dataset": "labels",
     }
     assert ctx.reports[-1][0] == ctx.reports[-1][1]
 
@@ -68,16 +80,17 @@ def test_a_box_to_zarr(prediction: tuple[Path, np.ndarray], tmp_path: Path, what
     path, data = prediction
     box = Box((1, 3, 5), (6, 33, 45))
     result = ExportJob(prediction=path, what=what, output=tmp_path / "out.zarr", box=box).run(StepContext())
-    output = open_ome_zarr(tmp_path / "out.zarr")
-    expected = data if what == "probabilities" else expected_classes(data)
-    assert np.array_equal(output.read(Box.of_shape(box.shape)), expected[(..., *box.slices)])
-    assert output.space.origin_nm == pytest.approx((40, 12, 20))
+    expected = data if what == "probabilities" else expected_classes(data)[None]
+    for channel, one in enumerate(expected):
+        output = open_volume(tmp_path / "out.zarr", ReadOptions(channel=channel if len(expected) > 1 else None))
+        assert np.array_equal(output.read(Box.of_shape(box.shape)), one[box.slices])
+        assert output.space.origin_nm == pytest.approx((40, 12, 20))
     assert result["bytes"] == bytes_on_disk(tmp_path / "out.zarr") > 0
 
 
 def test_a_job_survives_json(tmp_path: Path):
     job = ExportJob(prediction=tmp_path / "p.zarr", output=tmp_path / "o.tif", box=Box((0, 0, 0), (1, 2, 3)))
-    assert parse_job(job.model_dump(mode="json")) == job
+    assert JobSpec.parse(job.model_dump(mode="json")) == job
 
 
 @pytest.mark.parametrize(
@@ -109,7 +122,7 @@ def segmented(tmp_path: Path) -> SegmentedTissue:
 @pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.h5", "out.zarr"])
 def test_segments_keep_their_ids_in_every_format(segmented: SegmentedTissue, tmp_path: Path, name: str):
     job = ExportJob(segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / name)
-    result = parse_job(job.model_dump(mode="json")).run(StepContext())
+    result = JobSpec.parse(job.model_dump(mode="json")).run(StepContext())
     assert (result["shape"], result["dtype"]) == (list(SHAPE), "uint32")
     found = open_volume(tmp_path / name).read(Box.of_shape(SHAPE))
     assert np.array_equal(found, segmented.segments)
@@ -170,3 +183,171 @@ def test_a_cancel_leaves_nothing(prediction: tuple[Path, np.ndarray], tmp_path: 
     with pytest.raises(JobCancelled):
         ExportJob(prediction=prediction[0], output=tmp_path / name).run(StepContext(fail_at=1))
     assert [p.name for p in tmp_path.iterdir()] == ["predictions"]
+
+
+def options_of(prediction: Path, output: Path, **options) -> ExportJob:
+    return ExportJob(prediction=prediction, output=output, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("out.tif", {"ome": "0.4"}, "TIFF has no option ome"),
+        ("out.h5", {"pyramid": True}, "HDF5 has no option pyramid"),
+        ("out.zarr", {"dataset": "main"}, "OME-Zarr has no option dataset"),
+        ("out.mrc", {"layout": "cremi"}, "MRC has no option layout"),
+        ("out.h5", {"layout": "cremi", "what": "probabilities"}, "CREMI layout"),
+        ("out.h5", {"format": "zarr"}, "named like HDF5"),
+        ("out.h5", {"format": "xyz"}, "no export format"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(prediction, tmp_path: Path, name: str, options: dict, told: str):
+    with pytest.raises(InvalidInput, match=told):
+        options_of(prediction[0], tmp_path / name, **options).run(StepContext())
+    assert [p.name for p in tmp_path.iterdir()] == ["predictions"]
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr", "out.precomputed", "out.tif"])
+@pytest.mark.parametrize("dtype", ["uint16", "uint64"])
+def test_another_type_is_told_and_changes_no_label(prediction, tmp_path: Path, name: str, dtype: str):
+    path, data = prediction
+    result = options_of(path, tmp_path / name, dtype=dtype).run(StepContext())
+    assert f"Voxels are uint8 and were written as {dtype}." in result["notes"]
+    found = open_volume(tmp_path / name)
+    assert np.array_equal(found.read(Box.of_shape(SHAPE)), expected_classes(data))
+    assert found.dtype == ("uint32" if (name, dtype) == ("out.precomputed", "uint16") else dtype)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "uint16"}, {"ome": "0.4"}, {"dataset": "main"}, {"format": "h5"}])
+def test_a_table_has_no_options_of_files(segmented: SegmentedTissue, tmp_path: Path, options: dict):
+    job = ExportJob(segmentation=segmented.segmentation.folder, what="table", output=tmp_path / "out.csv", **options)
+    with pytest.raises(InvalidInput, match=f"A table has no option {next(iter(options))}"):
+        job.run(StepContext())
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_probabilities_as_float_are_from_0_to_1(prediction, tmp_path: Path):
+    path, data = prediction
+    result = options_of(path, tmp_path / "out.h5", what="probabilities", dtype="float32").run(StepContext())
+    with h5py.File(tmp_path / "out.h5") as file:
+        np.testing.assert_allclose(file["main"][...], data / 255, rtol=1e-6)
+    assert result["notes"] == ["Voxels are uint8 and were written as float32, 0 to 1."]
+
+
+def test_cremi_has_its_names_types_and_attributes(segmented: SegmentedTissue, tmp_path: Path):
+    box = Box((1, 3, 5), (6, 33, 45))
+    job = ExportJob(
+        segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / "o.h5", box=box, layout="cremi"
+    )
+    result = job.run(StepContext())
+    assert (result["dataset"], result["dtype"]) == ("volumes/labels/neuron_ids", "uint64")
+    voxel = segmented.segmentation.space.voxel_size_nm
+    with h5py.File(tmp_path / "o.h5") as file:
+        assert file.attrs["file_format"] == "0.2"
+        dataset = file["volumes/labels/neuron_ids"]
+        assert dataset.dtype == np.uint64
+        assert list(dataset.attrs["resolution"]) == list(voxel)
+        assert list(dataset.attrs["offset"]) == [s * v for s, v in zip(box.start, voxel, strict=True)]
+        assert np.array_equal(dataset[...], segmented.segments[box.slices])
+
+
+PLACES = [
+    "out.h5",
+    "out.zarr",
+    "out.precomputed",
+    "old.zarr",
+    "out.tif",
+    "out.ome.tif",
+    "out.nii",
+    "out.nii.gz",
+    "out.mrc",
+]
+"""Formats that know where a box was."""
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_box_read_back_lands_where_it_was(segmented: SegmentedTissue, tmp_path: Path, name: str):
+    box = Box((1, 3, 5), (6, 33, 45))
+    options = {"old.zarr": {"ome": "0.4"}, "out.mrc": {"dtype": "uint16"}}.get(name, {})
+    ExportJob(
+        segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / name, box=box, **options
+    ).run(StepContext())
+    found = open_volume(tmp_path / name)
+    voxel = found.space.voxel_size_nm
+    start = [round(o / v) for o, v in zip(found.space.origin_nm, voxel, strict=True)]
+    assert start == list(box.start)
+    assert np.array_equal(found.read(Box.of_shape(box.shape)), segmented.segments[box.slices])
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr", "out.precomputed", "out.tif"])
+def test_imported_ids_are_exported_as_they_were(segmented: SegmentedTissue, tmp_path: Path, name: str):
+    folder, n = segmented.segmentation.folder, int(segmented.segments.max())
+    table = np.zeros(n, np.uint64)  # the last segment is one that an edit made
+    table[1:] = np.arange(1, n) * np.uint64(2**40) + np.uint64(7)
+    OriginalIds(table).save(folder)
+    result = ExportJob(segmentation=folder, what="segments", output=tmp_path / name).run(StepContext())
+    assert result["dtype"] == "uint64"
+    assert "1 segments that edits made" in result["notes"][0]
+    found = open_volume(tmp_path / name).read(Box.of_shape(SHAPE))
+    assert np.array_equal(found, np.append(table, table.max() + np.uint64(1))[segmented.segments])
+    ExportJob(segmentation=folder, what="table", output=tmp_path / "t.csv").run(StepContext())
+    with open(tmp_path / "t.csv", newline="") as file:
+        assert {int(row["id"]) for row in csv.DictReader(file)} == set(np.unique(found).tolist()) - {0}
+    shown = ExportJob(segmentation=folder, what="segments", output=tmp_path / f"shown.{name}", ids="shown")
+    assert shown.run(StepContext())["dtype"] == "uint32"
+
+
+def test_segments_have_the_colours_of_the_window_where_they_are_few(
+    segmented: SegmentedTissue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = ExportJob(segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / "out.zarr")
+    job.run(StepContext())
+    label = zarr.open_group(tmp_path / "out.zarr/labels/segments", mode="r").attrs["ome"]["image-label"]
+    ids = np.unique(segmented.segments[segmented.segments > 0])
+    assert [entry["label-value"] for entry in label["colors"]] == ids.tolist()
+    assert bytes(label["colors"][0]["rgba"][:3]).hex() == colour_of(int(ids[0]))[1:]
+    monkeypatch.setattr(sources, "MOST_COLOURS", len(ids) - 1)
+    job.model_copy(update={"overwrite": True}).run(StepContext())
+    label = zarr.open_group(tmp_path / "out.zarr/labels/segments", mode="r").attrs["ome"]["image-label"]
+    assert "colors" not in label
+
+
+def test_classes_have_the_colours_of_the_project(prediction, tmp_path: Path):
+    options_of(prediction[0], tmp_path / "out.zarr", class_colours={"inside": "#0a0b0c"}).run(StepContext())
+    label = zarr.open_group(tmp_path / "out.zarr/labels/classes", mode="r").attrs["ome"]["image-label"]
+    assert label["colors"][1] == {"label-value": 2, "rgba": [10, 11, 12, 255]}
+    assert label["properties"] == [{"label-value": 1, "class": "membrane"}, {"label-value": 2, "class": "inside"}]
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.h5", "out.tif", "out.precomputed", "out.mrc"])
+def test_an_image_is_exported_as_it_is(tmp_path: Path, name: str):
+    raw = make_tissue(SHAPE, n_cells=8).raw
+    np.save(tmp_path / "raw.npy", raw)
+    space = VoxelSpace((40, 4, 4))
+    job = ExportJob(what="image", image=NpySpec(path=tmp_path / "raw.npy"), space=space, output=tmp_path / name)
+    result = JobSpec.parse(job.model_dump(mode="json")).run(StepContext())
+    assert result["voxel_size_nm"] == [40, 4, 4]
+    if name == "out.mrc":
+        with mrcfile.open(tmp_path / name) as file:
+            assert np.array_equal(file.data, raw)
+        return
+    found = open_volume(tmp_path / name)
+    assert found.dtype == raw.dtype
+    assert np.array_equal(found.read(Box.of_shape(SHAPE)), raw)
+    assert not (tmp_path / name / "labels").exists()
+
+
+def test_a_png_of_many_segments_is_refused_with_a_way_out(segmented: SegmentedTissue, tmp_path: Path):
+    job = ExportJob(
+        segmentation=segmented.segmentation.folder, what="segments", output=tmp_path / "series", format="png-series"
+    )
+    with pytest.raises(InvalidInput, match="uint8 or uint16, got uint32") as caught:
+        job.run(StepContext())
+    assert "uint16 (--dtype)" in caught.value.hint
+    job.model_copy(update={"dtype": "uint16"}).run(StepContext())
+    found = open_volume(tmp_path / "series").read(Box.of_shape(SHAPE))
+    assert np.array_equal(found, segmented.segments)
+    OriginalIds(np.arange(segmented.segmentation.record.n_supervoxels + 1) * 70_000).save(job.segmentation)
+    with pytest.raises(InvalidInput, match="uint16 holds whole numbers from 0 to 65535"):
+        job.model_copy(update={"dtype": "uint16", "output": tmp_path / "more"}).run(StepContext())
+    assert not (tmp_path / "more").exists()

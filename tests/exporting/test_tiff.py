@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.exporting import tiff
 from napari_pytc.geometry import VoxelSpace
 from tests.support.arrays import FakeArray
@@ -88,6 +89,13 @@ class TestTiff(ExporterContract):
 
 class TestOmeTiff(ExporterContract):
     name = "out.ome.tif"
+
+    @pytest.mark.parametrize("dtype", ["uint64", "int64"])
+    def test_what_ome_has_not_is_refused_with_a_way_out(self, tmp_path: Path, dtype: str):
+        with pytest.raises(InvalidInput, match=f"got {dtype}") as caught:
+            self.export(FakeArray(some_labels(dtype=dtype)), tmp_path / self.name)
+        assert "plain TIFF" in caught.value.hint
+        assert list(tmp_path.iterdir()) == []
 
     def read_back(self, path: Path) -> tuple[np.ndarray, tuple[float, ...] | None]:
         with tifffile.TiffFile(path) as file:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting import Crop, MostProbable
+from napari_pytc.exporting.views import Converted, Crop, MostProbable
 from napari_pytc.geometry import Box, VoxelSpace
 from tests.support.arrays import FakeArray
 
@@ -37,6 +37,14 @@ def test_of_equal_probabilities_the_first_wins():
     assert MostProbable(array).read(Box.of_shape(array.shape)).tolist() == [[[1, 1]]]
 
 
+def test_classes_have_the_numbers_that_they_are_given():
+    array = probabilities()
+    labels = MostProbable(array, (2, 9, 1)).read(Box.of_shape(array.shape))
+    assert np.array_equal(labels, np.array([2, 9, 1])[array.data.argmax(axis=0)])
+    with pytest.raises(InvalidInput, match="256"):
+        MostProbable(array, (1, 2, 256))
+
+
 def test_classes_need_channels():
     with pytest.raises(InvalidInput):
         MostProbable(FakeArray(np.zeros((1, 1, 1), np.uint8)))
@@ -61,3 +69,22 @@ def test_a_crop_of_channels_keeps_them():
 def test_a_box_outside_is_refused(box: Box):
     with pytest.raises(InvalidInput, match="box to export"):
         Crop(FakeArray(np.zeros((3, 4, 5))), box)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1.5, 256.0])
+def test_what_a_type_of_whole_numbers_cannot_hold_is_refused(value: float):
+    data = np.array([[[1.0, 2.0, value]]])
+    array = Converted(FakeArray(data), np.dtype(np.uint8))
+    with pytest.raises(InvalidInput, match="uint8 holds whole numbers from 0 to 255"):
+        array.read(Box.of_shape(array.shape))
+    assert Converted(FakeArray(data[..., :2]), np.dtype(np.uint8)).read(Box.of_shape((1, 1, 2))).tolist() == [[[1, 2]]]
+
+
+def test_a_number_that_would_become_infinite_is_refused():
+    wide = Converted(FakeArray(np.array([[[0.1, np.inf, np.nan]]])), np.dtype(np.float32))
+    found = wide.read(Box.of_shape(wide.shape))
+    assert found[0, 0, 0] == np.float32(0.1)
+    assert np.isinf(found[0, 0, 1])
+    array = Converted(FakeArray(np.array([[[1e300]]])), np.dtype(np.float32))
+    with pytest.raises(InvalidInput, match=r"float32 holds numbers up to 3\.4.*e\+38, but the data has 1e\+300"):
+        array.read(Box.of_shape(array.shape))

@@ -38,3 +38,26 @@ class TestZarr(ExporterContract):
         with pytest.raises(InvalidInput):
             self.export(FakeArray(some_labels()), tmp_path / self.name, compression="zlib")
         assert list(tmp_path.iterdir()) == []
+
+
+class TestZarrOf04(TestZarr):
+    """The same, read by the same means, in OME-Zarr 0.4."""
+
+    def export(self, array: FakeArray, path: Path, *arguments, **options) -> None:
+        super().export(array, path, *arguments, **{"ome": "0.4"} | options)
+
+    def read_back(self, path: Path) -> tuple[np.ndarray, tuple[float, ...] | None]:
+        group = zarr.open_group(path, mode="r", zarr_format=2)
+        (multiscale,) = group.attrs["multiscales"]
+        assert multiscale["version"] == "0.4"
+        (level,) = multiscale["datasets"]
+        (scale,) = (t["scale"] for t in level["coordinateTransformations"] if t["type"] == "scale")
+        units = {axis.get("unit") for axis in multiscale["axes"] if axis["type"] == "space"}
+        return group[level["path"]][...], tuple(scale[-3:]) if "nanometer" in units else None
+
+    def test_ome_zarr_5(self, tmp_path: Path):
+        path = tmp_path / self.name
+        self.export(FakeArray(some_labels()), path, class_names=NAMES)
+        assert (path / ".zgroup").is_file()
+        assert not list(path.rglob("zarr.json"))
+        assert "mitochondriën" in str(dict(zarr.open_group(path, mode="r", zarr_format=2).attrs))

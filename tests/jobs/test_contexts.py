@@ -16,7 +16,7 @@ from tests.support.contexts import RecordingContext
 BOX = Box.of_shape((1, 2, 3))
 
 
-def tell_everything(ctx: JobContext) -> None:
+def report_everything(ctx: JobContext) -> None:
     ctx.report(1, 2, "half")
     ctx.metric("loss", 1, 0.5)
     ctx.artifact("prediction", BOX)
@@ -33,12 +33,12 @@ def test_events_of_numpy_numbers() -> None:
     assert (events[0].done, events[1].step, events[1].value) == (1, 3, 0.5)
 
 
-def test_everything_told_becomes_an_event_or_a_record() -> None:
+def test_everything_reported_becomes_an_event_or_a_record() -> None:
     events: list[JobEvent] = []
-    tell_everything(EventContext("a", events.append))
+    report_everything(EventContext("a", events.append))
     assert [event.event for event in events] == ["progressed", "measured", "produced", "warned"]
     ctx = RecordingContext()
-    tell_everything(ctx)
+    report_everything(ctx)
     assert (ctx.progress, ctx.metrics) == ([(1, 2, "half")], [("loss", 1, 0.5)])
     assert (ctx.artifacts, ctx.warnings, ctx.curve("loss")) == ([("prediction", BOX)], ["a doubt"], [0.5])
 
@@ -73,7 +73,7 @@ def test_a_recording_context_cancels_after_so_many_checks() -> None:
     assert ctx.n_checks == 3
 
 
-def test_an_error_is_told_on_one_line_of_bounded_length() -> None:
+def test_an_error_is_reported_on_one_line_of_bounded_length() -> None:
     assert in_one_sentence(ValueError("two\n  lines")) == "ValueError: two lines"
     assert in_one_sentence(MemoryError()) == "MemoryError"
     assert len(in_one_sentence(ValueError("x" * 10000))) < 500

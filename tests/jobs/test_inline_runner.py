@@ -15,7 +15,7 @@ class TestInlineRunner(RunnerContract):
     def runner(self) -> InlineRunner:
         return InlineRunner()
 
-    def test_runs_and_tells_in_the_calling_thread(self, runner: InlineRunner) -> None:
+    def test_runs_and_emits_in_the_calling_thread(self, runner: InlineRunner) -> None:
         sink = RecordingSink()
         handle = runner.start(Count(), sink)
         assert sink.threads == {threading.get_ident()}

@@ -32,13 +32,13 @@ EVENTS: list[JobEvent] = [
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=12))
-def test_whatever_is_told_a_job_starts_once_ends_once_and_tells_nothing_after(events: list[JobEvent]) -> None:
+def test_whatever_is_emitted_a_job_starts_once_ends_once_and_emits_nothing_after(events: list[JobEvent]) -> None:
     sink = RecordingSink()
     job = Job(sink)
     for event in events:
         n_before = len(sink.events)
         try:
-            counted = job.tell(event)
+            counted = job.emit(event)
         except IllegalTransition:
             counted = False
         assert sink.events[n_before:] == ([event] if counted else [])
@@ -55,29 +55,29 @@ def test_whatever_is_told_a_job_starts_once_ends_once_and_tells_nothing_after(ev
 
 
 @pytest.mark.parametrize("event", EVENTS[1:5])
-def test_a_waiting_job_cannot_tell_of_work(event: JobEvent) -> None:
+def test_a_waiting_job_cannot_emit_work(event: JobEvent) -> None:
     job = Job(RecordingSink())
     with pytest.raises(IllegalTransition, match="waiting"):
-        job.tell(event)
+        job.emit(event)
     assert job.state is JobState.WAITING
 
 
 def test_a_running_job_cannot_start_again() -> None:
     job = Job(RecordingSink())
-    job.tell(Started(job=job.id))
+    job.emit(Started(job=job.id))
     with pytest.raises(IllegalTransition, match="running"):
-        job.tell(Started(job=job.id))
+        job.emit(Started(job=job.id))
 
 
-def test_what_the_sink_causes_comes_after_what_it_is_told() -> None:
+def test_what_the_sink_causes_comes_after_what_it_is_reported() -> None:
     def react(event: JobEvent) -> None:
         if isinstance(event, Started):
-            job.tell(Warned(job=job.id, message="from the sink"))
+            job.emit(Warned(job=job.id, message="from the sink"))
             assert sink.names() == ["started"]
 
     sink = RecordingSink(react)
     job = Job(sink)
-    job.tell(Started(job=job.id))
+    job.emit(Started(job=job.id))
     assert sink.names() == ["started", "warned"]
 
 
@@ -91,11 +91,11 @@ def test_progress_that_waits_for_the_sink_is_replaced_by_newer() -> None:
 
     sink = RecordingSink(react)
     job = Job(sink)
-    with beside(lambda: job.tell(Started(job=job.id)) and None):
+    with beside(lambda: job.emit(Started(job=job.id)) and None):
         assert told.wait(60)
         for done in range(5):
-            assert job.tell(Progressed(job=job.id, done=done, total=5))
-        job.tell(Finished(job=job.id))
+            assert job.emit(Progressed(job=job.id, done=done, total=5))
+        job.emit(Finished(job=job.id))
         assert sink.names() == ["started"]
         assert job.wait(0.01) is None
         free.set()
@@ -112,10 +112,10 @@ def test_ctrl_c_in_the_sink_goes_on_and_the_end_still_comes() -> None:
 
     sink = RecordingSink(react)
     job = Job(sink)
-    job.tell(Started(job=job.id))
+    job.emit(Started(job=job.id))
     with pytest.raises(KeyboardInterrupt):
-        job.tell(Warned(job=job.id, message="a doubt"))
-    job.tell(Cancelled(job=job.id))
+        job.emit(Warned(job=job.id, message="a doubt"))
+    job.emit(Cancelled(job=job.id))
     assert sink.names() == ["started", "warned", "cancelled"]
 
 

@@ -50,6 +50,7 @@ def test_a_returned_set_is_a_copy(path: Path) -> None:
         assert ledger.done() == set()
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_file_cut_anywhere_gives_whole_lines_only_and_goes_on(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -73,6 +74,7 @@ def test_a_power_cut_that_left_zeros_counts_for_nothing(path: Path) -> None:
     assert done(path) == {4, 5}
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_mark(path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path; from napari_pytc.jobs.ledger import Ledger\n"
@@ -111,7 +113,7 @@ class FullDisk:
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1])
-def test_a_full_disk_is_told_and_leaves_no_half_line(path: Path, n_bytes: int) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_half_line(path: Path, n_bytes: int) -> None:
     with Ledger(path, "work") as ledger:
         ledger.mark(1)
         file = ledger._file
@@ -125,7 +127,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_line(path: Path, n_bytes: int) -
     assert done(path) == {1, 4}
 
 
-def test_a_folder_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_way_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PytcError, match="list of finished pieces"):
         Ledger(tmp_path, "work")
 

@@ -9,6 +9,7 @@ from tests.support.jobs_for_tests import JOBS_FOR_TESTS
 from tests.support.runner_contract import RunnerContract
 
 
+@pytest.mark.slow
 class TestProcessRunner(RunnerContract):
     @pytest.fixture
     def runner(self) -> Iterator[ProcessRunner]:

@@ -55,6 +55,7 @@ def next_job_runs(runner: ProcessRunner) -> int:
     return outcome.result["pid"]
 
 
+@pytest.mark.slow
 def test_jobs_share_one_warm_worker_outside_this_process(runner: ProcessRunner) -> None:
     runner.warm_up()
     runner.warm_up()
@@ -64,6 +65,7 @@ def test_jobs_share_one_warm_worker_outside_this_process(runner: ProcessRunner) 
     assert os.getpid() not in pids
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("by", "words"),
@@ -81,6 +83,7 @@ def test_a_worker_ended_by_a_signal_fails_its_job_with_the_reason(runner: Proces
     assert next_job_runs(runner) != int(dead.value)
 
 
+@pytest.mark.slow
 @posix
 def test_a_crash_shows_where_it_was_in_python(runner: ProcessRunner) -> None:
     sink = RecordingSink()
@@ -89,6 +92,7 @@ def test_a_crash_shows_where_it_was_in_python(runner: ProcessRunner) -> None:
     assert "jobs_for_tests.py" in outcome.log
 
 
+@pytest.mark.slow
 def test_a_worker_that_exits_in_a_job_fails_it(runner: ProcessRunner) -> None:
     sink = RecordingSink()
     outcome = ended(runner.start(Die(by=3), sink), sink)
@@ -97,6 +101,7 @@ def test_a_worker_that_exits_in_a_job_fails_it(runner: ProcessRunner) -> None:
     next_job_runs(runner)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_from_outside_while_idle_is_replaced(runner: ProcessRunner) -> None:
     first = next_job_runs(runner)
     psutil.Process(first).kill()
@@ -104,6 +109,7 @@ def test_a_worker_killed_from_outside_while_idle_is_replaced(runner: ProcessRunn
     assert next_job_runs(runner) != first
 
 
+@pytest.mark.slow
 @posix
 def test_a_job_given_to_a_worker_that_was_dying_runs_on_the_next(runner: ProcessRunner) -> None:
     pid = next_job_runs(runner)
@@ -117,6 +123,7 @@ def test_a_job_given_to_a_worker_that_was_dying_runs_on_the_next(runner: Process
     assert outcome.result == {"heard": ["stop"]}
 
 
+@pytest.mark.slow
 def test_jobs_that_wait_survive_the_death_of_the_worker(runner: ProcessRunner) -> None:
     sinks = [RecordingSink(), RecordingSink()]
     handles = [runner.start(spec, sink) for spec, sink in zip((Die(by=3), Count()), sinks, strict=True)]
@@ -124,6 +131,7 @@ def test_jobs_that_wait_survive_the_death_of_the_worker(runner: ProcessRunner) -
     assert isinstance(ended(handles[1], sinks[1]), Finished)
 
 
+@pytest.mark.slow
 @posix
 def test_a_job_that_ignores_cancel_is_killed_with_what_it_started(runner: ProcessRunner) -> None:
     handle, sink, child = running(runner, Deaf(child=True))
@@ -136,6 +144,7 @@ def test_a_job_that_ignores_cancel_is_killed_with_what_it_started(runner: Proces
     next_job_runs(runner)
 
 
+@pytest.mark.slow
 @posix
 def test_what_a_dying_job_started_ends_with_it_and_does_not_hold_its_end_back(runner: ProcessRunner) -> None:
     handle, sink, child = running(runner, Deaf(child=True))
@@ -145,6 +154,7 @@ def test_what_a_dying_job_started_ends_with_it_and_does_not_hold_its_end_back(ru
     until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.slow
 def test_cancel_that_is_heeded_keeps_the_worker(runner: ProcessRunner) -> None:
     handle, sink, pid = running(runner, Patient())
     handle.cancel()
@@ -153,6 +163,7 @@ def test_cancel_that_is_heeded_keeps_the_worker(runner: ProcessRunner) -> None:
     assert next_job_runs(runner) == pid
 
 
+@pytest.mark.slow
 def test_one_job_runs_and_others_wait(runner: ProcessRunner) -> None:
     handle, sink, _ = running(runner, Patient())
     second, third = RecordingSink(), RecordingSink()
@@ -171,6 +182,7 @@ def test_one_job_runs_and_others_wait(runner: ProcessRunner) -> None:
     assert outcome.result == {"heard": ["early", "stop"]}
 
 
+@pytest.mark.slow
 def test_cancel_while_the_worker_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(600)\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -182,6 +194,7 @@ def test_cancel_while_the_worker_imports(tmp_path: Path, monkeypatch: pytest.Mon
         assert not runner.is_warm
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_import_fails_the_job_that_waits_for_it() -> None:
     with ProcessRunner(imports=["this_module_is_missing"]) as runner:
         sinks = [RecordingSink(), RecordingSink()]
@@ -192,6 +205,7 @@ def test_a_worker_that_cannot_import_fails_the_job_that_waits_for_it() -> None:
             assert "this_module_is_missing" in outcome.log
 
 
+@pytest.mark.slow
 def test_a_kind_of_job_the_worker_does_not_know_is_a_failure() -> None:
     with ProcessRunner() as runner:
         sink = RecordingSink()
@@ -200,6 +214,7 @@ def test_a_kind_of_job_the_worker_does_not_know_is_a_failure() -> None:
         assert "test-count" in outcome.message
 
 
+@pytest.mark.slow
 def test_a_system_without_room_for_a_process_says_so(runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -212,6 +227,7 @@ def test_a_system_without_room_for_a_process_says_so(runner: ProcessRunner, monk
     next_job_runs(runner)
 
 
+@pytest.mark.slow
 def test_a_flood_of_progress_is_thinned_and_the_rest_is_not(runner: ProcessRunner) -> None:
     sink = RecordingSink(lambda event: time.sleep(0.02))
     outcome = ended(runner.start(Flood(n=20000), sink), sink)
@@ -223,6 +239,7 @@ def test_a_flood_of_progress_is_thinned_and_the_rest_is_not(runner: ProcessRunne
     assert [event.step for event in sink.events if isinstance(event, Measured)] == [0, 5000, 10000, 15000]
 
 
+@pytest.mark.slow
 def test_a_job_in_the_worker_has_a_log_a_lower_priority_and_fewer_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +267,7 @@ def test_threads_never_exceed_the_cores_meant_for_the_worker(given: str, expecte
     assert environment["HOME"] == "here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [Patient(), Deaf()], ids=["patient", "deaf"])
 def test_close_in_a_job_leaves_no_process_thread_or_file(
     spec: Patient | Deaf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -269,6 +287,7 @@ def test_close_in_a_job_leaves_no_process_thread_or_file(
     assert left_behind(running_threads, threads) == []
 
 
+@pytest.mark.slow
 def test_a_log_that_was_cleaned_away_does_not_cost_the_end(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with ProcessRunner(imports=[JOBS_FOR_TESTS], log_path=log) as runner:
@@ -280,6 +299,7 @@ def test_a_log_that_was_cleaned_away_does_not_cost_the_end(tmp_path: Path) -> No
         assert outcome.log == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Patient", "Deaf"])
 def test_a_worker_whose_parent_is_killed_ends_also_in_a_job(kind: str, tmp_path: Path) -> None:
     script = f"""
@@ -307,6 +327,7 @@ def test_a_worker_whose_parent_is_killed_ends_also_in_a_job(kind: str, tmp_path:
     assert psutil.wait_procs([worker], timeout=FOREVER_S)[1] == []
 
 
+@pytest.mark.slow
 def test_a_program_that_ends_without_close_ends_its_worker() -> None:
     script = f"""
         import sys
@@ -326,6 +347,7 @@ def path_of_now() -> dict[str, str]:
     return worker_process.worker_environment(os.environ, 1)
 
 
+@pytest.mark.slow
 def test_runners_used_by_several_threads_lose_no_job(runner: ProcessRunner) -> None:
     sinks = [RecordingSink() for _ in range(12)]
     handles: list[JobHandle | None] = [None] * len(sinks)

@@ -40,6 +40,7 @@ def patch_of(labels: EditableLabels, box: Box, new: np.ndarray) -> LabelPatch:
     return patch
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([0, 20_000, 2**20]))
 def test_it_is_an_array_with_a_memory(tmp_path_factory: pytest.TempPathFactory, seed: int, cache_bytes: int):
@@ -76,16 +77,16 @@ def test_what_is_undone_leaves_no_trace_on_the_disk(tmp_path: Path):
     patch = patch_of(labels, Box((0, 0, 0), (3, 20, 20)), np.full((3, 20, 20), 9, np.uint32))
     labels.apply(patch)
     labels.flush()
-    assert len(LabelStore.open(tmp_path / "edits.zarr").boxes()) == 4
+    assert len(LabelStore.open(tmp_path / "edits.zarr").chunks()) == 4
     labels.apply(patch.inverse())
     labels.flush()
-    assert LabelStore.open(tmp_path / "edits.zarr").boxes() == []
+    assert LabelStore.open(tmp_path / "edits.zarr").chunks() == []
 
 
 def test_memory_stays_within_its_bound(tmp_path: Path):
     labels, _ = make(tmp_path, cache_bytes=3 * 4 * 16 * 16 * 4)
     labels.read(Box.of_shape(SHAPE))
-    assert labels._bytes <= 3 * 4 * 16 * 16 * 4
+    assert labels._chunks.n_bytes <= 3 * 4 * 16 * 16 * 4
     labels.apply(patch_of(labels, Box((0, 0, 0), (1, 1, 1)), np.full((1, 1, 1), 9, np.uint32)))
     assert labels.dirty_bytes == 4 * 16 * 16 * 4
     labels.read(Box.of_shape(SHAPE))
@@ -100,6 +101,7 @@ def test_a_volume_of_one_section(tmp_path: Path):
     assert (reopen(tmp_path).read(Box((0, 30, 5), (1, 33, 7))) == 8).all()
 
 
+@pytest.mark.slow
 def test_threads_read_while_one_changes(tmp_path: Path):
     labels, _ = make(tmp_path, cache_bytes=20_000)
     box = Box((0, 0, 0), (10, 20, 20))

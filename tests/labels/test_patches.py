@@ -99,7 +99,7 @@ def test_what_does_not_fit_together_is_refused():
         LabelPatch(Box((0, 0, 0), (1, 1, 2)), mask, np.zeros(2, np.uint8), np.zeros(2, np.uint16))
 
 
-def test_damage_is_told_in_a_sentence():
+def test_damage_is_an_error_in_a_sentence():
     before, after = two_arrays(0, 0.5)
     patch = LabelPatch.between(BOX, before, after)
     assert patch is not None

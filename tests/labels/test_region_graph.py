@@ -49,6 +49,7 @@ def test_every_face_counts_once(labels: np.ndarray, each_face: bool, seed: int) 
         assert score == pytest.approx(np.mean(expected[tuple(edge)]), abs=1e-5)
 
 
+@pytest.mark.slow
 @given(small_labels, st.tuples(*[st.integers(1, 4)] * 3), st.integers(0, 9))
 def test_blocks_add_up_to_the_whole(labels: np.ndarray, block: tuple[int, int, int], seed: int) -> None:
     join = np.random.default_rng(seed).random((3, *labels.shape)).astype(np.float32)
@@ -110,7 +111,7 @@ def test_a_graph_without_contacts(tmp_path: Path) -> None:
     assert len(merged([graph, graph])) == 0
 
 
-def test_a_damaged_graph_is_told(tmp_path: Path) -> None:
+def test_a_damaged_graph_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="is damaged"):
         RegionGraph.load(tmp_path)
 

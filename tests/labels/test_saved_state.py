@@ -38,7 +38,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == [STATE]
 
 
-def test_damage_and_newer_versions_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_damage_and_newer_versions_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     FULL.save(tmp_path)
     data = (tmp_path / STATE).read_bytes()
     for broken in (b"", b"no archive", data[: len(data) // 2]):

@@ -84,7 +84,7 @@ def test_a_finished_one_is_not_written_over(tmp_path: Path) -> None:
         Segmentation.create(tmp_path / "a", SHAPE, SPACE)
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_damage_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "a")
     for name, text in (("sizes.npy", "is damaged"), ("segmentation.json", "record of the segmentation")):
         shutil.copytree(tmp_path / "a", tmp_path / "b")
@@ -102,14 +102,17 @@ def test_tables_must_be_of_one_length() -> None:
 def test_segments_are_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "a")
     before = Segmentation.open(tmp_path / "a")
-    record = replace_segments(tmp_path / "a", np.array([0, 1, 1, 1, 1, 5], np.uint32), {"kind": "agglomeration"})
+    record = replace_segments(
+        tmp_path / "a", np.array([0, 1, 1, 1, 1, 5], np.uint32), {"kind": "agglomeration"}, ("a",)
+    )
+    assert record.notes == ("a",)
     assert record.n_segments == 2
     after = Segmentation.open(tmp_path / "a")
     assert after.segments.tolist() == [0, 1, 1, 1, 1, 5]
     assert after.record == record
     assert before.segments.tolist() == [0, 1, 1, 3, 3, 5]
     with pytest.raises(InvalidInput, match="5 supervoxels"):
-        replace_segments(tmp_path / "a", np.zeros(3, np.uint32), {})
+        replace_segments(tmp_path / "a", np.zeros(3, np.uint32), {}, ())
 
 
 def test_a_full_disk_leaves_it_unfinished(tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_the_checksum_does_not_depend_on_the_blocks(block: tuple[int, int, int])
     assert checksum_text(sum(parts)) == checksum_text(digest_of(labels, (0, 0, 0), SHAPE))
 
 
-def test_the_checksum_tells_changes() -> None:
+def test_the_checksum_changes_with_labels() -> None:
     labels = some_labels()
     digests = {digest_of(labels, (0, 0, 0), SHAPE)}
     labels[0, 0, 0] += 1

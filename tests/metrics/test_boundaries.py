@@ -31,7 +31,7 @@ def test_the_voxel_size_scales_distance():
     assert boundary_f1(*moved, tolerance=40, voxel_size=(40, 4, 4)).f1 == 1.0
 
 
-def test_precision_and_recall_are_told_apart():
+def test_precision_and_recall_are_reported_apart():
     predicted = halves(10)
     predicted[..., 16:] = 3
     score = boundary_f1(predicted, halves(10), tolerance=1)

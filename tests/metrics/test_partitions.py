@@ -45,7 +45,7 @@ def test_equal_to_skimage(seed: int, shape: tuple[int, ...], n_predicted: int, n
     assert table.adapted_rand_error(ignore) == pytest.approx(expected, abs=1e-9)
 
 
-def test_split_and_merge_are_told_apart():
+def test_split_and_merge_are_scored_apart():
     truth = np.array([1, 1, 1, 1])
     cut = np.array([1, 1, 2, 2])
     assert table_of(cut, truth).variation_of_information() == pytest.approx((1.0, 0.0))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from napari_pytc.proofreading.document import LabelDocument
-from napari_pytc.proofreading.edits import Switch
-from napari_pytc.proofreading.journal import Journal
+from napari_pytc.proofreading.edits import SwitchSegmentation
+from napari_pytc.proofreading.journal.journal import Journal
 from tests.support.segmentations import FolderDocuments, SegmentedTissue, make_project
 
 
@@ -26,6 +26,6 @@ def document(made: SegmentedTissue) -> LabelDocument:
 def journal(made: SegmentedTissue, tmp_path: Path) -> Iterator[Journal]:
     """A journal in which the segmentation ``first`` is current."""
     journal = Journal(tmp_path / "journal.sqlite", FolderDocuments(tmp_path, made.boundary))
-    journal.apply(Switch(after="first"))
+    journal.apply(SwitchSegmentation(after="first"))
     yield journal
     journal.close()

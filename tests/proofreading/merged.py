@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.geometry import Box, Voxel, VoxelSpace
 from napari_pytc.labels.region_graph import contact_edges
 from napari_pytc.labels.segmentation import (
     Segmentation,
@@ -19,8 +19,6 @@ from napari_pytc.labels.segmentation import (
 )
 from napari_pytc.proofreading.document import LabelDocument
 from tests.support.segmentations import ArrayBoundary, SegmentedTissue, make_segmentation
-
-Point = tuple[int, int, int]
 
 
 class MergedCells:
@@ -45,7 +43,7 @@ class MergedCells:
     def _touch(self, a: int, b: int) -> bool:
         return bool((ndimage.binary_dilation(self.cells == a) & (self.cells == b)).any())
 
-    def deep(self, cell: int) -> Point:
+    def deep(self, cell: int) -> Voxel:
         """The innermost voxel of a cell."""
         depth = ndimage.distance_transform_edt(np.pad(self.cells == cell, 1))[1:-1, 1:-1, 1:-1]
         z, y, x = np.unravel_index(depth.argmax(), depth.shape)

@@ -80,15 +80,13 @@ def test_without_a_boundary_map_no_voxel_is_one(made: SegmentedTissue):
     document = LabelDocument(made.segmentation)
     assert not document.boundary(BOX).any()
     assert document.boundary(BOX).dtype == np.float32
-    with pytest.raises(InvalidEdit, match="no strokes"):
-        document.annotations(BOX)
 
 
 def test_strokes_are_no_business_of_a_segmentation(document: LabelDocument, made: SegmentedTissue):
     class Strokes:
         shape = document.shape
 
-        def annotations(self, box: Box) -> np.ndarray:
+        def labels(self, box: Box) -> np.ndarray:
             return np.zeros(box.shape, np.uint8)
 
     change = Scribble.of(BOX, np.ones(BOX.shape, np.uint8)).plan(Strokes())

@@ -7,10 +7,10 @@ import pytest
 
 from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import Segmentation
-from napari_pytc.proofreading.edits import Paint, Switch
+from napari_pytc.proofreading.edits import Paint, SwitchSegmentation
 from napari_pytc.proofreading.edits.base import variants
-from napari_pytc.proofreading.journal import Journal
-from napari_pytc.proofreading.replay import replay
+from napari_pytc.proofreading.journal.journal import Journal
+from napari_pytc.proofreading.journal.replay import replay
 from tests.support.random_edits import folder_in_memory, random_step, state_of
 from tests.support.segmentations import FolderDocuments, make_project
 
@@ -19,6 +19,7 @@ _USUAL = {"merge", "split", "split_line", "paint", "new_segment", "smooth", "scr
           "delete", "restore", "lock", "unlock", "set_class"}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(N_PIECES))
 def test_a_thousand_random_edits_there_and_back(seed: int):
     """Undone to the beginning and made again to the end, with restarts between: every state is the same to the bit."""
@@ -36,7 +37,7 @@ def test_a_thousand_random_edits_there_and_back(seed: int):
             return Journal(folder / "journal.sqlite", documents, flush_bytes=200_000)
 
         journal = opened()
-        journal.apply(Switch(after="first"))
+        journal.apply(SwitchSegmentation(after="first"))
         states = [state_of(journal)]
         kinds = set()
         for k in range(N_EDITS):
@@ -73,7 +74,7 @@ def test_a_piece_of_history_in_bytes(tmp_path: Path):
         folder = tmp_path / str(shape[0])
         make_project(folder, shape=shape, n_cells=12, seed=1)
         journal = Journal(folder / "journal.sqlite", FolderDocuments(folder))
-        journal.apply(Switch(after="first"))
+        journal.apply(SwitchSegmentation(after="first"))
         document = journal.document
         assert document is not None
         box = Box((1, 5, 5), (3, 25, 25))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.model_folder import ModelInfo, Normalisation, write_model_folder
+from napari_pytc.plans.model_folder import ModelInfo, write_model_folder
+from napari_pytc.plans.plan import TrainPlan
+from tests.support.images import one_channel
 
 
 def make_model(folder: Path, created: str = "2026-11-21T03:12:00+00:00", **changes: object) -> Path:
@@ -22,7 +23,7 @@ def make_model(folder: Path, created: str = "2026-11-21T03:12:00+00:00", **chang
         **changes,
     }
     info = ModelInfo.model_validate(fields)
-    normalisation = Normalisation(mean=100, std=20, low=10, high=200)
+    normalisation = one_channel(mean=100, std=20, low=10, high=200)
 
     def write_weights(path: Path) -> None:
         path.write_bytes(b"weights")

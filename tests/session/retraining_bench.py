@@ -14,8 +14,8 @@ from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Start
 from napari_pytc.jobs.runners import InlineRunner
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.labels.segments_view import SegmentsView
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.targets import InstancesTarget
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.targets import InstancesTarget
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.session.retraining import Retraining
@@ -74,16 +74,20 @@ class StandIn:
 
     def _half_made(self, job: Any) -> None:
         if job.kind == "train":
-            (job.run_folder / "last.safetensors").write_bytes(b"half")
+            (job.output.run_folder / "last.safetensors").write_bytes(b"half")
         elif job.kind == "predict":
             self._predict(job)
 
     def _train(self, job: Any) -> dict[str, Any]:
-        assert job.corrections is not None
+        assert job.inputs[0].corrections is not None
         make_model(
-            job.model_folder, "2026-11-22T00:00:00+00:00", plan=plan(), parent=job.parent.name, scores=self.scores
+            job.output.model_folder,
+            "2026-11-22T00:00:00+00:00",
+            plan=plan(),
+            parent=job.output.parent.name,
+            scores=self.scores,
         )
-        return {"model": job.model_folder.name, "folder": str(job.model_folder)}
+        return {"model": job.output.model_folder.name, "folder": str(job.output.model_folder)}
 
     def _predict(self, job: Any) -> dict[str, Any]:
         cells = cells_of(self.tissue)
@@ -95,7 +99,7 @@ class StandIn:
 
 
 def plan() -> TrainPlan:
-    from napari_pytc.learning.networks import LeanUNetNetwork
+    from napari_pytc.plans.networks import LeanUNetNetwork
 
     return TrainPlan(recipe="neurites", target=InstancesTarget(), network=LeanUNetNetwork(channels=(4, 8)))
 
@@ -103,28 +107,30 @@ def plan() -> TrainPlan:
 def prepare(session: Session, tissue: Tissue) -> str:
     """A model, its prediction and a segmentation of it, which is current; gives the segmentation's id."""
     make_model(session.folder / "models" / "m1", plan=plan(), recipe="neurites", scores={})
-    folder = session.folder / "predictions" / "m1.zarr"
+    folder = session.folder / "volumes/v1/predictions" / "m1.zarr"
     folder.parent.mkdir(exist_ok=True)
     prediction_of(folder, cells_of(tissue), tissue.space, WHAT)
-    record = PredictionRecord(id="m1", model="m1", folder=folder, box=None, flips=False, created="1", state="finished")
-    session._database.put_prediction(record, session.project.image_fingerprint.digest)
-    job = session.segment_job(
+    record = PredictionRecord(
+        id="m1", volume="v1", model="m1", folder=folder, box=None, flips=False, created="1", state="finished"
+    )
+    session.project.database.put_prediction(record, session.image.digest)
+    job = session.jobs.segment_job(
         "agglomeration", settings={"smallest_um3": 0.0, "threshold": 0.7}, block_shape=(6, 24, 20)
     )
     with InlineRunner() as runner:
-        assert isinstance(session.run(job, runner).wait(), Finished)
+        assert isinstance(session.jobs.run(job, runner).wait(), Finished)
     return str(job.output.name)
 
 
 def document(session: Session) -> LabelDocument:
-    found = session.proofreader().document
+    found = session.proofreader.document
     assert found is not None
     return found
 
 
 def proofread(session: Session) -> dict[str, list[int]]:
     """Merge, lock, delete and paint; gives the segments by what was done."""
-    proofreader, now = session.proofreader(), document(session)
+    proofreader, now = session.proofreader, document(session)
     pairs = now.owners(now.graph.edges)
     a, b = pairs[pairs[:, 0] != pairs[:, 1]][-1].tolist()
     proofreader.apply({"kind": "merge", "segments": [a, b]})
@@ -147,7 +153,7 @@ def run(session: Session, retraining: Retraining, runner: StandIn, until: str = 
             continue
         assert task.describe is not None
         ends: list[JobEvent] = []
-        session.run(task.describe(), runner, ends.append)  # type: ignore[arg-type]
+        session.jobs.run(task.describe(), runner, ends.append)  # type: ignore[arg-type]
         end = next(event for event in ends if isinstance(event, Finished | Cancelled | Failed))
         if not isinstance(end, Finished):
             return f"{task.step} {type(end).__name__}"
@@ -160,15 +166,15 @@ def everything(session: Session) -> dict[str, Any]:
     now = document(session)
     whole = Box.of_shape(now.shape)
     return {
-        "segmentation": session.proofreader().segmentation,
+        "segmentation": session.proofreader.segmentation,
         "segments": now.segments(whole).tobytes(),
         "checksum": now.checksum(),
-        "entries": [(entry.id, entry.title, entry.is_undone) for entry in session.proofreader().entries()],
-        "models": [(model.id, model.active) for model in session.models()],
-        "predictions": [record.id for record in session.predictions()],
-        "segmentations": [(info.id, info.active) for info in session.segmentations()],
-        "trainings": [job.run_folder.name for job in session.unfinished_trainings()],
-        "begun": [job.output.name for job in session.unfinished_segmentations()],
+        "entries": [(entry.id, entry.title, entry.is_undone) for entry in session.proofreader.entries()],
+        "models": [(model.id, model.active) for model in session.models.records()],
+        "predictions": [record.id for record in session.predictions.records()],
+        "segmentations": [(info.id, info.active) for info in session.segmentations.records()],
+        "trainings": [job.output.run_folder.name for job in session.jobs.unfinished_trainings()],
+        "begun": [job.output.name for job in session.segmentations.unfinished()],
         "folder": sorted(p.name for p in session.folder.iterdir() if p.name not in ("trash", "corrections")),
         "runs": sorted(p.name for p in (session.folder / "runs").iterdir()),
     }

@@ -9,9 +9,10 @@ import pytest
 
 from napari_pytc.errors import ModelError
 from napari_pytc.jobs.events import Cancelled, Finished
-from napari_pytc.learning.jobs import TrainJob
-from napari_pytc.learning.verdicts import Comparison, comparisons, interval_of, judge, refusal
-from napari_pytc.session.session import ModelRecord, Session
+from napari_pytc.plans.model_comparison import ModelComparison, comparisons, interval_of, judge, refusal
+from napari_pytc.plans.specs import TrainJob
+from napari_pytc.session.records import ModelRecord
+from napari_pytc.session.session import Session
 from tests.session.models import make_model
 from tests.session.runners import ScriptedRunner
 from tests.session.test_jobs import PLAN, leave_checkpoint
@@ -24,7 +25,7 @@ def compared(baseline: str, verdict: str, name: str = "comparison") -> dict[str,
     known |= {"low": 0.1 * sign - 0.05, "high": 0.1 * sign + 0.05}
     if verdict == "unknown":
         known = {"reason": "nothing annotated is held out"}
-    found = Comparison(baseline=baseline, verdict=verdict, **known)  # type: ignore[arg-type]
+    found = ModelComparison(baseline=baseline, verdict=verdict, **known)  # type: ignore[arg-type]
     return {"mean": 0.8, "dice": {"membrane": 0.8}, "interval": [0.75, 0.85], name: found.model_dump(mode="json")}
 
 
@@ -33,7 +34,7 @@ def day(number: int) -> str:
 
 
 def in_use(session: Session) -> str:
-    (found,) = [model.id for model in session.models() if model.active]
+    (found,) = [model.id for model in session.models.records() if model.active]
     return found
 
 
@@ -50,20 +51,20 @@ def test_only_a_worse_model_is_not_promoted(session: Session, verdict: str, used
     add(session, "m1", 1)
     add(session, "m2", 2, compared("m1", verdict, name))
     assert in_use(session) == used
-    assert session.resolve_model().name == used
-    assert session.predict_job().model.name == used
+    assert session.models.resolve().name == used
+    assert session.jobs.predict_job().model.name == used
 
 
 def test_insisting_uses_it_and_going_back_gives_way_to_the_next(session: Session) -> None:
     add(session, "m1", 1)
     add(session, "m2", 2, compared("m1", "worse"))
-    session.activate_model("m2")
+    session.models.activate("m2")
     assert in_use(session) == "m2"
-    session.activate_model("m1")
+    session.models.activate("m1")
     assert in_use(session) == "m1"
     add(session, "m3", 3, compared("m1", "better"))
     assert in_use(session) == "m3"  # m1 was what would have been used anyway: nobody chose it for good
-    session.activate_model("m1")
+    session.models.activate("m1")
     add(session, "m4", 4, compared("m1", "better"))
     assert in_use(session) == "m1"
 
@@ -71,7 +72,7 @@ def test_insisting_uses_it_and_going_back_gives_way_to_the_next(session: Session
 def test_a_refusal_ends_with_the_model_that_was_better(session: Session) -> None:
     add(session, "m1", 1)
     add(session, "m2", 2, compared("m1", "worse"))
-    session.delete_model("m1")
+    session.models.delete("m1")
     assert in_use(session) == "m2"
 
 
@@ -83,37 +84,40 @@ def test_a_project_of_refused_models_uses_the_newest(session: Session) -> None:
 
 def leave(scores: dict[str, Any]) -> Any:
     def write(job: TrainJob) -> None:
-        make_model(job.model_folder, day(9), scores=scores)
+        make_model(job.output.model_folder, day(9), scores=scores)
 
     return write
 
 
-def test_a_training_is_compared_with_what_is_in_use_and_told_if_it_is_refused(session: Session) -> None:
-    assert session.train_job(PLAN).baseline is None
+def test_a_training_is_compared_with_the_model_in_use_and_may_be_refused(session: Session) -> None:
+    assert session.jobs.train_job(PLAN).output.baseline is None
     add(session, "m1", 1)
     add(session, "m2", 2)
     heard: list[ModelRecord] = []
-    session.model_refused.connect(heard.append)
-    job = session.train_job(PLAN, parent="m1")
-    assert (job.parent, job.baseline) == (session.folder / "models" / "m1", session.folder / "models" / "m2")
-    session.run(job, ScriptedRunner([Finished(job="j1")], leave(compared("m1", "better"))))
+    session.models.refused.connect(heard.append)
+    job = session.jobs.train_job(PLAN, parent="m1")
+    assert (job.output.parent, job.output.baseline) == (
+        session.folder / "models" / "m1",
+        session.folder / "models" / "m2",
+    )
+    session.jobs.run(job, ScriptedRunner([Finished(job="j1")], leave(compared("m1", "better"))))
     assert heard == []
-    session.activate_model("m2")
-    job = session.train_job(PLAN)
-    session.run(job, ScriptedRunner([Finished(job="j2")], leave(compared("m2", "worse"))))
-    assert [model.id for model in heard] == [job.model_folder.name]
+    session.models.activate("m2")
+    job = session.jobs.train_job(PLAN)
+    session.jobs.run(job, ScriptedRunner([Finished(job="j2")], leave(compared("m2", "worse"))))
+    assert [model.id for model in heard] == [job.output.model_folder.name]
     assert in_use(session) == "m2"
 
 
 def test_another_model_in_use_does_not_begin_a_training_anew(session: Session) -> None:
     add(session, "m1", 1)
-    first = session.train_job(PLAN)
-    session.run(first, ScriptedRunner([Cancelled(job="cut")], leave_checkpoint))
+    first = session.jobs.train_job(PLAN)
+    session.jobs.run(first, ScriptedRunner([Cancelled(job="cut")], leave_checkpoint))
     add(session, "m2", 2)
-    again = session.train_job(PLAN)
-    assert again.run_folder == first.run_folder
-    assert again.baseline == session.folder / "models" / "m2"
-    assert [job.baseline for job in session.unfinished_trainings()] == [again.baseline]
+    again = session.jobs.train_job(PLAN)
+    assert again.output.run_folder == first.output.run_folder
+    assert again.output.baseline == session.folder / "models" / "m2"
+    assert [job.output.baseline for job in session.jobs.unfinished_trainings()] == [again.output.baseline]
 
 
 def test_scores_of_an_older_version_or_damaged_ones_speak_against_nothing() -> None:
@@ -140,7 +144,7 @@ def test_the_verdict_needs_a_whole_interval_on_one_side(difference: float, low: 
     assert judge(difference, low, high) == verdict
 
 
-def test_a_comparison_says_what_it_found() -> None:
+def test_a_comparison_has_a_sentence() -> None:
     worse = comparisons(compared("m1", "worse"))[0].sentence
     assert worse == (
         "Worse than m1 on the same held-out voxels: 0.800 against 0.900 (-0.100, 95 % interval -0.150 to -0.050)."
@@ -151,11 +155,11 @@ def test_a_comparison_says_what_it_found() -> None:
 
 def test_a_model_that_is_not_there_cannot_be_insisted_on(session: Session) -> None:
     with pytest.raises(ModelError, match="no model 'm9'"):
-        session.activate_model("m9")
+        session.models.activate("m9")
 
 
 def test_the_record_of_a_model_holds_its_standing(session: Session, tmp_path: Path) -> None:
     add(session, "m1", 1, compared("m0", "worse"))
-    (record,) = session.models()
+    (record,) = session.models.records()
     assert record.refusal == record.comparisons[0]
     assert record.interval == (0.75, 0.85)

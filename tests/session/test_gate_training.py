@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Finished
 from napari_pytc.jobs.runners import InlineRunner
-from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.session.session import ModelRecord, Session
+from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.session.records import ModelRecord
+from napari_pytc.session.session import Session
 from tests.support.tissue import Tissue
 
 HELD = Box((8, 0, 0), (12, 48, 40))
@@ -17,32 +19,33 @@ QUICK = ["device=cpu", "network.sigmas=[0.7,1.6]"]
 
 def train(session: Session) -> str:
     with InlineRunner() as runner:
-        job = session.train_job(load_recipe("instant", QUICK))
-        ended = session.run(job, runner).wait()
+        job = session.jobs.train_job(load_recipe("instant", QUICK))
+        ended = session.jobs.run(job, runner).wait()
     assert isinstance(ended, Finished)
     return str(ended.result["model"])
 
 
 def used(session: Session) -> str:
-    return next(model.id for model in session.models() if model.active)
+    return next(model.id for model in session.models.records() if model.active)
 
 
+@pytest.mark.slow
 def test_a_model_of_shuffled_labels_is_not_put_to_use(session: Session, tissue: Tissue) -> None:
     refused: list[ModelRecord] = []
-    session.model_refused.connect(refused.append)
-    session.annotate(tissue.classes)
-    session.hold_out(HELD)
+    session.models.refused.connect(refused.append)
+    session.strokes.add(tissue.classes)
+    session.held_out.add(HELD)
     good = train(session)
     assert used(session) == good
     rng = np.random.default_rng(0)
-    session.annotate(rng.permutation(tissue.classes[:8].ravel()).reshape(8, 48, 40))
+    session.strokes.add(rng.permutation(tissue.classes[:8].ravel()).reshape(8, 48, 40))
     bad = train(session)
     assert [model.id for model in refused] == [bad]
     assert used(session) == good
-    record = next(model for model in session.models() if model.id == bad)
+    record = next(model for model in session.models.records() if model.id == bad)
     assert record.refusal is not None
     assert record.refusal.baseline == good
-    session.activate_model(bad)
+    session.models.activate(bad)
     assert used(session) == bad
-    session.activate_model(good)
+    session.models.activate(good)
     assert used(session) == good

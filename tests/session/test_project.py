@@ -13,7 +13,8 @@ import pytest
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError, VolumeError
 from napari_pytc.geometry import Box
-from napari_pytc.session.session import ClassSpec, Session
+from napari_pytc.session.records import ClassSpec
+from napari_pytc.session.session import Session
 from tests.session.conftest import write_image
 from tests.support.tissue import Tissue
 
@@ -27,25 +28,25 @@ def without_lock(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def test_reopening_restores_all(session: Session, tissue: Tissue):
-    session.hold_out(Box((8, 0, 0), (12, 48, 40)))
-    session.annotate(tissue.classes[:2], offset=(3, 0, 0))
-    added = session.add_class(ClassSpec(name="vesicle", colour="#010203"))
+    session.held_out.add(Box((8, 0, 0), (12, 48, 40)))
+    session.strokes.add(tissue.classes[:2], offset=(3, 0, 0))
+    added = session.classes.add(ClassSpec(name="vesicle", colour="#010203"))
     session.close()
     with Session.open(session.folder) as again:
-        assert not again.read_only
-        assert [(c.id, c.name) for c in again.classes] == [(1, "membrane"), (2, "inside"), (3, "vesicle")]
-        assert again.classes[2] == added
-        assert len({c.colour for c in again.classes}) == 3
-        assert again.held_out == (Box((8, 0, 0), (12, 48, 40)),)
-        assert again.space.voxel_size_nm == (40.0, 10.0, 10.0)
-        assert again.project.voxel_size_source == "user"
-        assert np.array_equal(again.annotations.read(Box((3, 0, 0), (5, 48, 40))), tissue.classes[:2])
-        assert np.array_equal(again.image.read(Box.of_shape(tissue.raw.shape)), tissue.raw)
-        assert again.models() == []
-        assert again.predictions() == []
+        assert not again.project.read_only
+        assert [(c.id, c.name) for c in again.classes.records()] == [(1, "membrane"), (2, "inside"), (3, "vesicle")]
+        assert again.classes.records()[2] == added
+        assert len({c.colour for c in again.classes.records()}) == 3
+        assert again.held_out.boxes == (Box((8, 0, 0), (12, 48, 40)),)
+        assert again.image.space.voxel_size_nm == (40.0, 10.0, 10.0)
+        assert again.image.volume.voxel_size_source == "user"
+        assert np.array_equal(again.strokes.store.read(Box((3, 0, 0), (5, 48, 40))), tissue.classes[:2])
+        assert np.array_equal(again.image.source.channels[0].read(Box.of_shape(tissue.raw.shape)), tissue.raw)
+        assert again.models.records() == []
+        assert again.predictions.records() == []
 
 
-def test_a_voxel_size_that_nobody_told_is_asked_for(tmp_path: Path, image: Path):
+def test_an_unknown_voxel_size_is_refused(tmp_path: Path, image: Path):
     with h5py.File(image, "r+") as file:
         del file["main"].attrs["voxel_size_nm"]
     with pytest.raises(InvalidInput, match="how large its voxels are") as caught:
@@ -54,15 +55,21 @@ def test_a_voxel_size_that_nobody_told_is_asked_for(tmp_path: Path, image: Path)
     assert not (tmp_path / "b.pytc").exists()
 
 
-def test_a_voxel_size_comes_from_the_file_unless_told(tmp_path: Path, image: Path):
+def test_a_voxel_size_comes_from_the_file_unless_given(tmp_path: Path, image: Path):
     with h5py.File(image, "r+") as file:
         file["main"].attrs["voxel_size_nm"] = (30.0, 8.0, 8.0)
     with Session.create(tmp_path / "b.pytc", image, ["a"]) as session:
-        assert (session.project.voxel_size_source, session.space.voxel_size_nm) == ("file", (30.0, 8.0, 8.0))
+        assert (session.image.volume.voxel_size_source, session.image.space.voxel_size_nm) == (
+            "file",
+            (30.0, 8.0, 8.0),
+        )
     with Session.open(tmp_path / "b.pytc") as again:
-        assert again.space.voxel_size_nm == (30.0, 8.0, 8.0)
+        assert again.image.space.voxel_size_nm == (30.0, 8.0, 8.0)
     with Session.create(tmp_path / "c.pytc", image, ["a"], voxel_size_nm=(9, 9, 9)) as session:
-        assert (session.project.voxel_size_source, session.space.voxel_size_nm) == ("user", (9.0, 9.0, 9.0))
+        assert (session.image.volume.voxel_size_source, session.image.space.voxel_size_nm) == (
+            "user",
+            (9.0, 9.0, 9.0),
+        )
 
 
 @pytest.mark.parametrize("classes", [[], ["a", "a"], ["a", " "]])
@@ -79,20 +86,20 @@ def test_a_project_that_could_not_be_made_leaves_nothing(tmp_path: Path, image: 
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_pytc.durable.os.fsync", fail)
-    with pytest.raises(ProjectError, match=r"disk is full: the last change of .*b\.pytc.annotations"):
+    monkeypatch.setattr("napari_pytc.files.os.fsync", fail)
+    with pytest.raises(ProjectError, match=r"disk is full: the last change of .*b\.pytc.volumes.v1.annotations"):
         Session.create(tmp_path / "b.pytc", image, ["a"])
     assert [p.name for p in tmp_path.iterdir()] == ["raw.h5"]
 
 
-def test_only_a_project_is_overwritten_and_only_when_told(tmp_path: Path, image: Path, session: Session):
+def test_only_a_project_is_overwritten_and_only_on_request(tmp_path: Path, image: Path, session: Session):
     before = session.folder
     session.close()
     with pytest.raises(ProjectError, match="already a project"):
         Session.create(before, image, ["a"])
     Session.create(before, image, ["a"], overwrite=True).close()
     with Session.open(before) as again:
-        assert [c.name for c in again.classes] == ["a"]
+        assert list(again.classes.names) == ["a"]
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter.txt").write_text("years of work")
@@ -104,8 +111,8 @@ def test_only_a_project_is_overwritten_and_only_when_told(tmp_path: Path, image:
 def test_an_open_project_is_not_overwritten(image: Path, session: Session):
     with pytest.raises(ProjectError, match="cannot be replaced"):
         Session.create(session.folder, image, ["a"], overwrite=True)
-    assert session.classes[0].name == "membrane"
-    assert Session.open(session.folder, read_only=True).classes[0].name == "membrane"
+    assert session.classes.records()[0].name == "membrane"
+    assert Session.open(session.folder, read_only=True).classes.names[0] == "membrane"
 
 
 def test_a_newer_project_is_refused_and_left_as_it_is(session: Session):
@@ -142,7 +149,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(session: Session):
         ("\xff", ""),
     ],
 )
-def test_a_damaged_description_is_told(session: Session, text: str, why: str):
+def test_a_damaged_description_is_reported(session: Session, text: str, why: str):
     session.close()
     (session.folder / "project.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ProjectError, match="damaged") as caught:
@@ -151,17 +158,17 @@ def test_a_damaged_description_is_told(session: Session, text: str, why: str):
     assert "strokes" in caught.value.hint
 
 
-def test_a_damaged_database_is_told(session: Session):
+def test_a_damaged_database_is_reported(session: Session):
     session.close()
     (session.folder / "project.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(ProjectError, match=r"database .* damaged"):
         Session.open(session.folder)
     (session.folder / "project.sqlite").unlink()
     with Session.open(session.folder) as again:
-        assert again.runs() == []
+        assert again.jobs.runs() == []
 
 
-def test_a_folder_that_is_no_project_is_told(tmp_path: Path):
+def test_a_folder_that_is_no_project_is_reported(tmp_path: Path):
     with pytest.raises(ProjectError, match="does not exist"):
         Session.open(tmp_path / "nothing")
     with pytest.raises(ProjectError, match="not a project") as caught:
@@ -171,54 +178,55 @@ def test_a_folder_that_is_no_project_is_told(tmp_path: Path):
 
 
 def test_a_write_cut_short_leaves_the_old_description(session: Session, monkeypatch: pytest.MonkeyPatch):
-    session.hold_out(Box((0, 0, 0), (1, 1, 1)))
+    session.held_out.add(Box((0, 0, 0), (1, 1, 1)))
 
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_pytc.durable.os.replace", fail)
+        patch.setattr("napari_pytc.files.os.replace", fail)
         with pytest.raises(ProjectError, match="No space left"):
-            session.hold_out(Box((2, 0, 0), (3, 1, 1)))
-    assert session.held_out == (Box((0, 0, 0), (1, 1, 1)),)
+            session.held_out.add(Box((2, 0, 0), (3, 1, 1)))
+    assert session.held_out.boxes == (Box((0, 0, 0), (1, 1, 1)),)
     assert not list(session.folder.glob("*.tmp"))
     session.close()
     with Session.open(session.folder) as again:
-        assert again.held_out == (Box((0, 0, 0), (1, 1, 1)),)
+        assert again.held_out.boxes == (Box((0, 0, 0), (1, 1, 1)),)
 
 
-def test_a_second_session_reads_only_and_says_so(session: Session, tissue: Tissue):
-    session.annotate(tissue.classes)
+def test_a_second_session_is_read_only_with_a_reason(session: Session, tissue: Tissue):
+    session.strokes.add(tissue.classes)
     with Session.open(session.folder) as second:
-        assert second.read_only
-        assert "another program" in second.read_only_reason
-        assert second.annotated_voxels() == session.annotated_voxels()
+        assert second.project.read_only
+        assert "another program" in second.project.read_only_reason
+        assert second.strokes.counts() == session.strokes.counts()
         for change in (
-            lambda: second.hold_out(Box((0, 0, 0), (1, 1, 1))),
-            lambda: second.release(Box((0, 0, 0), (1, 1, 1))),
-            lambda: second.annotate(tissue.classes),
-            lambda: second.paint(Box((0, 0, 0), (1, 1, 1)), 1),
-            lambda: second.add_class("c"),
-            lambda: second.relink_image("raw.h5"),
+            lambda: second.held_out.add(Box((0, 0, 0), (1, 1, 1))),
+            lambda: second.held_out.release(Box((0, 0, 0), (1, 1, 1))),
+            lambda: second.strokes.add(tissue.classes),
+            lambda: second.strokes.paint(Box((0, 0, 0), (1, 1, 1)), 1),
+            lambda: second.classes.add("c"),
+            lambda: second.image.relink("raw.h5"),
         ):
             with pytest.raises(ProjectError, match="reading only") as caught:
                 change()
             assert caught.value.hint
-    assert not session.read_only
+    assert not session.project.read_only
     session.close()
     with Session.open(session.folder) as third:
-        assert not third.read_only
+        assert not third.project.read_only
 
 
 OTHER = """
 import sys
 from napari_pytc.errors import ProjectError
 from napari_pytc.geometry import Box
+from napari_pytc.session.records import ClassSpec
 from napari_pytc.session.session import Session
 session = Session.open(sys.argv[1])
-print(session.read_only, flush=True)
+print(session.project.read_only, flush=True)
 try:
-    session.paint(Box((0, 0, 0), (1, 1, 1)), 1)
+    session.strokes.paint(Box((0, 0, 0), (1, 1, 1)), 1)
     print("painted", flush=True)
 except ProjectError as error:
     print(error.message, flush=True)
@@ -226,6 +234,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_project(session: Session):
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-c", OTHER, str(session.folder)], stdin=-1, stdout=-1, text=True)
@@ -240,17 +249,17 @@ def test_two_processes_on_one_project(session: Session):
         assert other.stdout is not None
         assert other.stdout.readline() == "False\n"
         assert other.stdout.readline() == "painted\n"
-        assert Session.open(session.folder).read_only
+        assert Session.open(session.folder).project.read_only
         other.kill()  # gives the lock up by itself
         other.communicate()
     with Session.open(session.folder) as again:
-        assert not again.read_only
-        assert again.annotated_voxels() == {"membrane": 1, "inside": 0}
+        assert not again.project.read_only
+        assert again.strokes.counts() == {"membrane": 1, "inside": 0}
 
 
 @pytest.mark.parametrize("fault", ["moved", "truncated", "other voxels", "other shape"])
 def test_an_image_that_is_not_what_it_was(session: Session, image: Path, tissue: Tissue, fault: str):
-    session.annotate(tissue.classes)
+    session.strokes.add(tissue.classes)
     session.close()
     if fault == "moved":
         image.rename(image.with_name("moved.h5"))
@@ -262,27 +271,27 @@ def test_an_image_that_is_not_what_it_was(session: Session, image: Path, tissue:
         write_image(image, tissue.raw[:-1])
     with Session.open(session.folder) as again:
         with pytest.raises(VolumeError) as caught:
-            again.image  # noqa: B018
+            again.image.source  # noqa: B018
         assert f"napari-pytc relink {session.folder} --image PATH" in caught.value.hint
-        assert sum(again.annotated_voxels().values()) == tissue.classes.size
+        assert sum(again.strokes.counts().values()) == tissue.classes.size
         write_image(image.with_name("right.h5"), tissue.raw)
-        again.relink_image(f"{image.with_name('right.h5')}:main")
-        assert np.array_equal(again.image.read(Box((0, 0, 0), (1, 48, 40))), tissue.raw[:1])
+        again.image.relink(f"{image.with_name('right.h5')}:main")
+        assert np.array_equal(again.image.source.channels[0].read(Box((0, 0, 0), (1, 48, 40))), tissue.raw[:1])
     with Session.open(session.folder) as third:
-        assert third.image.shape == tissue.raw.shape
+        assert third.image.source.shape == tissue.raw.shape
 
 
 def test_an_image_of_another_shape_is_not_linked(session: Session, image: Path, tissue: Tissue):
     write_image(image.with_name("other.h5"), tissue.raw[:, :40])
     before = (session.folder / "project.json").read_bytes()
     with pytest.raises(ProjectError, match="12 x 48 x 40 voxels, but"):
-        session.relink_image(image.with_name("other.h5"))
+        session.image.relink(image.with_name("other.h5"))
     assert (session.folder / "project.json").read_bytes() == before
 
 
 def test_a_copied_project_opens(session: Session, tmp_path: Path, tissue: Tissue):
-    session.annotate(tissue.classes)
+    session.strokes.add(tissue.classes)
     session.close()
     shutil.copytree(session.folder, tmp_path / "elsewhere" / "copy.pytc")
     with Session.open(tmp_path / "elsewhere" / "copy.pytc") as copy:
-        assert sum(copy.annotated_voxels().values()) == tissue.classes.size
+        assert sum(copy.strokes.counts().values()) == tissue.classes.size

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ import pytest
 
 from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.geometry import Box
-from napari_pytc.learning.recipes import load_recipe
-from napari_pytc.proofreading.transfer import Carried
-from napari_pytc.session.retraining import STEPS, Retraining
+from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.plans.specs import TrainJob
+from napari_pytc.proofreading.constraints.edit_transfer import TransferReport
+from napari_pytc.session.retraining import STEPS
 from napari_pytc.session.session import Session
+from napari_pytc.session.volumes.building import NewVolume
+from napari_pytc.volumes.spec import ReadOptions
 from tests.session.models import make_model
 from tests.session.retraining_bench import (
     WORSE,
@@ -41,38 +45,40 @@ def former(session: Session, tissue: Tissue) -> str:
     return prepare(session, tissue)
 
 
+@pytest.mark.slow
 def test_the_whole_chain(session: Session, former: str, tissue: Tissue):
     done = proofread(session)
     before = document(session).segments(WHOLE)
-    runner, retraining = StandIn(tissue), Retraining.begin(session)
-    assert Retraining.find(session) is not None
+    runner, retraining = StandIn(tissue), session.retraining.begin()
+    assert session.retraining.find() is not None
     assert run(session, retraining, runner) == "over"
-    assert Retraining.find(session) is None
+    assert session.retraining.find() is None
     assert [job.kind for job in runner.jobs] == ["train", "predict", "compare", "segment"]
     segmenting = runner.jobs[-1]
     assert segmenting.changed
     assert all(box.start[2] < 40 for box in segmenting.changed)
     outcome = retraining.outcome()
     assert (outcome["former"], outcome["parent"], outcome["unchanged"]) == (former, "m1", False)
-    assert session.proofreader().segmentation == outcome["segmentation"] != former
+    assert session.proofreader.segmentation == outcome["segmentation"] != former
     assert json.loads(json.dumps(outcome)) == outcome
     (locked,) = done["locked"]
     now = document(session)
     np.testing.assert_array_equal(now.segments(WHOLE) == locked, before == locked)
     assert now.is_locked(locked)
     assert sum(outcome["edits"].values()) == 3
-    carried = Carried.load(session.segmentation_folder())
+    carried = TransferReport.load(session.segmentations.resolve())
     assert carried is not None
-    assert [edit.asked.kind for edit in carried.edits] == ["merge", "lock", "delete"]
-    assert [model.id for model in session.models() if model.active] == [outcome["model"]]
+    assert [edit.constraints.kind for edit in carried.edits] == ["merge", "lock", "delete"]
+    assert [model.id for model in session.models.records() if model.active] == [outcome["model"]]
 
 
+@pytest.mark.slow
 def test_undo_goes_back_across_the_switch(session: Session, former: str, tissue: Tissue):
     proofread(session)
-    before, position = document(session).segments(WHOLE), session.proofreader().position
-    retraining = Retraining.begin(session)
+    before, position = document(session).segments(WHOLE), session.proofreader.position
+    retraining = session.retraining.begin()
     run(session, retraining, StandIn(tissue))
-    after, proofreader = document(session).segments(WHOLE), session.proofreader()
+    after, proofreader = document(session).segments(WHOLE), session.proofreader
     marks = {entry.checkpoint: entry.id for entry in proofreader.entries()}
     assert marks["Before retraining"] == position
     end = proofreader.position
@@ -82,24 +88,26 @@ def test_undo_goes_back_across_the_switch(session: Session, former: str, tissue:
     np.testing.assert_array_equal(document(session).segments(WHOLE), before)
     proofreader.jump(end)
     np.testing.assert_array_equal(document(session).segments(WHOLE), after)
-    assert session.proofreader().replay(str(retraining.state.segmentation)).agrees
+    assert session.proofreader.replay(str(retraining.state.segmentation)).agrees
 
 
+@pytest.mark.slow
 def test_the_name_that_the_user_gave_the_last_state_stays(session: Session, former: str, tissue: Tissue):
     proofread(session)
-    position = session.proofreader().position
-    session.proofreader().checkpoint("all cells done")
-    run(session, Retraining.begin(session), StandIn(tissue))
-    marks = {entry.id: entry.checkpoint for entry in session.proofreader().entries()}
+    position = session.proofreader.position
+    session.proofreader.checkpoint("all cells done")
+    run(session, session.retraining.begin(), StandIn(tissue))
+    marks = {entry.id: entry.checkpoint for entry in session.proofreader.entries()}
     assert marks[position] == "Before retraining; all cells done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_given_up_in_any_step_everything_is_as_it_was(session: Session, former: str, tissue: Tissue, step: str):
     proofread(session)
-    session.flush_edits()
+    session.proofreader.flush()
     before = everything(session)
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     if step in ("train", "predict", "compare", "segment"):
         assert run(session, retraining, StandIn(tissue, cancel=step)) == f"{step} Cancelled"
     else:
@@ -109,39 +117,40 @@ def test_given_up_in_any_step_everything_is_as_it_was(session: Session, former: 
         with pytest.raises(Stopped):
             task.work(lambda done, total: None, stop)
     assert document(session).checksum() == before["checksum"]
-    assert session.proofreader().segmentation == former
+    assert session.proofreader.segmentation == former
     retraining.discard()
-    session.empty_trash()
+    session.project.empty_trash()
     assert everything(session) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_stopped_anywhere_and_gone_on_with(session: Session, former: str, tissue: Tissue, step: str):
     """As after a kill: only what is on the disk is known."""
     proofread(session)
     if step in ("train", "predict", "compare", "segment"):
-        run(session, Retraining.begin(session), StandIn(tissue, cancel=step))
+        run(session, session.retraining.begin(), StandIn(tissue, cancel=step))
     else:
-        run(session, Retraining.begin(session), StandIn(tissue), until=step)
+        run(session, session.retraining.begin(), StandIn(tissue), until=step)
     folder = session.folder
     session.close()
     with Session.open(folder) as again:
-        found = Retraining.find(again)
+        found = again.retraining.find()
         assert found is not None
         assert found.state.step == step
         with pytest.raises(ProjectError, match="not over"):
-            Retraining.begin(again)
+            again.retraining.begin()
         assert run(again, found, StandIn(tissue)) == "over"
-        assert len(again.models()) == 2
-        assert len(again.predictions()) == 2
-        assert len(again.segmentations()) == 2
-        assert again.proofreader().segmentation == found.state.segmentation
+        assert len(again.models.records()) == 2
+        assert len(again.predictions.records()) == 2
+        assert len(again.segmentations.records()) == 2
+        assert again.proofreader.segmentation == found.state.segmentation
 
 
 _DYING = """
 import os, signal, sys
 from pathlib import Path
-from napari_pytc.proofreading.journal import Journal
+from napari_pytc.proofreading.journal.journal import Journal
 from napari_pytc.session.retraining import Retraining
 from napari_pytc.session.session import Session
 from tests.session.retraining_bench import StandIn, run
@@ -166,7 +175,7 @@ def dying(self, change):
     return apply(self, change)
 
 session = Session.open(folder)
-retraining = Retraining.begin(session)
+retraining = session.retraining.begin()
 if where == "carry":
     run(session, retraining, StandIn(tissue), until="carry")
     Journal.apply_change = dying
@@ -174,6 +183,7 @@ run(session, retraining, Dying(tissue))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["train", "predict", "segment", "carry"])
 def test_killed_and_gone_on_with(session: Session, former: str, tissue: Tissue, where: str):
     done = proofread(session)
@@ -188,7 +198,7 @@ def test_killed_and_gone_on_with(session: Session, former: str, tissue: Tissue, 
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with Session.open(folder) as again:
-        found = Retraining.find(again)
+        found = again.retraining.find()
         assert found is not None
         assert found.state.step == where
         if where != "carry":
@@ -198,27 +208,29 @@ def test_killed_and_gone_on_with(session: Session, former: str, tissue: Tissue, 
         (locked,) = done["locked"]
         assert now.is_locked(locked)
         np.testing.assert_array_equal(now.segments(WHOLE) == locked, before == locked)
-        assert len(again.segmentations()) == 2
-        assert again.proofreader().replay(str(found.state.segmentation)).agrees
+        assert len(again.segmentations.records()) == 2
+        assert again.proofreader.replay(str(found.state.segmentation)).agrees
 
 
+@pytest.mark.slow
 def test_edits_that_are_made_meanwhile_are_carried_over_too(session: Session, former: str, tissue: Tissue):
     proofread(session)
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     run(session, retraining, StandIn(tissue), until="carry")
     now = document(session)
     free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
-    session.proofreader().apply({"kind": "delete", "segments": [min(free, key=now.size)]})
+    session.proofreader.apply({"kind": "delete", "segments": [min(free, key=now.size)]})
     gone = now.supervoxels(WHOLE)
-    gone = now.owners(gone) == session.proofreader().entries()[-1].segments[0]
+    gone = now.owners(gone) == session.proofreader.entries()[-1].segments[0]
     run(session, retraining, StandIn(tissue))
     assert sum(retraining.outcome()["edits"].values()) == 4
     assert (document(session).segments(WHOLE)[gone] == 0).mean() > 0.5 or retraining.outcome()["edits"]["lost"]
 
 
+@pytest.mark.slow
 def test_somebody_edits_while_edits_are_carried_over(session: Session, former: str, tissue: Tissue):
     proofread(session)
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     run(session, retraining, StandIn(tissue), until="carry")
     task, n = retraining.task(), 0
 
@@ -228,23 +240,26 @@ def test_somebody_edits_while_edits_are_carried_over(session: Session, former: s
         if n == 1:
             now = document(session)
             free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
-            session.proofreader().apply({"kind": "lock", "segments": free[:1]})
+            session.proofreader.apply({"kind": "lock", "segments": free[:1]})
 
     assert task.work is not None
     retraining.done(task.work(edit_once, lambda: None))
     assert sum(retraining.outcome()["edits"].values()) == 4
 
 
-def test_what_held_without_an_edit_is_asked_of_the_next_one_too(session: Session, former: str, tissue: Tissue):
+@pytest.mark.slow
+def test_constraints_that_held_without_an_edit_are_carried_to_the_next_one(
+    session: Session, former: str, tissue: Tissue
+):
     proofread(session)
     runner = StandIn(tissue)
-    first = Retraining.begin(session)
+    first = session.retraining.begin()
     run(session, first, runner)
     n = sum(first.outcome()["edits"].values())
-    proofreader = session.proofreader()
+    proofreader = session.proofreader
     if not any("carried over" in entry.title for entry in proofreader.entries()):
         pytest.fail("nothing was carried over")
-    second = Retraining.begin(session)
+    second = session.retraining.begin()
     runner.changes = False
     assert run(session, second, runner) == "over"
     edits = second.outcome()["edits"]
@@ -252,21 +267,22 @@ def test_what_held_without_an_edit_is_asked_of_the_next_one_too(session: Session
     assert edits["lost"] == 0
 
 
+@pytest.mark.slow
 def test_a_worse_model_waits_for_somebody_to_insist(session: Session, former: str, tissue: Tissue):
     proofread(session)
     before = document(session).checksum()
-    retraining, runner = Retraining.begin(session), StandIn(tissue, scores=WORSE)
+    retraining, runner = session.retraining.begin(), StandIn(tissue, scores=WORSE)
     with pytest.raises(ProjectError, match="found worse"):
         run(session, retraining, runner)
     assert retraining.is_refused
     assert "Worse than m1" in retraining.verdict
     assert document(session).checksum() == before
-    assert [model.id for model in session.models() if model.active] == ["m1"]
-    found = Retraining.find(session)
+    assert [model.id for model in session.models.records() if model.active] == ["m1"]
+    found = session.retraining.find()
     assert found is not None
     found.insist()
     assert run(session, found, runner) == "over"
-    assert [model.id for model in session.models() if model.active] == [found.state.model]
+    assert [model.id for model in session.models.records() if model.active] == [found.state.model]
 
 
 def test_where_nothing_changed_the_segments_stay(session: Session, former: str, tissue: Tissue):
@@ -274,47 +290,66 @@ def test_where_nothing_changed_the_segments_stay(session: Session, former: str, 
     before = document(session).checksum()
     runner = StandIn(tissue)
     runner.changes = False
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     assert run(session, retraining, runner) == "over"
     assert retraining.outcome()["unchanged"]
-    assert session.proofreader().segmentation == former
+    assert session.proofreader.segmentation == former
     assert document(session).checksum() == before
-    assert Retraining.find(session) is None
+    assert session.retraining.find() is None
 
 
+@pytest.mark.slow
 def test_the_copy_does_not_follow_later_edits(session: Session, former: str, tissue: Tissue):
     proofread(session)
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     run(session, retraining, StandIn(tissue), until="segment")
-    copy = session.folder / "retraining" / "former"
+    copy = session.folder / "volumes/v1/retraining" / "former"
     before = segments_on_disk(copy, SHAPE)
     now = document(session)
     free = [k for k in now.segment_ids().tolist() if not now.is_locked(k)]
     places = np.argwhere(now.segments(WHOLE) == free[0]).tolist()
-    session.proofreader().apply({"kind": "split", "seeds": {"1": places[:1], "2": places[-1:]}})
-    session.flush_edits()
+    session.proofreader.apply({"kind": "split", "seeds": {"1": places[:1], "2": places[-1:]}})
+    session.proofreader.flush()
     np.testing.assert_array_equal(segments_on_disk(copy, SHAPE), before)
-    assert not np.array_equal(segments_on_disk(session.segmentation_folder(former), SHAPE), before)
+    assert not np.array_equal(segments_on_disk(session.segmentations.resolve(former), SHAPE), before)
 
 
 def test_without_edits_there_is_nothing_to_learn(session: Session, former: str, tissue: Tissue):
-    retraining = Retraining.begin(session)
+    retraining = session.retraining.begin()
     with pytest.raises(InvalidInput, match="nothing to learn from"):
         run(session, retraining, StandIn(tissue))
-    assert Retraining.find(session) is None
+    assert session.retraining.find() is None
 
 
-def test_what_is_missing_is_told(session: Session, tissue: Tissue):
+def test_missing_inputs_are_reported(session: Session, tissue: Tissue):
     with pytest.raises(ProjectError, match="no segmentation yet"):
-        Retraining.begin(session)
+        session.retraining.begin()
     prepare(session, tissue)
     make_model(session.folder / "models" / "other")
-    session.delete_model("m1")
+    session.models.delete("m1")
     with pytest.raises(ProjectError, match="is gone"):
-        Retraining.begin(session)
+        session.retraining.begin()
     make_model(session.folder / "models" / "m1", plan=load_recipe("instant"))
     with pytest.raises(InvalidInput, match="painted voxels alone"):
-        Retraining.begin(session)
-    session.delete_prediction("m1")
+        session.retraining.begin()
+    session.predictions.delete("m1")
     with pytest.raises(ProjectError, match="none of the project's"):
-        Retraining.begin(session)
+        session.retraining.begin()
+
+
+def test_edits_of_other_volumes_are_learnt_too(session: Session, former: str, tissue: Tissue, image: Path):
+    session.volumes.add(NewVolume(image, "b", ReadOptions(voxel_size_nm=(40, 10, 10)), anyway=True))
+    shutil.copytree(session.folder / "volumes/v1/segments", session.folder / "volumes/v2/segments")
+    session.at("b").segmentations.activate(former)
+    proofread(session.at("b"))
+    with pytest.raises(InvalidInput, match="nothing to learn from"):  # of the segmentation that is made anew
+        run(session, session.retraining.begin(), StandIn(tissue))
+    proofread(session)
+    retraining = session.retraining.begin()
+    assert run(session, retraining, StandIn(tissue), until="train") == "train"
+    describe = retraining.task().describe
+    assert describe is not None
+    job = describe()
+    assert isinstance(job, TrainJob)
+    assert [one.corrections for one in job.inputs] == [session.at(name).corrections.folder for name in ("raw", "b")]
+    assert session.at("b").corrections.info().n_edits == 3

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_pytc.annotations.object_relations import BACKGROUND
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.errors import InvalidEdit, InvalidInput, ProjectError
 from napari_pytc.geometry import Box, VoxelSpace
@@ -14,8 +15,7 @@ from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent
 from napari_pytc.jobs.runners import InlineRunner
 from napari_pytc.labels.segments_view import SegmentsView
 from napari_pytc.labels.store import LabelStore
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.targets import BACKGROUND
+from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.session.session import Session
 from tests.session.models import make_model
@@ -31,11 +31,13 @@ SPACE = VoxelSpace((40.0, 10.0, 10.0))
 
 def add_prediction(session: Session, cells: np.ndarray, name: str = "p1", what: tuple[str, ...] = ("classes",)) -> Path:
     """A finished prediction of the project, as if a model `m` had made it."""
-    folder = session.folder / "predictions" / f"{name}.zarr"
+    folder = session.folder / "volumes/v1/predictions" / f"{name}.zarr"
     folder.parent.mkdir(exist_ok=True)
     prediction_of(folder, cells, SPACE, what)
-    record = PredictionRecord(id=name, model="m", folder=folder, box=None, flips=False, created=name, state="finished")
-    session._database.put_prediction(record, session.project.image_fingerprint.digest)
+    record = PredictionRecord(
+        id=name, volume="v1", model="m", folder=folder, box=None, flips=False, created=name, state="finished"
+    )
+    session.project.database.put_prediction(record, session.image.digest)
     return folder
 
 
@@ -46,38 +48,38 @@ def predicted(session: Session, tissue: Tissue) -> Session:
 
 
 def segment(session: Session, **choices: Any) -> SegmentJob:
-    job = session.segment_job(**choices)
+    job = session.jobs.segment_job(**choices)
     events: list[JobEvent] = []
     with InlineRunner() as runner:
-        end = session.run(job, runner, events.append).wait()
+        end = session.jobs.run(job, runner, events.append).wait()
     assert isinstance(end, Finished), end
     return job
 
 
 def test_a_segmentation_is_made_listed_and_becomes_current(predicted: Session):
     heard: list[str] = []
-    predicted.segmentations_changed.connect(lambda: heard.append("changed"))
+    predicted.segmentations.changed.connect(lambda: heard.append("changed"))
     job = segment(predicted)
-    (info,) = predicted.segmentations()
+    (info,) = predicted.segmentations.records()
     assert (info.id, info.active, info.prediction, info.problem) == (job.output.name, True, "p1", "")
     assert info.decoder["kind"] == job.decoder.kind == "agglomeration"
     assert info.n_segments > 1
     assert heard
-    proofreader = predicted.proofreader()
+    proofreader = predicted.proofreader
     assert proofreader.segmentation == info.id
     assert proofreader.entries()[-1].kind == "switch"
     document = proofreader.document
     assert document is not None
     assert len(document.segment_ids()) == info.n_segments
     assert document.boundary(WHOLE).max() > 0.5
-    (run,) = predicted.runs()
+    (run,) = predicted.jobs.runs()
     assert (run.kind, run.subject, run.state) == ("segment", info.id, "finished")
     assert list((predicted.folder / "runs").iterdir()) == []
 
 
 def test_the_former_one_comes_back_by_undo_with_its_edits(predicted: Session):
     first = segment(predicted).output.name
-    proofreader = predicted.proofreader()
+    proofreader = predicted.proofreader
     document = proofreader.document
     assert document is not None
     proofreader.apply({"kind": "merge", "segments": document.segment_ids().tolist()[:2]})
@@ -85,152 +87,152 @@ def test_the_former_one_comes_back_by_undo_with_its_edits(predicted: Session):
     switched: list[str | None] = []
     proofreader.switched.connect(switched.append)
     second = segment(predicted, settings={"threshold": 0.9}).output.name
-    assert [info.id for info in predicted.segmentations() if info.active] == [second]
+    assert [info.id for info in predicted.segmentations.records() if info.active] == [second]
     proofreader.undo()
     assert switched == [second, first]
     former = proofreader.document
     assert former is not None
     assert np.array_equal(former.segments(WHOLE), edited)
-    predicted.activate_segmentation(second)
+    predicted.segmentations.activate(second)
     assert switched[-1] == second
     n = len(proofreader.entries())
-    predicted.activate_segmentation(second)
+    predicted.segmentations.activate(second)
     assert len(proofreader.entries()) == n
 
 
 def test_the_models_recipe_names_the_decoder_and_settings_change_it(predicted: Session):
     plan = TrainPlan(decoder={"kind": "watershed", "smallest_um3": 0.002})
     make_model(predicted.folder / "models" / "m", plan=plan)
-    job = predicted.segment_job()
+    job = predicted.jobs.segment_job()
     assert (job.decoder.kind, job.decoder.smallest_um3) == ("watershed", 0.002)
-    assert predicted.segment_job(settings={"smallest_um3": 0.5}).decoder.smallest_um3 == 0.5
-    assert predicted.segment_job("watershed").decoder.smallest_um3 == 0.002
-    assert predicted.segment_job("components", settings={"object_class": "inside"}).decoder.kind == "components"
+    assert predicted.jobs.segment_job(settings={"smallest_um3": 0.5}).decoder.smallest_um3 == 0.5
+    assert predicted.jobs.segment_job("watershed").decoder.smallest_um3 == 0.002
+    assert predicted.jobs.segment_job("components", settings={"object_class": "inside"}).decoder.kind == "components"
 
 
 @pytest.mark.parametrize("what", [("near",), ("boundary",), ("near", "far", "classes")])
-def test_what_tells_of_boundaries_is_agglomerated(session: Session, tissue: Tissue, what: tuple[str, ...]):
+def test_predictions_with_boundaries_are_agglomerated(session: Session, tissue: Tissue, what: tuple[str, ...]):
     add_prediction(session, tissue.cells, what=what)
-    assert session.segment_job().decoder.kind == "agglomeration"
+    assert session.jobs.segment_job().decoder.kind == "agglomeration"
 
 
 def test_refusals_come_before_anything_runs(predicted: Session):
     with pytest.raises(InvalidInput, match="No decoder is called 'guess'"):
-        predicted.segment_job("guess")
+        predicted.jobs.segment_job("guess")
     with pytest.raises(InvalidInput, match="threshold"):
-        predicted.segment_job(settings={"threshold": 7})
+        predicted.jobs.segment_job(settings={"threshold": 7})
     with pytest.raises(InvalidInput, match="no class called 'axon'"):
-        predicted.segment_job(boundary_class="axon")
+        predicted.jobs.segment_job(boundary_class="axon")
     with pytest.raises(InvalidInput, match="no class called 'axon'"):
-        predicted.segment_job(mask_class="axon")
+        predicted.jobs.segment_job(mask_class="axon")
     with pytest.raises(InvalidInput, match="no such option: workers"):
-        predicted.segment_job(workers=0)
+        predicted.jobs.segment_job(workers=0)
     with pytest.raises(InvalidInput, match="within the volume"):
-        predicted.segment_job(box=Box((0, 0, 0), (99, 1, 1)))
+        predicted.jobs.segment_job(box=Box((0, 0, 0), (99, 1, 1)))
     with pytest.raises(ProjectError, match="no prediction 'p9'"):
-        predicted.segment_job(prediction="p9")
-    assert not (predicted.folder / "segments").exists()
+        predicted.jobs.segment_job(prediction="p9")
+    assert not (predicted.folder / "volumes/v1/segments").exists()
 
 
-def test_a_project_without_a_prediction_says_what_to_do(session: Session):
+def test_a_project_without_a_prediction_gives_a_hint(session: Session):
     with pytest.raises(ProjectError, match="no prediction yet"):
-        session.segment_job()
+        session.jobs.segment_job()
     with pytest.raises(ProjectError, match="no segmentation yet"):
-        session.segmentation_folder()
+        session.segmentations.resolve()
 
 
 def test_the_same_work_that_was_cut_short_is_gone_on_with(predicted: Session):
-    job = predicted.segment_job()
-    predicted.run(job, ScriptedRunner([Cancelled(job="cut")]))
-    assert predicted.segmentations() == []
-    assert predicted.segment_job(workers=2).output == job.output
-    assert predicted.segment_job(settings={"threshold": 0.9}).output != job.output
-    assert [unfinished.output for unfinished in predicted.unfinished_segmentations()] == [job.output]
-    predicted._database.put_prediction(
-        predicted.predictions()[0].model_copy(update={"state": "interrupted"}),
-        predicted.project.image_fingerprint.digest,
+    job = predicted.jobs.segment_job()
+    predicted.jobs.run(job, ScriptedRunner([Cancelled(job="cut")]))
+    assert predicted.segmentations.records() == []
+    assert predicted.jobs.segment_job(workers=2).output == job.output
+    assert predicted.jobs.segment_job(settings={"threshold": 0.9}).output != job.output
+    assert [unfinished.output for unfinished in predicted.segmentations.unfinished()] == [job.output]
+    predicted.project.database.put_prediction(
+        predicted.predictions.records()[0].model_copy(update={"state": "interrupted"}),
+        predicted.image.digest,
     )
-    assert predicted.segment_job().output != job.output  # the prediction is another one now
-    predicted.discard_segmentation(job)
-    assert predicted.unfinished_segmentations() == []
+    assert predicted.jobs.segment_job().output != job.output  # the prediction is another one now
+    predicted.segmentations.discard(job)
+    assert predicted.segmentations.unfinished() == []
 
 
 def test_a_failed_job_leaves_the_current_one(predicted: Session):
     first = segment(predicted)
-    job = predicted.segment_job(settings={"threshold": 0.9})
-    predicted.run(job, ScriptedRunner([Failed(job="j2", message="No room.", hint="Make some.")]))
-    assert predicted.proofreader().segmentation == first.output.name
+    job = predicted.jobs.segment_job(settings={"threshold": 0.9})
+    predicted.jobs.run(job, ScriptedRunner([Failed(job="j2", message="No room.", hint="Make some.")]))
+    assert predicted.proofreader.segmentation == first.output.name
 
 
 def test_one_at_a_time_and_what_is_used_is_kept(predicted: Session):
-    job = predicted.segment_job()
-    predicted._jobs._busy[job.output.name] = job
+    job = predicted.jobs.segment_job()
+    predicted._shared.active.add(job.output.name, job, "v1")
     with pytest.raises(ProjectError, match="runs already"):
-        predicted.run(job, ScriptedRunner())
+        predicted.jobs.run(job, ScriptedRunner())
     with pytest.raises(ProjectError, match="A job needs this prediction"):
-        predicted.delete_prediction("p1")
+        predicted.predictions.delete("p1")
 
 
 def test_a_preview_leaves_no_trace_in_the_project(predicted: Session):
     box = Box((0, 0, 0), (12, 32, 32))
-    job, other = predicted.preview_job(box), predicted.preview_job(box)
+    job, other = predicted.jobs.preview_job(box), predicted.jobs.preview_job(box)
     assert job.output != other.output
-    assert job.output.parent == predicted.folder / "segments" / ".preview"
+    assert job.output.parent == predicted.folder / "volumes/v1/segments" / ".preview"
     with InlineRunner() as runner:
-        assert isinstance(predicted.run(job, runner).wait(), Finished)
+        assert isinstance(predicted.jobs.run(job, runner).wait(), Finished)
     assert SegmentsView.open(job.output).read(box).any()
-    assert predicted.segmentations() == []
-    assert predicted.runs() == []
-    assert predicted.proofreader().segmentation is None
-    predicted.discard_segmentation(job)
+    assert predicted.segmentations.records() == []
+    assert predicted.jobs.runs() == []
+    assert predicted.proofreader.segmentation is None
+    predicted.segmentations.discard(job)
     assert not job.output.exists()
     with InlineRunner() as runner:
-        predicted.run(other, runner).wait()
+        predicted.jobs.run(other, runner).wait()
     predicted.close()
     with Session.open(predicted.folder):
         assert not other.output.exists()
 
 
-def test_a_deleted_one_is_gone_and_the_journal_says_so(predicted: Session):
+def test_the_journal_refuses_to_go_back_to_a_deleted_one(predicted: Session):
     job = segment(predicted)
     heard: list[str | None] = []
-    predicted.proofreader().switched.connect(heard.append)
-    predicted.delete_segmentation(job.output.name)
-    assert predicted.segmentations() == []
+    predicted.proofreader.switched.connect(heard.append)
+    predicted.segmentations.delete(job.output.name)
+    assert predicted.segmentations.records() == []
     assert heard == [None]
-    assert predicted.proofreader().document is None
+    assert predicted.proofreader.document is None
     with pytest.raises(ProjectError, match="was deleted"):
-        predicted.proofreader().undo()
-    assert predicted.segment_job().output != job.output  # the journal speaks of that name
+        predicted.proofreader.undo()
+    assert predicted.jobs.segment_job().output != job.output  # the journal speaks of that name
 
 
 def test_names_are_found_by_their_beginning(predicted: Session, tmp_path: Path):
-    make_segmentation(predicted.folder / "segments" / "20260101-a", shape=SHAPE)
-    make_segmentation(predicted.folder / "segments" / "20260102-b", shape=SHAPE)
-    assert predicted.segmentation_folder("20260102").name == "20260102-b"
+    make_segmentation(predicted.folder / "volumes/v1/segments" / "20260101-a", shape=SHAPE)
+    make_segmentation(predicted.folder / "volumes/v1/segments" / "20260102-b", shape=SHAPE)
+    assert predicted.segmentations.resolve("20260102").name == "20260102-b"
     with pytest.raises(ProjectError, match="Several segmentations begin with '2026'"):
-        predicted.segmentation_folder("2026")
+        predicted.segmentations.resolve("2026")
     with pytest.raises(ProjectError, match="no segmentation 'x'"):
-        predicted.segmentation_folder("x")
+        predicted.segmentations.resolve("x")
     with pytest.raises(ProjectError, match="No segmentation is current"):
-        predicted.segmentation_folder()
+        predicted.segmentations.resolve()
 
 
 def test_a_damaged_one_is_listed_with_its_problem(predicted: Session):
     job = segment(predicted)
     (job.output / "segmentation.json").write_text("{", encoding="utf-8")
-    (info,) = predicted.segmentations()
+    (info,) = predicted.segmentations.records()
     assert "damaged" in info.problem
 
 
 def test_supervoxels_are_grouped_anew_without_touching_a_voxel(predicted: Session):
     job = segment(predicted, settings={"threshold": 0.9})
-    proofreader, switched = predicted.proofreader(), []
+    proofreader, switched = predicted.proofreader, []
     proofreader.switched.connect(switched.append)
     document = proofreader.document
     assert document is not None
     many, supervoxels = len(document.segment_ids()), document.supervoxels(WHOLE)
-    info = predicted.regroup_segmentation(job.output.name, {"threshold": 0.05})
+    info = predicted.segmentations.regroup(job.output.name, {"threshold": 0.05})
     assert switched == [job.output.name]
     assert info.decoder["threshold"] == 0.05
     document = proofreader.document
@@ -240,13 +242,13 @@ def test_supervoxels_are_grouped_anew_without_touching_a_voxel(predicted: Sessio
     proofreader.apply({"kind": "lock", "segments": document.segment_ids().tolist()[:1]})
     proofreader.undo()
     with pytest.raises(ProjectError, match="has edits"):
-        predicted.regroup_segmentation(job.output.name, {"threshold": 0.5})
+        predicted.segmentations.regroup(job.output.name, {"threshold": 0.5})
 
 
-def test_without_a_boundary_prediction_the_image_tells(session: Session):
-    made = make_segmentation(session.folder / "segments" / "first", shape=SHAPE)
-    session.activate_segmentation("first")
-    document = session.proofreader().document
+def test_without_a_boundary_prediction_the_image_is_used(session: Session):
+    made = make_segmentation(session.folder / "volumes/v1/segments" / "first", shape=SHAPE)
+    session.segmentations.activate("first")
+    document = session.proofreader.document
     assert document is not None
     boundary = document.boundary(WHOLE)
     assert boundary.dtype == np.float32
@@ -254,22 +256,22 @@ def test_without_a_boundary_prediction_the_image_tells(session: Session):
     box = Box((2, 8, 5), (9, 30, 33))
     assert np.allclose(document.boundary(box), boundary[box.slices], atol=1e-5)
     assert made.segmentation.record.prediction == ""
-    shutil.move(session.project.image.path, session.folder / "elsewhere.h5")  # type: ignore[union-attr]
-    session.proofreader().reopen(lambda: None)
-    session._image = None
-    document = session.proofreader().document
+    shutil.move(session.image.spec.path, session.folder / "elsewhere.h5")  # type: ignore[union-attr]
+    session.proofreader.reopen(lambda: None)
+    session.image.close()
+    document = session.proofreader.document
     assert document is not None
     assert not document.boundary(box).any()
 
 
 def test_the_class_that_was_chosen_for_the_boundary_is_the_one_to_cut_along(predicted: Session, tissue: Tissue):
     segment(predicted, boundary_class="inside")
-    document = predicted.proofreader().document
+    document = predicted.proofreader.document
     assert document is not None
     boundary = document.boundary(WHOLE)
     membrane = tissue.classes == 1
     assert boundary[~membrane].mean() > 0.5 > boundary[membrane].mean()
-    predicted.delete_prediction("p1")
+    predicted.predictions.delete("p1")
     steep = document.boundary(WHOLE)
     assert not np.array_equal(steep, boundary)
     assert steep.any()
@@ -277,54 +279,55 @@ def test_the_class_that_was_chosen_for_the_boundary_is_the_one_to_cut_along(pred
 
 def test_there_is_one_queue_for_a_segmentation(predicted: Session):
     with pytest.raises(InvalidEdit, match="no segmentation to review"):
-        predicted.proofreader().queue()
+        predicted.proofreader.queue()
     segment(predicted)
-    queue = predicted.proofreader().queue()
-    assert predicted.proofreader().queue() is queue
+    queue = predicted.proofreader.queue()
+    assert predicted.proofreader.queue() is queue
     segment(predicted, settings={"threshold": 0.9})
-    assert predicted.proofreader().queue() is not queue
+    assert predicted.proofreader.queue() is not queue
 
 
 def test_segments_are_exported_with_edits_that_no_file_had_yet(predicted: Session, tmp_path: Path):
     segment(predicted)
-    proofreader = predicted.proofreader()
+    proofreader = predicted.proofreader
     document = proofreader.document
     assert document is not None
     ids = document.segment_ids().tolist()
     proofreader.apply({"kind": "merge", "segments": ids[:2]})
     proofreader.apply({"kind": "delete", "segments": ids[-1:]})
     expected = document.segments(WHOLE)
-    job = predicted.export_job("segments", tmp_path / "s.zarr")
-    assert predicted.preview_export("segments", tmp_path / "s.zarr").dtype == "uint32"
+    job = predicted.jobs.export_job("segments", tmp_path / "s.zarr")
+    assert predicted.jobs.preview_export("segments", tmp_path / "s.zarr").dtype == "uint32"
     with InlineRunner() as runner:
-        assert isinstance(predicted.run(job, runner).wait(), Finished)
-    from napari_pytc.volumes.zarr_output import open_ome_zarr
+        assert isinstance(predicted.jobs.run(job, runner).wait(), Finished)
+    from napari_pytc.volumes.opening import open_volume
 
-    assert np.array_equal(open_ome_zarr(tmp_path / "s.zarr").read(WHOLE), expected)
-    table = predicted.preview_export("table", tmp_path / "t.csv")
+    assert np.array_equal(open_volume(tmp_path / "s.zarr").read(WHOLE), expected)
+    table = predicted.jobs.preview_export("table", tmp_path / "t.csv")
     assert (table.format, table.shape[0]) == ("CSV", len(np.unique(expected)) - 1)
 
 
 def test_objects_are_added_sparse_and_dense(session: Session, tissue: Tissue):
-    assert session.objects_revision == 0
+    assert session.objects.revision == 0
     sparse = np.zeros(SHAPE, np.int64)
     sparse[2, 5:9, 5:9] = 7
     heard: list[Box] = []
-    session.objects_changed.connect(heard.append)
-    assert session.annotate_objects(sparse) == {"objects": 1, "voxels": 16, "background": 0}
-    store = LabelStore.open(session.folder / "objects.zarr")
+    session.objects.changed.connect(heard.append)
+    added = session.objects.add(sparse)
+    assert (added.n_objects, added.n_voxels, added.n_background, added.box) == (1, 16, 0, WHOLE)
+    store = LabelStore.open(session.folder / "volumes/v1/objects.zarr")
     assert np.array_equal(store.read(WHOLE), sparse)
     dense = np.zeros((2, 10, 10), np.uint8)
     dense[:, :5] = 3
-    added = session.annotate_objects(dense, (1, 4, 4), dense=True)
-    assert added == {"objects": 1, "voxels": 100, "background": 100}
+    added = session.objects.add(dense, (1, 4, 4), dense=True)
+    assert (added.n_objects, added.n_voxels, added.n_background) == (1, 100, 100)
     expected = sparse.copy()
     expected[1:3, 4:14, 4:14] = np.where(dense > 0, dense, np.int64(BACKGROUND))
     assert np.array_equal(store.read(WHOLE), expected)
     assert heard == [WHOLE, Box((1, 4, 4), (3, 14, 14))]
-    assert session.objects_revision > 0
-    job = session.train_job(TrainPlan())
-    assert job.objects == session.folder / "objects.zarr"
+    assert session.objects.revision > 0
+    job = session.jobs.train_job(TrainPlan())
+    assert job.inputs[0].objects == session.folder / "volumes/v1/objects.zarr"
 
 
 @pytest.mark.parametrize(
@@ -333,11 +336,11 @@ def test_objects_are_added_sparse_and_dense(session: Session, tissue: Tissue):
         (np.full(SHAPE, -1, np.int32), "id -1"),
         (np.full(SHAPE, BACKGROUND, np.uint32), "id 4294967295"),
         (np.zeros(SHAPE, np.uint8), "hold no object"),
-        (np.ones(SHAPE, np.float32), "whole numbers"),
+        (np.full(SHAPE, 0.5, np.float32), "whole numbers"),
         (np.ones((13, 48, 40), np.uint8), "do not lie within"),
     ],
 )
 def test_what_is_no_object_is_refused_and_nothing_made(session: Session, labels: np.ndarray, sentence: str):
     with pytest.raises(InvalidInput, match=sentence):
-        session.annotate_objects(labels)
-    assert not (session.folder / "objects.zarr").exists()
+        session.objects.add(labels)
+    assert not (session.folder / "volumes/v1/objects.zarr").exists()

@@ -15,16 +15,17 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Measured, Produced, Progressed
 from napari_pytc.jobs.runners import InlineRunner, JobRunner, ProcessRunner
 from napari_pytc.jobs.spec import JobSpec
-from napari_pytc.learning.config import PredictPlan, TrainPlan
-from napari_pytc.learning.networks import UNetNetwork
-from napari_pytc.session.session import ModelRecord, Session
+from napari_pytc.plans.networks import UNetNetwork
+from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.session.records import ModelRecord
+from napari_pytc.session.session import Session
 from napari_pytc.volumes.zarr_output import open_ome_zarr
 from tests.support.dying_worker import DYING_WORKER, ORDERS, order_death
 from tests.support.learning import same_weights, weights_of
 from tests.support.runner_contract import RecordingSink, ended
 from tests.support.tissue import Tissue, draw_strokes
 
-pytestmark = pytest.mark.keeps_running
+pytestmark = [pytest.mark.slow, pytest.mark.keeps_running]
 
 SHAPE = (12, 48, 40)
 PLAN = TrainPlan(
@@ -60,14 +61,14 @@ def worker(orders: Path) -> Iterator[ProcessRunner]:
 @pytest.fixture
 def session(session: Session, tissue: Tissue) -> Session:
     """The project with strokes and a held-out box."""
-    session.annotate(draw_strokes(tissue.classes, n_strokes=30, length=12))
-    session.hold_out(Box((8, 0, 0), SHAPE))
+    session.strokes.add(draw_strokes(tissue.classes, n_strokes=30, length=12))
+    session.held_out.add(Box((8, 0, 0), SHAPE))
     return session
 
 
 def run(session: Session, job: JobSpec, runner: JobRunner, sink: RecordingSink | None = None) -> tuple[JobEvent, Any]:
     sink = sink or RecordingSink()
-    return ended(session.run(job, runner, sink), sink), sink
+    return ended(session.jobs.run(job, runner, sink), sink), sink
 
 
 def finished(session: Session, job: JobSpec, runner: JobRunner) -> tuple[dict[str, Any], RecordingSink]:
@@ -78,7 +79,7 @@ def finished(session: Session, job: JobSpec, runner: JobRunner) -> tuple[dict[st
 
 def train(session: Session, runner: JobRunner, **changes: Any) -> Path:
     """Train from the start; the model's folder."""
-    job = session.train_job(PLAN.model_copy(update=changes), resume=False)
+    job = session.jobs.train_job(PLAN.model_copy(update=changes), resume=False)
     return Path(finished(session, job, runner)[0]["folder"])
 
 
@@ -92,13 +93,13 @@ def told(sink: RecordingSink) -> list[tuple[str, int]]:
 
 def test_training_and_prediction_are_those_of_the_inline_runner(session: Session, worker: ProcessRunner) -> None:
     added: list[ModelRecord] = []
-    session.model_added.connect(added.append)
+    session.models.added.connect(added.append)
     results, sinks, folders, predictions = [], [], [], []
     pids = set()
     for runner in (worker, InlineRunner(), worker):  # the second time warm
-        result, sink = finished(session, session.train_job(PLAN, resume=False), runner)
+        result, sink = finished(session, session.jobs.train_job(PLAN, resume=False), runner)
         results.append(result), sinks.append(sink), folders.append(Path(result["folder"]))
-        predicted, _ = finished(session, session.predict_job(PREDICT, model=result["model"]), runner)
+        predicted, _ = finished(session, session.jobs.predict_job(PREDICT, model=result["model"]), runner)
         assert (predicted["tiles"], predicted["tiles_done_before"]) == (N_TILES, 0)
         predictions.append(voxels(Path(predicted["output"])))
         pids.add(worker.worker_pid)
@@ -114,9 +115,9 @@ def test_training_and_prediction_are_those_of_the_inline_runner(session: Session
     assert same_weights(weights[0], weights[2])
     assert predictions[0].any()
     assert all(np.array_equal(predictions[0], other) for other in predictions[1:])
-    assert [m.id for m in session.models()] == [r["model"] for r in results] == [m.id for m in added]
-    assert [(r.kind, r.state) for r in session.runs()] == [("train", "finished"), ("predict", "finished")] * 3
-    curve = session.metrics(session.runs()[0].id)
+    assert [m.id for m in session.models.records()] == [r["model"] for r in results] == [m.id for m in added]
+    assert [(r.kind, r.state) for r in session.jobs.runs()] == [("train", "finished"), ("predict", "finished")] * 3
+    curve = session.jobs.metrics(session.jobs.runs()[0].id)
     assert [(p.name, p.step) for p in curve] == told(sinks[0])
 
 
@@ -124,51 +125,51 @@ def test_a_training_killed_in_a_step_goes_on_from_its_checkpoint(
     session: Session, worker: ProcessRunner, orders: Path
 ) -> None:
     whole = train(session, worker)
-    job = session.train_job(PLAN)
+    job = session.jobs.train_job(PLAN)
     worker_before = worker.worker_pid
     order_death(orders, "step", 6)
     outcome, _ = run(session, job, worker)
     assert isinstance(outcome, Failed)
     assert "SIGKILL" in outcome.message or "9" in outcome.message
     assert outcome.hint
-    assert session.runs()[-1].state == "failed"
-    assert not job.model_folder.exists()
-    assert list(job.run_folder.glob("*.safetensors"))
+    assert session.jobs.runs()[-1].state == "failed"
+    assert not job.output.model_folder.exists()
+    assert list(job.output.run_folder.glob("*.safetensors"))
 
-    again = session.train_job(PLAN)
-    assert (again.model_folder, again.run_folder) == (job.model_folder, job.run_folder)
+    again = session.jobs.train_job(PLAN)
+    assert (again.output.model_folder, again.output.run_folder) == (job.output.model_folder, job.output.run_folder)
     result, sink = finished(session, again, worker)
     assert worker.worker_pid != worker_before
     first = next(e.done for e in sink.events if isinstance(e, Progressed) and e.note == "training")
     assert 5 <= first < PLAN.steps
     assert result["steps"] == PLAN.steps
     assert same_weights(weights_of(whole), weights_of(Path(result["folder"])))
-    assert not job.run_folder.exists()
-    assert session.annotations.counts()
+    assert not job.output.run_folder.exists()
+    assert session.strokes.store.counts()
 
 
 def test_a_prediction_killed_in_a_tile_goes_on_with_the_rest(
     session: Session, worker: ProcessRunner, orders: Path
 ) -> None:
     model = train(session, InlineRunner())
-    whole = finished(session, session.predict_job(PREDICT, model), InlineRunner())[0]
+    whole = finished(session, session.jobs.predict_job(PREDICT, model), InlineRunner())[0]
     before = voxels(Path(whole["output"]))
     shutil.rmtree(whole["output"])
 
-    job = session.predict_job(PREDICT, model)
+    job = session.jobs.predict_job(PREDICT, model)
     order_death(orders, "tile", 5)
     outcome, _ = run(session, job, worker)
     assert isinstance(outcome, Failed)
     assert outcome.hint
-    assert [r.state for r in session.predictions()] == ["failed"]
-    again = session.predict_job(PREDICT, model)
+    assert [r.state for r in session.predictions.records()] == ["failed"]
+    again = session.jobs.predict_job(PREDICT, model)
     assert again.output == job.output
     result, sink = finished(session, again, worker)
     assert 1 <= result["tiles_done_before"] <= 4
     made = [event.box for event in sink.events if isinstance(event, Produced)]
     assert len(made) == N_TILES - result["tiles_done_before"]
     assert np.array_equal(voxels(job.output), before)
-    assert [r.state for r in session.predictions()] == ["finished"]
+    assert [r.state for r in session.predictions.records()] == ["finished"]
 
 
 def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: ProcessRunner) -> None:
@@ -179,19 +180,19 @@ def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: Pro
         return RecordingSink(lambda event: isinstance(event, kind) and worker.cancel(event.job))
 
     plan = PLAN.model_copy(update={"steps": steps})
-    job, pid = session.train_job(plan), worker.worker_pid
+    job, pid = session.jobs.train_job(plan), worker.worker_pid
     assert isinstance(run(session, job, worker, cancel_at(Measured))[0], Cancelled)
     assert worker.worker_pid == pid
-    assert not job.model_folder.exists()
-    result, _ = finished(session, session.train_job(plan), worker)
-    assert Path(result["folder"]) == job.model_folder
-    assert same_weights(weights_of(whole), weights_of(job.model_folder))
+    assert not job.output.model_folder.exists()
+    result, _ = finished(session, session.jobs.train_job(plan), worker)
+    assert Path(result["folder"]) == job.output.model_folder
+    assert same_weights(weights_of(whole), weights_of(job.output.model_folder))
 
     tiles = PREDICT.model_copy(update={"tile_shape": (2, 8, 8)})
-    asked = session.predict_job(tiles)
+    asked = session.jobs.predict_job(tiles)
     assert isinstance(run(session, asked, worker, cancel_at(Produced))[0], Cancelled)
-    assert [r.state for r in session.predictions()] == ["cancelled"]
-    result, sink = finished(session, session.predict_job(tiles), worker)
+    assert [r.state for r in session.predictions.records()] == ["cancelled"]
+    result, sink = finished(session, session.jobs.predict_job(tiles), worker)
     n_made = len([event for event in sink.events if isinstance(event, Produced)])
     assert 0 < result["tiles_done_before"] < result["tiles"] == n_made + result["tiles_done_before"]
     assert psutil.pid_exists(pid)

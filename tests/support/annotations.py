@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pytc.annotations.source import AnnotatedBox
 from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.labels.store import StoredChunk
 
 
 class MemoryAnnotations:
@@ -36,9 +36,9 @@ class MemoryAnnotations:
     def shape(self) -> Shape:
         return self.labels.shape  # type: ignore[return-value]
 
-    def boxes(self) -> list[AnnotatedBox]:
+    def chunks(self) -> list[StoredChunk]:
         return [
-            AnnotatedBox(tile.write, self._changed.get(tile.write.start, 0.0))
+            StoredChunk(tile.write, self._changed.get(tile.write.start, 0.0))
             for tile in self._grid
             if self.labels[tile.write.slices].any()
         ]

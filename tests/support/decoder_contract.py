@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pytc.decoding.base import DecoderSettings, Decoding, parse_decoder, voxels_of_um3
+from napari_pytc.decoding.base import DecoderSettings, Decoding, voxels_of_um3
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.errors import InvalidInput
@@ -68,9 +68,9 @@ class DecoderContract:
         return job.run(RecordingContext())
 
     def test_its_settings_travel_as_json_and_are_known_by_name(self):
-        again = parse_decoder(self.settings.model_dump(mode="json"))
+        again = DecoderSettings.parse(self.settings.model_dump(mode="json"))
         assert again == self.settings
-        assert type(parse_decoder(self.settings.kind)) is type(self.settings)
+        assert type(DecoderSettings.parse(self.settings.kind)) is type(self.settings)
 
     def test_every_setting_can_be_shown_in_a_form(self):
         assert type(self.settings).title

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.runners.inline import InlineRunner
-from napari_pytc.jobs.spec import parse_job
-from napari_pytc.learning.jobs import PredictJob, TrainJob
+from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.plans.specs import PredictJob, TrainJob
 
 DYING_JOBS = __name__
 
@@ -25,7 +25,7 @@ class DyingTrainJob(TrainJob):
     at_step: int
 
     def run(self, ctx: JobContext) -> dict[str, Any]:
-        from napari_pytc.learning.losses import SparseDiceCrossEntropy
+        from napari_pytc.learning.training.losses import SparseDiceCrossEntropy
 
         with _at_call(SparseDiceCrossEntropy, "forward", self.at_step, _die):
             return super().run(ctx)
@@ -38,7 +38,7 @@ class DyingPredictJob(PredictJob):
     at_tile: int
 
     def run(self, ctx: JobContext) -> dict[str, Any]:
-        from napari_pytc.learning.inference import Inferer
+        from napari_pytc.learning.prediction.inference import Inferer
 
         with _at_call(Inferer, "__call__", self.at_tile, _die):
             return super().run(ctx)
@@ -70,4 +70,4 @@ def _die() -> None:
 
 
 if __name__ == "__main__":
-    InlineRunner().start(parse_job(json.loads(sys.stdin.read())), lambda event: sys.stderr.write(f"{event}\n"))
+    InlineRunner().start(JobSpec.parse(json.loads(sys.stdin.read())), lambda event: sys.stderr.write(f"{event}\n"))

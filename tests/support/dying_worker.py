@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_pytc.learning.inference import Inferer
-from napari_pytc.learning.losses import SparseDiceCrossEntropy
+from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.training.losses import SparseDiceCrossEntropy
 
 DYING_WORKER = __name__
 ORDERS = "NAPARI_PYTC_TEST_ORDERS"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pytc.proofreading.edits import Switch
+from napari_pytc.proofreading.edits import SwitchSegmentation
 from napari_pytc.proofreading.edits.base import variants
-from napari_pytc.proofreading.journal import Journal
+from napari_pytc.proofreading.journal.journal import Journal
 from tests.support.random_edits import random_step
 from tests.support.segmentations import FolderDocuments
 
@@ -28,7 +28,7 @@ def edit(folder: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     journal = Journal(folder / "journal.sqlite", FolderDocuments(folder), flush_bytes=50_000)
     if journal.segmentation is None:
-        journal.apply(Switch(after="first"))
+        journal.apply(SwitchSegmentation(after="first"))
     while True:
         chance = rng.random()
         if chance < 0.2 and journal.position > 1:

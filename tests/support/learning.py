@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
-from napari_pytc.learning.config import Augmentation, TrainPlan
-from napari_pytc.learning.data import TrainingData
-from napari_pytc.learning.networks import UNetNetwork
-from napari_pytc.learning.objects import ObjectLabels
-from napari_pytc.learning.training import Checkpoint, TrainingFolders, train
-from napari_pytc.learning.weights import load_weights
-from napari_pytc.volumes.memory import MemoryVolume
+from napari_pytc.labels.store import StoredChunk
+from napari_pytc.learning.data.objects import ObjectLabels
+from napari_pytc.learning.data.volume_data import VolumeData
+from napari_pytc.learning.machine.weights import load_weights
+from napari_pytc.learning.training.train import Checkpoint, TrainingFolders, train
+from napari_pytc.plans.networks import UNetNetwork
+from napari_pytc.plans.plan import Augmentation, TrainPlan
 from tests.support.annotations import MemoryAnnotations
 from tests.support.contexts import RecordingContext
+from tests.support.images import memory_image
 from tests.support.tissue import Tissue, draw_strokes, make_tissue
 
 CLASSES = ("membrane", "inside")
@@ -44,12 +45,12 @@ def training_data(
     held_out: Sequence[Box] = (HELD_OUT,),
     classes: Sequence[str] = CLASSES,
     raw: np.ndarray | None = None,
-) -> TrainingData:
+) -> VolumeData:
     """Tissue and strokes in memory, a corner held out."""
     of = tissue() if of is None else of
-    source = MemoryVolume(of.raw if raw is None else raw, of.space)
+    source = memory_image(of.raw if raw is None else raw, of.space)
     annotations = MemoryAnnotations(strokes(of) if labels is None else labels)
-    return TrainingData(source, annotations, tuple(classes), tuple(held_out), of.space)
+    return VolumeData(source, annotations, tuple(classes), tuple(held_out), of.space)
 
 
 def tiny_plan(**changes: Any) -> TrainPlan:
@@ -74,7 +75,7 @@ def folders(root: Path, **changes: Any) -> TrainingFolders:
 
 def train_tiny(
     root: Path,
-    data: TrainingData | None = None,
+    data: VolumeData | None = None,
     ctx: RecordingContext | None = None,
     *,
     parent: Path | None = None,
@@ -114,8 +115,8 @@ class MemoryObjects:
     def shape(self) -> Shape:
         return self.ids.shape  # type: ignore[return-value]
 
-    def boxes(self) -> list[tuple[Box, float]]:
-        return [(tile.write, 0.0) for tile in self._grid if self.ids[tile.write.slices].any()]
+    def chunks(self) -> list[StoredChunk]:
+        return [StoredChunk(tile.write, 0.0) for tile in self._grid if self.ids[tile.write.slices].any()]
 
     def read(self, box: Box) -> np.ndarray:
         assert Box.of_shape(self.shape).contains(box)
@@ -125,12 +126,12 @@ class MemoryObjects:
 
 def object_data(
     of: Tissue | None = None, ids: np.ndarray | None = None, held_out: Sequence[Box] = (HELD_OUT,)
-) -> TrainingData:
+) -> VolumeData:
     """Tissue in memory with every cell labelled, a corner held out, and not a stroke."""
     of = tissue() if of is None else of
     objects = ObjectLabels(MemoryObjects(of.cells if ids is None else ids), held_out)
     nothing = MemoryAnnotations(np.zeros(of.raw.shape, np.uint8))
-    return TrainingData(MemoryVolume(of.raw, of.space), nothing, CLASSES, tuple(held_out), of.space, objects)
+    return VolumeData(memory_image(of.raw, of.space), nothing, CLASSES, tuple(held_out), of.space, objects)
 
 
 def instance_plan(target: dict[str, Any] | None = None, **changes: Any) -> TrainPlan:

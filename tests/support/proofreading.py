@@ -10,6 +10,7 @@ import tifffile
 from napari_pytc.session.opening import NewProject, make_project
 from napari_pytc.session.records import ClassSpec
 from napari_pytc.session.session import Session
+from napari_pytc.volumes.spec import ReadOptions
 from tests.support.segmentations import SegmentedTissue, make_segmentation
 
 SIZE_NM = (40.0, 8.0, 8.0)
@@ -22,12 +23,13 @@ def make_segmented_project(folder: Path, name: str = "cells", **options: object)
     image = folder / f"{name}.tif"
     tifffile.imwrite(image, np.ascontiguousarray(made.tissue.raw))
     classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
-    make_project(NewProject(project, image, classes, voxel_size_nm=made.tissue.space.voxel_size_nm))
-    (project / "segments").mkdir(exist_ok=True)
-    (folder / "aside" / "first").rename(project / "segments" / "first")
+    options = ReadOptions(voxel_size_nm=made.tissue.space.voxel_size_nm)
+    make_project(NewProject(project, image, classes, options))
+    (project / "volumes/v1/segments").mkdir(exist_ok=True)
+    (folder / "aside" / "first").rename(project / "volumes/v1/segments/first")
     session = Session.open(project)
     try:
-        session.activate_segmentation("first")
+        session.segmentations.activate("first")
     finally:
         session.close()
     return made

@@ -16,7 +16,7 @@ from napari_pytc.proofreading.changes import Change
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import EditModel, MarkObjects, Paint, Scribble, parse_edit
 from napari_pytc.proofreading.edits.base import variants
-from napari_pytc.proofreading.journal import Journal
+from napari_pytc.proofreading.journal.journal import Journal
 
 
 @contextmanager

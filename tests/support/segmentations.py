@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from napari_pytc.annotations.objects import ObjectStore
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box
 from napari_pytc.labels.region_graph import contact_edges
 from napari_pytc.labels.segmentation import (
@@ -52,21 +51,23 @@ class FolderDocuments:
         self,
         folder: Path,
         boundary: ArrayBoundary | None = None,
-        annotations: AnnotationStore | None = None,
+        annotations: PaintStore | None = None,
         writable: bool = True,
     ) -> None:
         self.folder, self.boundary, self.annotations, self.writable = folder, boundary, annotations, writable
         strokes = folder / "annotations.zarr"
         if annotations is None and strokes.exists():
-            self.annotations = AnnotationStore.open(strokes, writable)
-        self.objects: ObjectStore | None = None
+            self.annotations = PaintStore.open(strokes, writable)
+        self.objects: PaintStore | None = None
         if self.annotations is not None:
             store = self.annotations
-            self.objects = ObjectStore(folder / "objects.zarr", store.shape, store.space, store.changing, writable)
+            self.objects = PaintStore(
+                folder / "objects.zarr", store.shape, store.space, np.uint32, writable, store.lock
+            )
 
     def open(self, segmentation: str) -> LabelDocument:
         opened = Segmentation.open(self.folder / "segments" / segmentation)
-        return LabelDocument(opened, self.boundary, self.annotations, self.writable)
+        return LabelDocument(opened, self.boundary, self.writable)
 
 
 def cut_cells(cells: np.ndarray, thickness: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,5 +147,5 @@ def make_segmentation(
 def make_project(folder: Path, **options: object) -> SegmentedTissue:
     """A folder with one segmentation, ``segments/first``, and an empty store of strokes."""
     made = make_segmentation(folder / "segments" / "first", **options)  # type: ignore[arg-type]
-    AnnotationStore.create(folder / "annotations.zarr", made.segmentation.shape, made.segmentation.space)
+    PaintStore.create(folder / "annotations.zarr", made.segmentation.shape, made.segmentation.space)
     return made

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.ui.choices import LayerChoice
-from napari_pytc.ui.port import Look, Pointer
+from napari_pytc.ui.canvas.viewer.layer_choice import OURS, LayerChoice
+from napari_pytc.ui.canvas.viewer.port import LayerStyle, Pointer, ViewState
 
 
 @dataclass(eq=False)
@@ -20,7 +21,7 @@ class FakeLayer:
     kind: str
     data: Any
     space: VoxelSpace | None
-    look: Look
+    style: LayerStyle
     refreshed: int = 0
     mode: str | None = None
     label: int = 1
@@ -35,10 +36,11 @@ class FakeLayer:
     holds_mouse: bool = False
     brush: float | None = None
     help: str = ""
+    multiscale: bool = False
 
     @property
     def name(self) -> str:
-        return self.look.name
+        return self.style.name
 
     def press(self, key: str) -> None:
         """Press a key while the layer is active."""
@@ -63,18 +65,30 @@ class FakeViewer:
         self.status = ""
         self.in_3d = False
         self.flights: list[tuple[tuple[float, ...], Box | None]] = []
+        self.is_close = False
+        self.restored: list[ViewState | None] = []
         self._callbacks: list[Callable[[], object]] = []
+        self._selection_callbacks: list[Callable[[], object]] = []
         self._view_callbacks: list[Callable[[], object]] = []
         self._camera_callbacks: list[Callable[[], object]] = []
 
-    def add_image(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
-        return self._add(FakeLayer("image", data, space, look, contrast=look.contrast_limits))
+    def add_image(self, data: Any, space: VoxelSpace, style: LayerStyle) -> FakeLayer:
+        return self._add(FakeLayer("image", data, space, style, contrast=style.contrast_limits))
 
-    def add_labels(self, data: Any, space: VoxelSpace, look: Look) -> FakeLayer:
-        return self._add(FakeLayer("labels", data, space, look))
+    def add_labels(self, data: Any, space: VoxelSpace, style: LayerStyle) -> FakeLayer:
+        return self._add(FakeLayer("labels", data, space, style))
 
-    def add_boxes(self, space: VoxelSpace, look: Look, line_width: float) -> FakeLayer:
-        return self._add(FakeLayer("boxes", [], space, look))
+    def add_boxes(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> FakeLayer:
+        return self._add(FakeLayer("boxes", [], space, style))
+
+    def adopt_image(self, layer: Any, space: VoxelSpace) -> None:
+        layer.space = space
+        layer.metadata[OURS] = "image"
+        self.choices = [choice for choice in self.choices if choice.layer is not layer]
+
+    def release_image(self, layer: Any) -> None:
+        layer.metadata.pop(OURS, None)
+        layer.keys.clear()
 
     def set_help(self, layer: Any, text: str) -> None:
         layer.help = text
@@ -86,9 +100,10 @@ class FakeViewer:
         if self.has(layer):
             layer.holds_mouse, layer.brush = held, brush
 
-    def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None) -> None:
+    def fly_to(self, layer: Any, voxel: Sequence[float], box: Box | None = None, close: bool = False) -> None:
         if self.has(layer):
             self.flights.append((tuple(float(v) for v in voxel), box))
+            self.is_close = close
 
     def remove(self, layer: Any) -> None:
         if self.has(layer):
@@ -107,17 +122,23 @@ class FakeViewer:
             self.layers.remove(layer)
             self.layers.insert(self.layers.index(other), layer)
 
+    def put_lowest(self, layer: Any) -> None:
+        if self.has(layer):
+            self.layers.remove(layer)
+            ours = [k for k, one in enumerate(self.layers) if one.style.role or OURS in one.metadata]
+            self.layers.insert(ours[0] if ours else len(self.layers), layer)
+
     def select(self, layer: Any, mode: str | None = None) -> None:
         if self.has(layer):
             self.selected, layer.mode = layer, mode or layer.mode
 
     def set_data(self, layer: Any, data: Any, name: str | None = None) -> None:
         if self.has(layer):
-            layer.data, layer.look = data, replace(layer.look, name=name or layer.name)
+            layer.data, layer.style = data, replace(layer.style, name=name or layer.name)
 
     def set_colours(self, layer: Any, colours: Mapping[int, str] | str) -> None:
         if self.has(layer):
-            layer.look = replace(layer.look, colours=colours)
+            layer.style = replace(layer.style, colours=colours)
 
     def set_contrast(self, layer: Any, limits: tuple[float, float], extent: tuple[float, float]) -> None:
         if self.has(layer):
@@ -152,6 +173,16 @@ class FakeViewer:
 
     def bind_keys(self, layer: Any, keys: Mapping[str, Callable[[], object]]) -> None:
         layer.keys.update(keys)
+
+    def view_state(self, layer: Any) -> ViewState:
+        return ViewState(self.middle, self.middle, 1.0, self.contrast(layer))
+
+    def restore_view(self, layer: Any, state: ViewState | None) -> None:
+        self.restored.append(state)
+
+    @contextmanager
+    def layers_reused(self) -> Iterator[None]:
+        yield
 
     def voxels_in_view(self, layer: Any) -> Box:
         return self.in_view or Box.of_shape(tuple(layer.data.shape))
@@ -196,6 +227,16 @@ class FakeViewer:
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
+    def on_selection_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
+        self._selection_callbacks.append(callback)
+        return lambda: self._selection_callbacks.remove(callback)
+
+    def select_choices(self, *choices: LayerChoice) -> None:
+        """Select these layers, as the user does in the list."""
+        self.choices = [replace(one, is_selected=one in choices) for one in self.choices]
+        for callback in list(self._selection_callbacks):
+            callback()
+
     def show_status(self, text: str) -> None:
         self.status = text
 
@@ -204,7 +245,7 @@ class FakeViewer:
         return next(layer for layer in self.layers if layer.name == name)
 
     def _add(self, layer: FakeLayer) -> FakeLayer:
-        layer.visible = layer.look.visible
+        layer.visible = layer.style.visible
         self.layers.append(layer)
         self.selected = self.selected or layer
         self._changed()

@@ -34,6 +34,12 @@ class VolumeContract:
         assert volume.dtype.isnative
         assert isinstance(volume.space, VoxelSpace)
 
+    def test_its_notes_are_sentences(self, volume):
+        assert isinstance(volume.notes, tuple)
+        for note in volume.notes:
+            assert note[0].isupper() or note[0].isdigit(), note
+            assert note.endswith("."), note
+
     def test_reading_is_slicing(self, volume, truth):
         for box in some_boxes(truth.shape):
             block = volume.read(box)
@@ -57,6 +63,7 @@ class VolumeContract:
         assert again.shape == volume.shape
         assert again.dtype == volume.dtype
         assert again.space == volume.space
+        assert again.notes == volume.notes
         np.testing.assert_array_equal(again.read(Box.of_shape(truth.shape)), truth)
 
     def test_threads_read_at_once(self, volume, truth):

@@ -23,13 +23,15 @@ from qtpy.QtWidgets import QTabWidget
 
 import napari_pytc
 from napari_pytc.session.session import Session
-from napari_pytc.ui import demo, plugin
+from napari_pytc.ui import samples, workspaces
 from napari_pytc.ui.commands import COMMANDS
-from napari_pytc.ui.panels.data import DataPanel
-from napari_pytc.ui.panels.train import TrainPanel
-from napari_pytc.ui.parts import Notice
-from napari_pytc.ui.plugin import has_workspace, show_workspace, workspace_of
-from napari_pytc.ui.shell import WorkspaceWidget
+from napari_pytc.ui.panels.data import sample_project
+from napari_pytc.ui.panels.data.panel import DataPanel
+from napari_pytc.ui.panels.train.panel import TrainPanel
+from napari_pytc.ui.plugin import show_workspace
+from napari_pytc.ui.widgets.notice import Notice
+from napari_pytc.ui.workspace_widget import WorkspaceWidget
+from napari_pytc.ui.workspaces import controllers_for, has_workspace
 from tests.session.conftest import write_image
 from tests.support.display import needs_display
 from tests.support.mouse import drag
@@ -50,7 +52,7 @@ class NoRunner:
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of this test hire nobody: most are about the window."""
-    monkeypatch.setattr(plugin, "hire_worker", NoRunner)
+    monkeypatch.setattr(workspaces, "start_worker", NoRunner)
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def open_window(make_napari_viewer: Callable[..., Any], manifest: PluginManifest
     yield make
     for viewer in made:
         if has_workspace(viewer):
-            workspace_of(viewer).shutdown()
+            controllers_for(viewer).workspace.shutdown()
 
 
 @pytest.fixture
@@ -105,14 +107,14 @@ def test_each_widget_opens_as_a_dock(viewer: Any, qtbot: QtBot, name: str) -> No
     dock, widget = viewer.window.add_plugin_dock_widget("napari-pytc", name)
     qtbot.waitUntil(widget.isVisible)
     assert dock.name == f"{name} (napari-pytc)"
-    assert workspace_of(viewer).session is None
+    assert controllers_for(viewer).workspace.session is None
 
 
 def test_panels_of_a_viewer_share_a_workspace(viewer: Any, qtbot: QtBot, project: Path) -> None:
     _, data = viewer.window.add_plugin_dock_widget("napari-pytc", "Data")
     _, train = viewer.window.add_plugin_dock_widget("napari-pytc", "Train")
     whole = show_workspace(viewer)
-    workspace = workspace_of(viewer)
+    workspace = controllers_for(viewer).workspace
     assert whole.workspace is workspace
     workspace.open_project(project)
     qtbot.waitUntil(lambda: workspace.session is not None)
@@ -126,17 +128,17 @@ def test_two_viewers_have_two(no_worker: None, open_window: Callable[[], Any], q
     first, second = open_window(), open_window()
     show_workspace(first)
     show_workspace(second)
-    workspace_of(first).open_project(project)
-    qtbot.waitUntil(lambda: workspace_of(first).session is not None)
-    assert workspace_of(second).session is None
+    controllers_for(first).workspace.open_project(project)
+    qtbot.waitUntil(lambda: controllers_for(first).workspace.session is not None)
+    assert controllers_for(second).workspace.session is None
     assert len(first.layers) == 2
     assert len(second.layers) == 0
-    workspace_of(first).shutdown()
-    workspace_of(second).open_project(project)
-    qtbot.waitUntil(lambda: workspace_of(second).session is not None)
-    session = workspace_of(second).session
+    controllers_for(first).workspace.shutdown()
+    controllers_for(second).workspace.open_project(project)
+    qtbot.waitUntil(lambda: controllers_for(second).workspace.session is not None)
+    session = controllers_for(second).workspace.session
     assert session is not None
-    assert not session.read_only
+    assert not session.project.read_only
 
 
 def test_the_workspace_is_there_once_and_comes_back(viewer: Any, qtbot: QtBot) -> None:
@@ -170,7 +172,7 @@ def test_keys_are_bound_on_the_viewer(viewer: Any) -> None:
     napari_has = {coerce_keybinding(key) for keys in default_shortcuts.values() for key in keys}
     assert not napari_has & set(bound)  # also of layers: theirs would go first
     assert not set(bound) & set(viewer.keymap)
-    workspace_of(viewer)
+    controllers_for(viewer)
     assert set(bound) <= set(viewer.keymap)
 
 
@@ -223,9 +225,9 @@ def test_a_held_out_box_is_as_deep_by_key_as_by_button(viewer: Any, qtbot: QtBot
     viewer.dims.set_current_step(0, 5)
     layers.start_drawing_box()
     drag(viewer, layers.image, [(5, 10, 10), (5, 15, 20), (5, 20, 30)])
-    panel.project.held_out.n_sections.setValue(4)
+    panel.project.held_out.depth_box.setValue(4)
     press(qtbot, viewer, "Shift-H")
-    (box,) = session.held_out
+    (box,) = session.held_out.boxes
     assert box.shape[0] == 4
     assert box.start[0] <= 5 < box.stop[0]
 
@@ -235,7 +237,7 @@ def test_a_held_out_box_is_as_deep_by_key_as_by_button(viewer: Any, qtbot: QtBot
 
 def test_opening_and_dropping_a_project_folder(viewer: Any, qtbot: QtBot, project: Path) -> None:
     viewer.open(str(project), plugin="napari-pytc")
-    workspace = workspace_of(viewer)
+    workspace = controllers_for(viewer).workspace
     qtbot.waitUntil(lambda: workspace.layers is not None)
     assert [layer.name for layer in viewer.layers] == ["fly", "Strokes"]
     workspace.close_project()
@@ -252,15 +254,15 @@ def test_opening_and_dropping_a_project_folder(viewer: Any, qtbot: QtBot, projec
 def test_the_sample_of_the_menu_opens_ready_to_paint(
     viewer: Any, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "default_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(samples, "default_folder", lambda: tmp_path / "samples")
     viewer.open_sample("napari-pytc", "ready_to_paint")
-    workspace = workspace_of(viewer)
+    workspace = controllers_for(viewer).workspace
     qtbot.waitUntil(lambda: workspace.layers is not None, timeout=20_000)
     layers = workspace.layers
     assert layers is not None
     assert viewer.layers.selection.active is layers.strokes
     assert layers.strokes.mode == "paint"
-    assert (tmp_path / "samples" / demo.PROJECT / "project.json").is_file()
+    assert (tmp_path / "samples" / sample_project.PROJECT / "project.json").is_file()
     viewer.open_sample("napari-pytc", "ready_to_paint")  # a second time it is the same project
     qtbot.waitUntil(lambda: not workspace.busy)
     assert workspace.layers is layers
@@ -279,7 +281,7 @@ def test_closing_the_window_leaves_no_process_thread_or_timer(
     workspace = widget.workspace
     workspace.open_project(project)
     qtbot.waitUntil(lambda: workspace.layers is not None)
-    qtbot.waitUntil(lambda: workspace.is_warm, timeout=60_000)
+    qtbot.waitUntil(lambda: workspace.worker.is_warm, timeout=60_000)
     pid = workspace.worker.runner.worker_pid  # type: ignore[union-attr]
     assert psutil.pid_exists(pid)
     timers = [timer for owner in (workspace, widget) for timer in owner.findChildren(QTimer)]
@@ -291,7 +293,7 @@ def test_closing_the_window_leaves_no_process_thread_or_timer(
     assert ours == []
     assert not any(isalive(timer) and timer.isActive() for timer in timers)
     with Session.open(project) as after:
-        assert not after.read_only
+        assert not after.project.read_only
 
 
 def test_a_close_that_the_user_took_back_shuts_nothing_down(
@@ -315,12 +317,13 @@ def test_a_close_that_the_user_took_back_shuts_nothing_down(
     assert workspace.session is None
 
 
+@pytest.mark.slow
 def test_torch_is_not_imported_by_the_window() -> None:
     code = (
         "import sys\n"
-        "import napari_pytc.ui.shell, napari_pytc.ui.commands, napari_pytc.ui.keys, napari_pytc.ui.demo\n"
-        "import napari_pytc.ui.warming\n"
-        "napari_pytc.ui.warming.load_panels()\n"
+        "import napari_pytc.ui.workspace_widget, napari_pytc.ui.menu_commands\n"
+        "import napari_pytc.ui.demo\n"
+        "napari_pytc.ui.controllers.load_panels()\n"
         "print(sorted({'torch', 'monai', 'lightning'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +13,14 @@ from npe2 import PluginManager
 from napari_pytc.errors import PytcError, VolumeError
 from napari_pytc.geometry import Box
 from napari_pytc.ui import readers
-from napari_pytc.ui.choices import layer_choice
-from napari_pytc.ui.datasets import ArrayDialog, choices_of
-from napari_pytc.ui.readers import FileArray, get_reader, looks_like_labels, read_volumes
+from napari_pytc.ui.canvas.arrays import FileArray
+from napari_pytc.ui.canvas.viewer.layer_choice import layer_choice
+from napari_pytc.ui.readers import get_reader, looks_like_labels, read_volumes
+from napari_pytc.ui.widgets.array_dialog import ArrayDialog, choices_of
 from napari_pytc.volumes.inspection import describe_volume
 from napari_pytc.volumes.opening import open_volume
 from tests.support.display import needs_display
+from tests.support.stores import write_bdv_hdf5, write_bdv_xml, write_mrc, write_nifti, zip_folder
 from tests.volumes.files import image, write_hdf5, write_n5, write_ome_zarr, write_precomputed, write_tiff, write_zarr
 
 SIZE = {"voxel_size_nm": [40.0, 8.0, 4.0]}
@@ -39,10 +39,21 @@ def _write(kind: str, folder: Path) -> tuple[Path, np.ndarray, tuple[float, ...]
     if kind == "n5":
         path = write_n5(folder / "a.n5", data, "volumes/raw", {"resolution": [4, 8, 40]})
         return path, data, (40, 8, 4)
+    if kind == "mrc":
+        return write_mrc(folder / "a.mrc", data, (400, 80, 40)), data, (40, 8, 4)
+    if kind == "nifti":
+        return write_nifti(folder / "a.nii", data.T, np.diag([4e-6, 8e-6, 4e-5, 1])), data, (40, 8, 4)
+    if kind == "bigdataviewer":
+        write_bdv_hdf5(folder / "a.h5", {(0, 0): data})
+        return write_bdv_xml(folder / "a.xml", "a.h5", data.shape), data, (40, 8, 4)
+    if kind == "zip":
+        return zip_folder(write_zarr(folder / "a", data, 2), folder / "a.zarr.zip"), data, None
     return write_precomputed(folder / "cutout", data[None]), data, (40, 4, 4)
 
 
-@pytest.mark.parametrize("kind", ["hdf5", "zarr2", "ome_zarr", "n5", "precomputed"])
+@pytest.mark.parametrize(
+    "kind", [*("hdf5", "zarr2", "ome_zarr", "n5", "precomputed"), *("mrc", "nifti", "bigdataviewer", "zip")]
+)
 def test_volume_becomes_a_layer_with_its_voxel_size(kind: str, tmp_path: Path) -> None:
     path, data, size = _write(kind, tmp_path)
     reader = get_reader(str(path))
@@ -54,6 +65,7 @@ def test_volume_becomes_a_layer_with_its_voxel_size(kind: str, tmp_path: Path) -
     assert options["contrast_limits"][1] > options["contrast_limits"][0]
 
 
+@pytest.mark.slow
 @needs_display
 def test_napari_opens_by_plugin_and_remembers_the_dataset(make_napari_viewer: Callable, tmp_path: Path) -> None:
     path = write_hdf5(tmp_path / "cells.h5", {"raw": image()}, SIZE)
@@ -75,6 +87,7 @@ def test_one_dataset_can_be_named(tmp_path: Path) -> None:
     assert options["metadata"]["pytc_volume"] == (f"{path}:volumes/b", None)
 
 
+@pytest.mark.slow
 @needs_display
 def test_of_several_datasets_the_user_picks(
     make_napari_viewer: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +106,7 @@ def test_of_several_datasets_the_user_picks(
     assert {layer.name: layer._type_string for layer in layers} == {"cells neurons": "labels", "cells raw": "image"}
 
 
+@pytest.mark.slow
 @needs_display
 def test_nothing_opens_where_the_user_cancels(
     make_napari_viewer: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -126,14 +140,38 @@ def test_dialog_opens_what_is_ticked(qtbot, tmp_path: Path) -> None:
     assert not dialog.buttons.button(dialog.buttons.StandardButton.Open).isEnabled()
 
 
-def test_channels_become_layers_of_which_the_first_is_shown(tmp_path: Path) -> None:
+def test_channels_become_layers_in_colours(tmp_path: Path) -> None:
     data = image(shape=(2, 9, 37, 41))
     path = write_hdf5(tmp_path / "two.h5", {"raw": data})
     layers = read_volumes(str(path))
     assert [options["name"] for _, options, _ in layers] == ["two channel 0", "two channel 1"]
-    assert [options["visible"] for _, options, _ in layers] == [True, False]
+    assert all(options["visible"] and options["blending"] == "additive" for _, options, _ in layers)
+    assert [options["colormap"].name for _, options, _ in layers] == ["#00ff00", "#ff00ff"]
     np.testing.assert_array_equal(layers[1][0], data[1])
     assert layers[1][1]["metadata"]["pytc_volume"] == (str(path), 1)
+
+
+def test_of_many_channels_the_first_is_shown(tmp_path: Path) -> None:
+    layers = read_volumes(str(write_hdf5(tmp_path / "many.h5", {"raw": image(shape=(6, 9, 37, 41))})))
+    assert [options["visible"] for _, options, _ in layers] == [True, *[False] * 5]
+    assert all("colormap" not in options for _, options, _ in layers)
+
+
+def test_a_mask_of_bool_is_labels(tmp_path: Path) -> None:
+    mask = image() > 100
+    ((data, _, kind),) = read_volumes(str(write_hdf5(tmp_path / "a.h5", {"x": mask})))
+    assert kind == "labels"
+    assert np.array_equal(data, mask)
+    ((_, _, kind),) = read_volumes(str(write_zarr(tmp_path / "b.zarr", mask, 2)))
+    assert kind == "labels"
+
+
+def test_colours_are_one_layer_in_grey(tmp_path: Path) -> None:
+    colours = image(shape=(2, 37, 41, 3))
+    write_tiff(tmp_path / "rgb.tif", colours, photometric="rgb")
+    [(data, options, kind)] = read_volumes(str(tmp_path / "rgb.tif"))
+    assert (options["name"], kind) == ("rgb", "image")
+    assert np.abs(np.asarray(data) - colours @ (0.299, 0.587, 0.114)).max() <= 0.5
 
 
 def test_large_volumes_are_read_where_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +218,7 @@ def test_reads_only_what_is_asked_for(tmp_path: Path) -> None:
         ("labels", "float32", False),
     ],
 )
-def test_labels_are_told_from_images(name: str, dtype: str, expected: bool) -> None:
+def test_labels_are_reported_from_images(name: str, dtype: str, expected: bool) -> None:
     assert looks_like_labels(name, np.dtype(dtype)) is expected
 
 
@@ -193,7 +231,7 @@ def test_other_readers_keep_what_is_theirs(tmp_path: Path, npe2pm: PluginManager
 
 
 @pytest.mark.parametrize("name", ["missing.h5", "empty.h5", "empty.zarr", "text.h5"])
-def test_bad_files_are_told_in_a_sentence(name: str, tmp_path: Path) -> None:
+def test_bad_files_are_reported_in_a_sentence(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if name == "empty.h5":
         path.touch()
@@ -210,13 +248,10 @@ def test_bad_files_are_told_in_a_sentence(name: str, tmp_path: Path) -> None:
 
 
 def test_projects_open_in_the_workspace_of_the_viewer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import napari
-
     opened = []
     viewer = object()
-    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
-    plugin = SimpleNamespace(open_project_in=lambda where, folder: opened.append((where, folder)))
-    monkeypatch.setitem(sys.modules, "napari_pytc.ui.plugin", plugin)
+    monkeypatch.setattr(readers, "current_viewer", lambda: viewer)
+    monkeypatch.setattr(readers, "open_project_in", lambda where, folder: opened.append((where, folder)))
     folder = tmp_path / "fly.pytc"
     folder.mkdir()
     reader = get_reader(str(folder))

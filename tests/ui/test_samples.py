@@ -45,6 +45,7 @@ def test_command_gives_layers_at_their_physical_size(manifest: PluginManifest, n
     np.testing.assert_array_equal(strokes[strokes > 0], truth[strokes > 0])
 
 
+@pytest.mark.slow
 def test_opening_the_sample_leaves_torch_alone() -> None:
     code = (
         "import sys\nfrom napari_pytc.ui.samples import medulla\nmedulla()\n"
@@ -54,6 +55,7 @@ def test_opening_the_sample_leaves_torch_alone() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs_display
 def test_sample_opens_in_a_window(make_napari_viewer: Callable) -> None:
     viewer = make_napari_viewer()

@@ -18,11 +18,13 @@ from napari_pytc.jobs.job import JobState
 from napari_pytc.samples import sample_path
 from napari_pytc.session.opening import NewProject
 from napari_pytc.session.records import ClassSpec
-from napari_pytc.ui.demo import PROJECT, open_sample_in
-from napari_pytc.ui.panels.train import TrainPanel
-from napari_pytc.ui.plugin import show_workspace, workspace_of
-from napari_pytc.ui.shell import WorkspaceWidget
+from napari_pytc.ui.panels.data.sample_project import PROJECT, open_sample_in
+from napari_pytc.ui.panels.train.panel import TrainPanel
+from napari_pytc.ui.plugin import show_workspace
+from napari_pytc.ui.workspace_widget import WorkspaceWidget
+from napari_pytc.ui.workspaces import controllers_for
 from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.spec import ReadOptions
 from tests.support.display import needs_display
 from tests.support.mouse import drag
 
@@ -66,7 +68,7 @@ class User:
         combo = panel.recipe.combo
         combo.setCurrentIndex(combo.findData(name))
         combo.activated.emit(combo.currentIndex())
-        self.wait(lambda: self.workspace.plan is not None and self.workspace.plan.recipe == name)
+        self.wait(lambda: self.workspace.launcher.plan is not None and self.workspace.launcher.plan.recipe == name)
         form = panel.recipe.form
         assert form is not None
         form.set_value(form.value().model_copy(update=settings))
@@ -121,11 +123,11 @@ def test_paint_train_predict_export_and_reopen(user: User, tmp_path: Path) -> No
             user.paint(1, stroke, brush=1)
         for stroke in runs_of(2, section, 25)[:6]:
             user.paint(2, stroke, brush=3)
-    user.wait(lambda: all(session.annotated_voxels().values()), 5)
+    user.wait(lambda: all(session.strokes.counts().values()), 5)
 
     user.run("Train", "trainButton")
-    painted = session.annotated_voxels()
-    assert [model.recipe for model in session.models()] == ["instant"]
+    painted = session.strokes.counts()
+    assert [model.recipe for model in session.models.records()] == ["instant"]
     user.click("Predict", "scope-view")
     user.run("Predict", "predictButton")
     user.click("Predict", "scope-all")
@@ -137,13 +139,14 @@ def test_paint_train_predict_export_and_reopen(user: User, tmp_path: Path) -> No
 
     user.choose_recipe("fast", steps=6, minutes=None)
     user.run("Train", "trainButton", 180)
-    assert [model.recipe for model in session.models()] == ["instant", "fast"]
+    assert [model.recipe for model in session.models.records()] == ["instant", "fast"]
 
     out = tmp_path / "classes.tif"
     user.widget.show_panel("Export")
     path = user.widget.findChild(QLineEdit, "exportPath")
     assert path is not None
     path.setText(str(out))
+    path.textEdited.emit(str(out))  # as typing does
     user.run("Export", "exportButton")
     np.testing.assert_array_equal(tifffile.imread(out)[31], shown)
 
@@ -153,8 +156,8 @@ def test_paint_train_predict_export_and_reopen(user: User, tmp_path: Path) -> No
     user.wait(lambda: user.workspace.layers is not None)
     again = user.workspace.session
     assert again is not None
-    assert again.annotated_voxels() == painted
-    assert [model.recipe for model in again.models()] == ["instant", "fast"]
+    assert again.strokes.counts() == painted
+    assert [model.recipe for model in again.models.records()] == ["instant", "fast"]
     user.wait(lambda: "Prediction" in user.viewer.layers, 10)
     user.wait(lambda: np.array_equal(np.asarray(user.layer("Prediction").data[31]), shown), 10)
 
@@ -164,7 +167,7 @@ def test_a_stroke_is_on_the_disk_within_a_second(user: User, tmp_path: Path) -> 
     session = user.workspace.session
     assert session is not None
     user.paint(2, [(12, 60, 60), (12, 60, 90)])
-    user.wait(lambda: session.annotations.read(Box((12, 55, 55), (13, 65, 95))).any(), 1.0)
+    user.wait(lambda: session.strokes.store.read(Box((12, 55, 55), (13, 65, 95))).any(), 1.0)
 
 
 def test_two_viewers_have_their_own_sessions(
@@ -172,7 +175,7 @@ def test_two_viewers_have_their_own_sessions(
 ) -> None:
     user.open_sample(tmp_path / "one")
     other = make_napari_viewer(show=True)
-    second = workspace_of(other)
+    second = controllers_for(other).workspace
     assert second is not user.workspace
     assert second.session is None
     open_sample_in(second, tmp_path / "two")
@@ -181,8 +184,8 @@ def test_two_viewers_have_their_own_sessions(
     assert user.workspace.session is not None
     assert second.session.folder != user.workspace.session.folder
     user.paint(1, [(12, 60, 60), (12, 60, 90)])
-    user.wait(lambda: user.workspace.session.annotated_voxels()["membrane"])
-    assert not any(second.session.annotated_voxels().values())
+    user.wait(lambda: user.workspace.session.strokes.counts()["membrane"])
+    assert not any(second.session.strokes.counts().values())
     second.shutdown()
 
 
@@ -190,11 +193,11 @@ def test_closing_the_window_with_a_job_running_ends_the_worker(user: User, tmp_p
     user.open_sample(tmp_path)
     session = user.workspace.session
     assert session is not None
-    session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
-    user.wait(lambda: user.workspace.is_warm)
-    from napari_pytc.learning.recipes import load_recipe
+    session.strokes.add(open_volume(f"{sample_path('medulla')}:strokes"))
+    user.wait(lambda: user.workspace.worker.is_warm)
+    from napari_pytc.plans.recipes import load_recipe
 
-    user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
+    user.workspace.launcher.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
     user.wait(lambda: any(job.done for job in user.workspace.jobs.running))
     pid = user.workspace.worker.runner.worker_pid  # type: ignore[union-attr]
     assert pid is not None
@@ -204,18 +207,18 @@ def test_closing_the_window_with_a_job_running_ends_the_worker(user: User, tmp_p
     user.wait(lambda: not psutil.pid_exists(pid), 10)
 
 
-def test_a_worker_killed_while_training_is_told_and_the_project_is_whole(user: User, tmp_path: Path) -> None:
+def test_a_worker_killed_while_training_is_reported_and_the_project_is_whole(user: User, tmp_path: Path) -> None:
     import os
     import signal
 
     user.open_sample(tmp_path)
     session = user.workspace.session
     assert session is not None
-    session.annotate(open_volume(f"{sample_path('medulla')}:strokes"))
-    user.wait(lambda: user.workspace.is_warm)
-    from napari_pytc.learning.recipes import load_recipe
+    session.strokes.add(open_volume(f"{sample_path('medulla')}:strokes"))
+    user.wait(lambda: user.workspace.worker.is_warm)
+    from napari_pytc.plans.recipes import load_recipe
 
-    user.workspace.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
+    user.workspace.launcher.train(load_recipe("fast", ["steps=100000", "minutes=null"]))
     user.wait(lambda: any(job.done > 2 for job in user.workspace.jobs.running))
     os.kill(user.workspace.worker.runner.worker_pid, signal.SIGKILL)  # type: ignore[union-attr]
     user.wait(lambda: not user.workspace.jobs.running)
@@ -242,7 +245,7 @@ def test_forty_gigabytes_are_painted_trained_on_and_predicted_in_view(user: User
     volume[3_968:4_032, 960:1_152, 960:1_152] = noise
     classes = (ClassSpec(name="membrane"), ClassSpec(name="inside"))
     user.workspace.create_project(
-        NewProject(tmp_path / "huge.pytc", tmp_path / "huge.zarr", classes, voxel_size_nm=(40.0, 8.0, 8.0))
+        NewProject(tmp_path / "huge.pytc", tmp_path / "huge.zarr", classes, ReadOptions(voxel_size_nm=(40.0, 8.0, 8.0)))
     )
     user.wait(lambda: user.workspace.layers is not None)
     layers, session = user.workspace.layers, user.workspace.session
@@ -259,7 +262,7 @@ def test_forty_gigabytes_are_painted_trained_on_and_predicted_in_view(user: User
     assert box.contains(Box((4_000, 990, 990), (4_001, 1060, 1060)))
     assert max(box.shape) < 1400
     n_before = len(user.workspace.jobs.jobs)
-    user.workspace.predict("view")
+    user.workspace.launcher.predict("view")
     user.wait(lambda: len(user.workspace.jobs.jobs) > n_before and user.workspace.jobs.jobs[-1].is_over)
     job = user.workspace.jobs.jobs[-1]
     assert job.state is JobState.FINISHED, (job.message, job.trace)

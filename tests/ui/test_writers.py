@@ -18,8 +18,8 @@ from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box
 from napari_pytc.ui import writers
-from napari_pytc.ui.arrays import LazyArray, Selection, VolumeArray
-from napari_pytc.ui.sections import SectionCache, SectionReader
+from napari_pytc.ui.canvas.arrays import LazyArray, Selection, VolumeArray
+from napari_pytc.ui.canvas.section_cache import SectionCache, SectionReader
 from napari_pytc.ui.writers import LayerLabels, write_labels
 from napari_pytc.volumes.opening import open_volume
 from tests.support.display import needs_display
@@ -35,7 +35,7 @@ def _read_elsewhere(path: Path) -> np.ndarray:
         with h5py.File(path) as file:
             return file["main"][...]
     if path.suffix == ".zarr":
-        return np.asarray(zarr.open_group(path, mode="r")["0"])
+        return np.asarray(zarr.open_group(path, mode="r")["labels/labels/0"])
     return tifffile.imread(path)
 
 
@@ -55,6 +55,7 @@ class Virtual(LazyArray):
         return np.full(box.shape, 1 + box.start[0] % 7, np.uint8)
 
 
+@pytest.mark.slow
 @needs_display
 @pytest.mark.parametrize("name", NAMES)
 def test_napari_saves_by_plugin_and_all_comes_back(make_napari_viewer: Callable, name: str, tmp_path: Path) -> None:
@@ -83,6 +84,7 @@ def test_types_are_kept(name: str, dtype: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, data)
 
 
+@pytest.mark.slow
 @needs_display
 def test_a_scale_in_pixels_gives_no_voxel_size(make_napari_viewer: Callable, tmp_path: Path) -> None:
     viewer = make_napari_viewer()
@@ -91,8 +93,9 @@ def test_a_scale_in_pixels_gives_no_voxel_size(make_napari_viewer: Callable, tmp
     assert not open_volume(tmp_path / "a.h5").space.known
 
 
+@pytest.mark.slow
 @needs_display
-def test_micrometres_are_told_as_such(make_napari_viewer: Callable, tmp_path: Path) -> None:
+def test_micrometres_are_reported_as_such(make_napari_viewer: Callable, tmp_path: Path) -> None:
     viewer = make_napari_viewer()
     viewer.add_labels(image(), scale=(0.04, 0.008, 0.008), units=("um", "um", "um"))
     viewer.layers.save(str(tmp_path / "a.h5"), plugin="napari-pytc")
@@ -107,6 +110,7 @@ def test_a_section_is_a_volume_of_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_read_elsewhere(tmp_path / "b.h5"), data[None])
 
 
+@pytest.mark.slow
 def test_lazy_layers_are_read_in_blocks(tmp_path: Path) -> None:
     lazy = Virtual((300, 1024, 1024))
     write_labels(str(tmp_path / "a.zarr"), lazy, NM)
@@ -149,13 +153,13 @@ def test_cancel_leaves_nothing(qtbot, tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_in_the_thread_is_told_here(qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_thread_is_reported_here(qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "_AT_ONCE_BYTES", 0)
     with pytest.raises(VolumeError, match="does not exist"):
         write_labels(str(tmp_path / "nowhere" / "a.h5"), image(), NM)
 
 
-def test_bad_input_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_bad_input_is_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="axes z, y, x; this one has the shape"):
         LayerLabels(image(shape=(2, 3, 4, 5)), {})
     with pytest.raises(InvalidInput, match="whole numbers, got float32"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from napari_pytc.errors import VolumeError
@@ -9,6 +11,11 @@ from napari_pytc.volumes.channels import (
     ClassRole,
     DistanceRole,
     axis_offset,
+    class_numbers,
+    on_other_voxels,
+    other_classes_note,
+    prediction_attributes,
+    recipe_of,
     roles_of,
     roles_to_json,
 )
@@ -40,6 +47,26 @@ def test_damaged_roles_are_refused(written, said):
         roles_of({"napari_pytc": {"channels": written}}, ["a", "b", "c"])
 
 
+def test_a_recipe_survives_json():
+    decoder = {"kind": "watershed", "smallest_um3": 0.001}
+    note = {"napari_pytc": {"model": "m", **json.loads(json.dumps(prediction_attributes(ROLES, decoder, "membrane")))}}
+    found = recipe_of(note)
+    assert found is not None
+    assert (found.decoder, found.classes, found.boundary_class) == (decoder, ("membrane",), "membrane")
+    assert roles_of(note, ["a", "b", "c", "d"]) == ROLES
+
+
+@pytest.mark.parametrize("attributes", [{}, {"napari_pytc": {"model": "x"}}, {"napari_pytc": 3}])
+def test_a_prediction_of_an_older_version_says_nothing_of_its_recipe(attributes):
+    assert recipe_of(attributes) is None
+
+
+@pytest.mark.parametrize("changes", [{"decoder": "watershed"}, {"classes": 3}, {"boundary_class": ["membrane"]}])
+def test_a_damaged_recipe_is_refused(changes):
+    with pytest.raises(VolumeError, match="cannot be read"):
+        recipe_of({"napari_pytc": {**prediction_attributes(ROLES, {}), **changes}})
+
+
 def test_titles_tell_channels_apart():
     titles = [role.title for role in (*ROLES, AffinityRole(offset=(0, 9, 0)))]
     assert titles == ["membrane", "affinity -1,0,0", "boundary", "distance", "affinity 0,+9,0"]
@@ -49,3 +76,32 @@ def test_only_face_neighbours_are_near():
     assert AffinityRole(offset=axis_offset(1, -1)).is_near
     assert not AffinityRole(offset=axis_offset(1, -3)).is_near
     assert not AffinityRole(offset=(0, 1, 1)).is_near
+
+
+@pytest.mark.parametrize(
+    ("offset", "factors", "expected"),
+    [
+        ((0, -1, 0), (1, 2, 2), (0, -1, 0)),  # face neighbours stay so
+        ((0, -9, 0), (1, 2, 2), (0, -18, 0)),
+        ((-3, 0, 0), (0.25, 1, 1), (-2, 0, 0)),
+        ((0, 0, 9), (1, 1, 0.5), (0, 0, 4)),
+        ((1, 1, 0), (0.2, 3, 1), (1, 3, 0)),
+    ],
+)
+def test_offsets_on_other_voxels_keep_their_length(offset, factors, expected):
+    assert on_other_voxels(AffinityRole(offset=offset), factors) == AffinityRole(offset=expected)
+    assert on_other_voxels(BoundaryRole(), factors) == BoundaryRole()
+
+
+def test_numbers_of_classes_follow_their_names() -> None:
+    assert class_numbers(("inside", "membrane"), ("membrane", "inside")) == ((2, 1), ("membrane", "inside"))
+    assert class_numbers(("glia", "inside"), ("membrane", "inside")) == ((3, 2), ("membrane", "inside", "glia"))
+    assert class_numbers(("a", "b"), ()) == ((1, 2), ("a", "b"))
+
+
+def test_classes_that_a_project_does_not_have_are_named() -> None:
+    assert other_classes_note("The model m", ("b", "a"), ("a", "b", "c")) is None
+    note = other_classes_note("The model m", ("glia", "a"), ("a", "b"))
+    assert note is not None
+    assert "The model m has the class glia" in note
+    assert "it has a, b" in note

@@ -57,7 +57,7 @@ def test_a_tiff_cut_while_it_is_open(kind, tmp_path):
 def test_damaged_strips(tmp_path):
     path = files.write_tiff(tmp_path / "a.tif", image(), compression="zlib", rowsperstrip=37)
     volume = open_volume(path)
-    offset = volume._series[4].dataoffsets[0]
+    offset = volume._stack.page(4).dataoffsets[0]
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(bytes(40))
@@ -87,7 +87,7 @@ class TestFingerprint:
         assert taken.n_bytes == image().nbytes
 
     @pytest.mark.parametrize("changed", [image()[:-1], image("uint16"), image() + 1, image()[::-1].copy()])
-    def test_another_image_is_told(self, changed):
+    def test_another_image_is_reported(self, changed):
         with pytest.raises(VolumeError, match="changed"):
             fingerprint(MemoryVolume(image())).check(MemoryVolume(changed))
 

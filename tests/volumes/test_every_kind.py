@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.volumes.memory import MemoryVolume
@@ -35,6 +36,12 @@ DTYPES = ("uint8", "uint16", "int16", "float32", "uint32", "int32", "uint64", "f
 
 def _write(kind: str, tmp_path, data: np.ndarray) -> str:
     name, _, rest = kind.partition(":")
+    if rest == "mixed pages":
+        stored = ({}, {"compression": "zlib"}, {"tile": (16, 16), "compression": "lzw"}, {"rowsperstrip": 5})
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for z, section in enumerate(data):
+                file.write(section, metadata=None, contiguous=False, photometric="minisblack", **stored[z % 4])
+        return str(tmp_path / "a.tif")
     if name == "tiff":
         return str(files.write_tiff(tmp_path / "a.tif", data, **TIFFS[rest]))
     if name == "hdf5":
@@ -57,6 +64,7 @@ def _write(kind: str, tmp_path, data: np.ndarray) -> str:
 
 KINDS = [
     *(f"tiff:{name}" for name in TIFFS),
+    "tiff:mixed pages",
     *("hdf5:plain", "hdf5:gzip", "sections:.tif", "sections:.png", "zarr2:", "zarr3:", "zarr2:raw", "zarr3:a/raw"),
     *("ome-zarr:0.4", "ome-zarr:0.5", "n5", "precomputed", "npy"),
 ]
@@ -110,6 +118,7 @@ class TestZarrSink(SinkContract):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["tiff:strips", "tiff:plain", "hdf5:gzip", "zarr2:", "zarr3:", "n5", "npy"])
 def test_every_type_of_voxel_is_read(kind, dtype, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_pytc.errors import VolumeError
 from napari_pytc.volumes.inspection import VolumeInfo, describe_volume
+from tests.support.stores import write_bdv_hdf5, write_bdv_xml, write_mrc, write_nifti, write_webknossos
 from tests.volumes import files
 from tests.volumes.files import SHAPE, image
 
@@ -53,3 +55,44 @@ def test_sections_and_npy(tmp_path):
 def test_a_missing_path_is_an_error(tmp_path):
     with pytest.raises(VolumeError, match="no file or folder"):
         describe_volume(tmp_path / "none.h5")
+
+
+def test_an_array_is_described_as_the_groups_around_it_have_it(tmp_path):
+    folder = write_webknossos(tmp_path / "wk", image())
+    (array,) = describe_volume(folder / "color" / "1").arrays
+    assert (array.name, array.axes, array.voxel_size_nm) == ("", "cxyz", (40, 8, 4))
+
+
+def test_setups_of_bigdataviewer(tmp_path):
+    write_bdv_hdf5(tmp_path / "a.h5", {(0, 0): image("uint16"), (0, 1): image("uint16")})
+    tiles = {0: {"tile": "0"}, 1: {"tile": "1"}}
+    info = describe_volume(write_bdv_xml(tmp_path / "a.xml", "a.h5", SHAPE, tiles))
+    assert [array.name for array in info.arrays] == ["s00", "s01"]
+    assert info.arrays[0].shape == (1, *SHAPE)
+    assert info.arrays[0].dtype == "uint16"
+    assert info.arrays[0].voxel_size_nm == (40, 8, 4)
+    assert "Name one" in info.problem
+
+
+@pytest.mark.parametrize("kind", ["mrc", "nifti"])
+def test_files_of_one_image_have_no_list(kind, tmp_path):
+    if kind == "mrc":
+        path = write_mrc(tmp_path / "a.mrc", image("int16"), (400, 40, 80))
+    else:
+        path = write_nifti(tmp_path / "a.nii", image().T, np.diag([0.008e-3, 0.004e-3, 0.04e-3, 1]))
+    info = describe_volume(path)
+    assert (info.kind, info.arrays, info.shape) == (kind, (), SHAPE)
+    assert info.voxel_size_nm == (40, 4, 8)
+
+
+def test_one_odd_file_beside_series_of_sections(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("raw", "mask"):
+        files.write_sections(tmp_path / "a" / name, image(), ".png")
+        for path in sorted((tmp_path / "a" / name).iterdir()):
+            path.rename(tmp_path / "a" / f"{name}_{path.name}")
+        (tmp_path / "a" / name).rmdir()
+    (tmp_path / "a" / "notes.png").write_bytes(b"this is a letter")
+    info = describe_volume(tmp_path / "a")
+    assert [array.shape for array in info.arrays] == [SHAPE, SHAPE]
+    assert "series" in info.problem

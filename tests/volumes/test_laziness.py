@@ -13,13 +13,14 @@ import pytest
 import tifffile
 
 from napari_pytc.geometry import Box
-from napari_pytc.volumes import tiff_pages
-from napari_pytc.volumes.decode_cache import DecodeCache
+from napari_pytc.volumes.formats.sections.volume import SectionsVolume
+from napari_pytc.volumes.formats.tiff import pages as tiff_pages
+from napari_pytc.volumes.formats.tiff.pages import segment_cache
+from napari_pytc.volumes.formats.tiff.volume import TiffVolume
 from napari_pytc.volumes.inspection import describe_volume
 from napari_pytc.volumes.opening import open_volume
-from napari_pytc.volumes.sections import SectionsVolume
 from napari_pytc.volumes.spec import SectionsSpec, TiffSpec
-from napari_pytc.volumes.tiff import TiffVolume
+from tests.support.stores import write_mrc, write_nifti
 from tests.volumes import files
 from tests.volumes.files import image
 
@@ -47,6 +48,12 @@ def _sparse(path: Path, kind: str) -> Path:
     elif kind == "npy":
         header = np.lib.format.open_memmap(path, "w+", "uint8", BIG)
         header._mmap.close()
+    elif kind in ("mrc", "nifti"):
+        if kind == "mrc":
+            write_mrc(path, np.zeros((1, 1, 1), "int8"), nx=BIG[2], ny=BIG[1], nz=BIG[0])
+        else:
+            write_nifti(path, np.zeros((1, 1, 1), "uint8"), dim=[3, *BIG[::-1], 1, 1, 1, 1])
+        os.truncate(path, (1024 if kind == "mrc" else 352) + BIG[0] * BIG[1] * BIG[2])
     elif kind == "tiff":
         tifffile.imwrite(path, shape=BIG, dtype="uint8", bigtiff=True)
     elif kind == "ome":
@@ -63,9 +70,11 @@ def _sparse(path: Path, kind: str) -> Path:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts bytes in /proc")
-@pytest.mark.parametrize("kind", ["hdf5", "hdf5 contiguous", "npy", "tiff", "ome", "zarr"])
+@pytest.mark.parametrize("kind", ["hdf5", "hdf5 contiguous", "npy", "tiff", "ome", "zarr", "mrc", "nifti"])
 def test_opening_eight_gigabytes_reads_kilobytes(kind, tmp_path):
-    suffix = {"tiff": ".tif", "ome": ".ome.tif", "npy": ".npy", "zarr": ".zarr"}.get(kind, ".h5")
+    suffix = {"tiff": ".tif", "ome": ".ome.tif", "npy": ".npy", "zarr": ".zarr", "mrc": ".mrc", "nifti": ".nii"}.get(
+        kind, ".h5"
+    )
     path = _sparse(tmp_path / f"a{suffix}", kind)
     if path.is_file() and kind != "hdf5":
         assert path.stat().st_size >= 2**33
@@ -112,23 +121,10 @@ def test_small_boxes_of_a_compressed_page_decode_it_once(tmp_path, decoded):
     assert len(decoded) == 2
 
 
-def test_the_cache_is_bounded_and_keeps_the_newest():
-    cache = DecodeCache(1000)
-    for i in range(10):
-        cache.put(i, np.zeros(300, "uint8"))
-        assert cache.n_bytes <= 1000
-    assert [cache.get(i) is not None for i in range(10)] == [False] * 7 + [True] * 3
-    cache.put("large", np.zeros(5000, "uint8"))
-    assert cache.n_bytes == 5000
-    assert cache.get("large") is not None
-    cache.put("large", np.zeros(10, "uint8"))
-    assert cache.n_bytes == 10
-
-
 def test_a_small_cache_changes_no_voxel(tmp_path):
     data = image(shape=(3, 64, 64))
     path = files.write_tiff(tmp_path / "a.tif", data, compression="zlib", tile=(16, 16))
-    volume = TiffVolume(TiffSpec(path=path), DecodeCache(300))
+    volume = TiffVolume(TiffSpec(path=path), segment_cache(300))
     np.testing.assert_array_equal(volume.read(Box.of_shape(data.shape)), data)
 
 

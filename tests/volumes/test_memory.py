@@ -14,6 +14,7 @@ from napari_pytc.volumes.source import VolumeSource
 from tests.volumes.files import image
 
 
+@pytest.mark.slow
 def test_the_copy_for_others_goes_with_the_volume():
     volume = MemoryVolume(image(), VoxelSpace((40, 4, 4)))
     spec = volume.spec
@@ -24,11 +25,11 @@ def test_the_copy_for_others_goes_with_the_volume():
     assert not spec.path.parent.exists()
 
 
-def test_a_full_disk_is_told(monkeypatch):
+def test_a_full_disk_is_reported(monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_pytc.volumes.npy.os.fsync", full)
+    monkeypatch.setattr("napari_pytc.files.os.fsync", full)
     volume = MemoryVolume(image())
     with pytest.raises(VolumeError, match="No space left"):
         _ = volume.spec

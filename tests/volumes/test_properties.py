@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from napari_pytc.geometry import Box
 from napari_pytc.volumes.layout import layout_of
 from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.spec import ReadOptions
 from tests.volumes import files
 from tests.volumes.files import image
 
@@ -50,7 +51,7 @@ def test_reading_equals_slicing(volumes, box):
 def test_every_order_of_axes_is_undone(axes, channel, box):
     canonical = np.arange(3 * 3 * 4 * 5).reshape(1, 3, 3, 4, 5)
     stored = canonical.transpose(["tczyx".index(a) for a in axes])
-    layout = layout_of("".join(axes), stored.shape, channel, "array")
+    layout = layout_of("".join(axes), stored.shape, ReadOptions(channel=channel), "array")
     assert layout.shape == (3, 4, 5)
     block = layout.arrange(stored[layout.index(box)], box.shape)
     np.testing.assert_array_equal(block, canonical[0, channel][box.slices])

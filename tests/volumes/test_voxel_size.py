@@ -7,6 +7,7 @@ import pytest
 
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.volumes.opening import open_spec, open_volume
+from napari_pytc.volumes.spec import ReadOptions
 from tests.volumes import files
 from tests.volumes.files import image
 
@@ -25,6 +26,15 @@ def test_imagej(unit, byteorder, tmp_path):
         metadata={"axes": "ZYX", "spacing": 0.04, "unit": unit},
     )
     assert open_volume(path).space.voxel_size_nm == ANISOTROPIC
+
+
+def test_imagej_without_a_spacing_has_one_of_a_unit_and_says_so(tmp_path):
+    metadata = {"axes": "ZYX", "unit": "um"}
+    path = files.write_tiff(tmp_path / "a.tif", image(), imagej=True, resolution=(125, 250), metadata=metadata)
+    volume = open_volume(path)
+    assert volume.space.voxel_size_nm == pytest.approx((1000, 4, 8))
+    assert volume.notes == ("ImageJ's file gives no distance of sections; 1 um is taken, as ImageJ does.",)
+    assert open_volume(path, ReadOptions(voxel_size_nm=(40, 4, 8))).notes == ()
 
 
 @pytest.mark.parametrize("unit", [None, "pixel", "inch"])
@@ -91,7 +101,7 @@ def test_senseless_attributes_are_unknown(value, tmp_path):
 
 def test_the_users_size_replaces_the_files(tmp_path):
     path = files.write_hdf5(tmp_path / "a.h5", {"main": image()}, {"resolution": [40, 4, 8]})
-    volume = open_volume(path, voxel_size_nm=(30, 3, 3))
+    volume = open_volume(path, ReadOptions(voxel_size_nm=(30, 3, 3)))
     assert volume.space.voxel_size_nm == (30, 3, 3)
     assert open_spec(volume.spec).space.voxel_size_nm == (30, 3, 3)
 
@@ -132,3 +142,54 @@ def test_precomputed_resolution_and_offset(tmp_path):
     space = open_volume(files.write_precomputed(tmp_path / "em", image()[None])).space
     assert space.voxel_size_nm == (40, 4, 4)
     assert space.origin_nm == (1200, 80, 40)
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            {"imagej": True, "resolution": (72, 72), "metadata": {"axes": "ZYX", "unit": "inch", "spacing": 1}},
+            "ImageJ's scale is in inch, which is no length of tissue; the voxel size is not known.",
+        ),
+        (
+            {"imagej": True, "resolution": (1, 1), "metadata": {"axes": "ZYX", "unit": "cm", "spacing": 1}},
+            "ImageJ spacing and resolution would make voxels of 1e+07 x 1e+07 x 1e+07 nm",
+        ),
+        (
+            {"resolution": (300, 300), "resolutionunit": "INCH"},
+            "The resolution is in pixels an inch, as for a printer, which is no length of tissue",
+        ),
+        (
+            {"resolution": (1, 1), "resolutionunit": "CENTIMETER", "metadata": {"spacing": 1, "unit": "nm"}},
+            "TIFF spacing and resolution would make voxels of 1 x 1e+07 x 1e+07 nm",
+        ),
+        (
+            {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 1.0, "PhysicalSizeXUnit": "pixel"}},
+            "PhysicalSizeX of the OME metadata is in pixel, which is no length of tissue",
+        ),
+    ],
+)
+def test_a_printers_resolution_is_not_known_and_said(options, note, tmp_path):
+    volume = open_volume(files.write_tiff(tmp_path / "a.tif", image(), **options))
+    assert not volume.space.known
+    assert any(told.startswith(note) for told in volume.notes), volume.notes
+
+
+def test_a_size_that_the_user_gives_silences_the_notes_on_the_files(tmp_path):
+    path = files.write_hdf5(tmp_path / "a.h5", {"main": image()}, {"resolution": [0.04, 0.004, 0.004]})
+    assert "outside of 0.05 nm to 100 um" in open_volume(path).notes[0]
+    volume = open_volume(path, ReadOptions(voxel_size_nm=(40, 4, 4)))
+    assert volume.notes == ()
+    assert volume.space.voxel_size_nm == (40, 4, 4)
+
+
+@pytest.mark.parametrize("place", ["dataset", "root", "both"])
+def test_hdf5_origins_beside_the_size(place, tmp_path):
+    import h5py
+
+    path = files.write_hdf5(tmp_path / "a.h5", {"volumes/labels": image()})
+    with h5py.File(path, "a") as file:
+        size, offset = {"resolution": [40.0, 4.0, 8.0]}, {"offset": [160.0, 64.0, 128.0]}
+        file["/" if place == "root" else "volumes/labels"].attrs.update(offset)
+        file["volumes/labels" if place == "dataset" else "/"].attrs.update(size)
+    assert open_volume(path).space.origin_nm == (160, 64, 128)

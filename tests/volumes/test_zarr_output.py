@@ -92,7 +92,7 @@ def test_a_failed_making_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_pytc.volumes.zarr_output.os.replace", full)
+    monkeypatch.setattr("napari_pytc.files.os.replace", full)
     with pytest.raises(VolumeError, match="No space left"):
         create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
     assert not list(tmp_path.iterdir())
@@ -144,7 +144,7 @@ def test_reading_only_refuses_to_write(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["{", json.dumps({"node_type": "group"}), None])
-def test_a_damaged_folder_is_told(damage, tmp_path):
+def test_a_damaged_folder_is_reported(damage, tmp_path):
     create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
     if damage is None:
         (tmp_path / "a.zarr" / "0" / "zarr.json").unlink()
@@ -162,6 +162,7 @@ def test_senseless_shapes_are_refused(tmp_path):
             create_ome_zarr(tmp_path / "a.zarr", shape, "uint8", SPACE)
 
 
+@pytest.mark.slow
 def test_a_folder_moved_while_many_chunks_are_written_does_not_come_back(tmp_path):
     wait_s = iter(np.random.default_rng(0).uniform(0, 0.01, 30))
     for attempt, wait in enumerate(wait_s):
@@ -186,3 +187,47 @@ def test_a_folder_moved_while_many_chunks_are_written_does_not_come_back(tmp_pat
         assert not project.exists()
         assert len(errors) == 1
         assert "is gone" in errors[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"attributes": null}',
+        '{"attributes": {"ome": {"multiscales": ["a"]}}}',
+        '{"attributes": {"napari_pytc": {"channels": 3}}}',
+    ],
+)
+def test_a_description_that_cannot_be_understood_is_reported(tmp_path, text):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    (tmp_path / "a.zarr" / "zarr.json").write_text(text)
+    with pytest.raises(VolumeError, match="is not an OME-Zarr that this program wrote, or it is damaged") as caught:
+        open_ome_zarr(tmp_path / "a.zarr")
+    assert caught.value.hint == "Delete it and compute it again."
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 4), (2, 3, 4, 5), (-1, 3, 4)])
+def test_lengths_that_no_volume_has_are_refused(tmp_path, shape):
+    with pytest.raises(InvalidInput, match="three lengths of at least 1"):
+        create_ome_zarr(tmp_path / "a.zarr", shape, "uint8", SPACE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "float16"])
+def test_types_that_no_volume_has_are_refused(tmp_path, dtype):
+    with pytest.raises(VolumeError, match="read are uint8"):
+        create_ome_zarr(tmp_path / "a.zarr", SHAPE, dtype, SPACE)
+
+
+def test_chunks_are_cut_down_to_a_small_volume(tmp_path):
+    array = create_ome_zarr(tmp_path / "a.zarr", (2, 300, 5), "uint8", SPACE)
+    assert array.chunk_shape == (2, 128, 5)
+
+
+def test_one_opened_for_reading_is_not_written(tmp_path):
+    create_ome_zarr(tmp_path / "a.zarr", SHAPE, "uint8", SPACE)
+    with pytest.raises(VolumeError, match="could not be written"):
+        open_ome_zarr(tmp_path / "a.zarr").write(Box.of_shape(SHAPE), image())

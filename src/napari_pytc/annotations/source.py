@@ -1,21 +1,13 @@
-"""What training may ask of the user's annotations."""
+"""Annotations as training reads them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from napari_pytc.geometry import Box, Shape
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotatedBox:
-    """A chunk that holds annotations, and when it last changed (seconds since the epoch)."""
-
-    box: Box
-    changed: float
+from napari_pytc.labels.store import StoredChunk
 
 
 class AnnotationSource(Protocol):
@@ -29,7 +21,7 @@ class AnnotationSource(Protocol):
     def revision(self) -> int:
         """Grows with every change."""
 
-    def boxes(self) -> list[AnnotatedBox]:
+    def chunks(self) -> list[StoredChunk]:
         """The disjoint chunks, cut at the volume's edge, that were ever written; all else is 0."""
 
     def read(self, box: Box) -> np.ndarray:

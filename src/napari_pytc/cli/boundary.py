@@ -1,4 +1,4 @@
-"""The one place where a command's end becomes an exit code: an answer, a one-line error, or an interrupt."""
+"""The boundary where the end of a command becomes an exit code: a reply, a one-line error, or an interrupt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from napari_pytc.cli.output import Answer, Output
+from napari_pytc.cli.output import Output, Reply
 from napari_pytc.errors import PytcError
 
 # Typer publishes only this leaf of its usage errors, and its versions differ in where they keep the root.
@@ -22,18 +22,18 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 class Interrupted(PytcError):
-    """The user stopped the command; the message says what was kept."""
+    """The user stopped the command; the message names the work that is kept."""
 
 
-def guarded(output: Output, command: Callable[[], Any]) -> int:
-    """Run a command and tell its end.
+def run_guarded(output: Output, command: Callable[[], Any]) -> int:
+    """Run a command, print its reply or error, and return the exit code.
 
     Parameters
     ----------
     output : Output
-        Where to tell it.
+        The command's streams.
     command : callable
-        Returns an `Answer`, an exit code, or nothing.
+        Returns a `Reply`, an exit code, or nothing.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def guarded(output: Output, command: Callable[[], Any]) -> int:
         # A library that prints must not spoil the JSON document.
         with redirect_stdout(sys.stderr) if output.as_json else nullcontext():
             answer = command()
-        if isinstance(answer, Answer):
+        if isinstance(answer, Reply):
             output.answer(answer)
             return answer.exit_code
         return answer if isinstance(answer, int) else OK
@@ -56,19 +56,19 @@ def guarded(output: Output, command: Callable[[], Any]) -> int:
         output.error("Stopped by Ctrl+C.", "Run the same command again to start over.")
         return INTERRUPTED
     except UsageProblem as error:
-        _trace(output)
+        _print_trace(output)
         output.error(*_usage(error))
         return MISUSED
     except (PytcError, OSError, ValueError, MemoryError) as error:
-        sentences = in_words(error)
+        sentences = describe_error(error)
         if sentences is None:
             raise
-        _trace(output)
+        _print_trace(output)
         output.error(*sentences)
         return INTERRUPTED if isinstance(error, Interrupted) else FAILED
 
 
-def in_words(error: Exception) -> tuple[str, str] | None:
+def describe_error(error: Exception) -> tuple[str, str] | None:
     """An error's sentence and hint; None for one that only a programmer can read."""
     if isinstance(error, PytcError):
         return error.message, error.hint
@@ -82,9 +82,9 @@ def in_words(error: Exception) -> tuple[str, str] | None:
 
 
 def install_excepthook(output: Output) -> None:
-    """Show what nobody foresaw as one line too: an error of ours, which a trace does not explain to the user."""
+    """Print unforeseen errors as one line, too; a trace explains nothing to the user."""
 
-    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def report_unforeseen(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if output.debug:
             traceback.print_exception(kind, error, trace, file=sys.stderr)
         output.error(
@@ -92,10 +92,10 @@ def install_excepthook(output: Output) -> None:
             "Run the command again with --debug and report what it prints.",
         )
 
-    sys.excepthook = tell
+    sys.excepthook = report_unforeseen
 
 
-def _trace(output: Output) -> None:
+def _print_trace(output: Output) -> None:
     if output.debug:
         traceback.print_exc(file=sys.stderr)
 
@@ -113,6 +113,6 @@ def _validation(error: Exception) -> tuple[str, str] | None:
 
     if not isinstance(error, ValidationError):
         return None
-    from napari_pytc.learning.recipes import explain
+    from napari_pytc.plans.recipe_checks import explain
 
     return explain(error, f"the settings of {error.title}")

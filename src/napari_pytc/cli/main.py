@@ -13,15 +13,33 @@ import typer
 from typer.core import TyperGroup
 
 from napari_pytc import __version__
-from napari_pytc.cli import demo, doctor, export, info, learn, project, proofread, report, retrain, segment
-from napari_pytc.cli.boundary import guarded, install_excepthook
+from napari_pytc.cli.boundary import install_excepthook, run_guarded
+from napari_pytc.cli.commands import (
+    annotate,
+    apply,
+    classes,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    info,
+    learn,
+    networks,
+    project,
+    proofread,
+    retrain,
+    segment,
+    segmentation,
+    view,
+    volumes,
+)
 from napari_pytc.cli.output import Output
 
 DEBUG_VARIABLE = "NAPARI_PYTC_DEBUG"
 
 
 class Commands(TyperGroup):
-    """The group of all commands, inside the boundary that turns their ends into exit codes."""
+    """The group of all commands, run within the boundary that makes exit codes."""
 
     def main(  # type: ignore[override]
         self,
@@ -33,9 +51,9 @@ class Commands(TyperGroup):
     ) -> Any:
         """Run the command line, as the entry point and Typer's test runner call it."""
         words = list(sys.argv[1:] if args is None else args)
-        debug = _take(words, "--debug") or bool(os.environ.get(DEBUG_VARIABLE))
+        debug = _remove_option(words, "--debug") or bool(os.environ.get(DEBUG_VARIABLE))
         called = [word for word in words[:1] if word in self.commands]
-        output = Output(_says(words, "--json"), debug, " ".join(["napari-pytc", *called]))
+        output = Output(_has_option(words, "--json"), debug, " ".join(["napari-pytc", *called]))
         if standalone_mode and args is None:
             install_excepthook(output)
             _quieten_libraries(debug)
@@ -47,7 +65,7 @@ class Commands(TyperGroup):
             except typer.Exit as end:
                 return end.exit_code
 
-        code = guarded(output, run)
+        code = run_guarded(output, run)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -75,14 +93,32 @@ def start(
     """
     output: Output = context.obj
     if version:
-        output.say(f"napari-pytc {__version__}")
+        output.print(f"napari-pytc {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        output.say(context.get_help())
+        output.print(context.get_help())
         raise typer.Exit
 
 
-for _commands in (project, learn, segment, proofread, retrain, export, report, info, doctor, demo):
+for _commands in (
+    project,
+    volumes,
+    classes,
+    annotate,
+    apply,
+    learn,
+    networks,
+    segment,
+    segmentation,
+    proofread,
+    retrain,
+    export,
+    evaluate,
+    view,
+    info,
+    doctor,
+    demo,
+):
     _commands.register(app)
 
 
@@ -96,16 +132,16 @@ def _options(words: Sequence[str]) -> Sequence[str]:
     return words[: words.index("--")] if "--" in words else words
 
 
-def _says(words: Sequence[str], option: str) -> bool:
+def _has_option(words: Sequence[str], option: str) -> bool:
     return option in _options(words)
 
 
-def _take(words: list[str], option: str) -> bool:
-    """Remove an option from wherever it stands; whether it was there."""
-    there = _says(words, option)
-    if there:
+def _remove_option(words: list[str], option: str) -> bool:
+    """Remove an option from anywhere in the arguments, and return whether it was there."""
+    is_there = _has_option(words, option)
+    if is_there:
         words.remove(option)
-    return there
+    return is_there
 
 
 def _quieten_libraries(debug: bool) -> None:

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, and how their text is read."""
+"""Options and arguments that several commands share, and the parsing of their text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,55 @@ from napari_pytc.errors import InvalidInput
 if TYPE_CHECKING:
     from napari_pytc.cli.output import Output
     from napari_pytc.geometry import Box
+    from napari_pytc.volumes.spec import ChannelChoice, ReadOptions
 
 # Read by `main.Commands` before the command line is parsed, so that errors of parsing are JSON too.
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; progress goes to stderr.")]
 ProjectFolder = Annotated[Path, typer.Argument(metavar="PROJECT", help="Folder of the project, NAME.pytc.")]
+VolumeName = Annotated[
+    str | None,
+    typer.Option("--volume", metavar="NAME", help="Name or id of the volume; needed where the project has several."),
+]
+NewVolumeName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="Name of the volume; by default that of the image's file."),
+]
+AllVolumes = Annotated[
+    bool, typer.Option("--all", help="All volumes of the project, one after the other; one that fails stops no other.")
+]
 VoxelSize = Annotated[
     str | None,
     typer.Option("--voxel-size", metavar="Z,Y,X", help="Voxel size in nm; by default what the image file says."),
+]
+Channel = Annotated[
+    int | None, typer.Option("--channel", metavar="N", min=0, help="Which channel, from 0, where there are several.")
+]
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        "--channel",
+        metavar="N|N,N,...|all",
+        help="Which channel, from 0, where there are several; or several of them, or all.",
+    ),
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes",
+        metavar="LETTERS",
+        help="What the file's axes are, slowest first, as zyx, tzyx or xyz; by default what it says.",
+    ),
+]
+Time = Annotated[
+    int | None, typer.Option("--time", metavar="N", min=0, help="Which time point, from 0, where there are several.")
+]
+MissingSections = Annotated[
+    str,
+    typer.Option(
+        "--missing-sections",
+        metavar="note|blank",
+        help="Where numbered sections are missing: close the gap and say so, or put blank ones there.",
+    ),
 ]
 BoxText = Annotated[
     str | None, typer.Option("--box", metavar="Z0:Z1,Y0:Y1,X0:X1", help="Only these voxels; by default all.")
@@ -28,6 +70,35 @@ Settings = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Settings to change, for example learning_rate=0.001."),
 ]
+
+READ_OPTIONS = ("voxel_size", "channel", "axes", "time", "missing_sections")
+"""The parameters that `read_options` takes."""
+
+
+def refuse_given(context: typer.Context, names: Sequence[str], reason: str, hint: str = "") -> None:
+    """Refuse options that would do nothing in what a command was asked to do.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Parameters of the command; those that were typed are refused.
+    reason : str
+        What the options are for, as the rest of a sentence that begins with them.
+
+    Raises
+    ------
+    InvalidInput
+        If any of them was given.
+    """
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    given = [options[name] for name in names if _was_typed(context, name)]
+    if given:
+        raise InvalidInput(f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} {reason}", hint)
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def output_of(context: typer.Context) -> Output:
@@ -50,6 +121,41 @@ def read_voxel_size(text: str | None) -> tuple[float, float, float] | None:
     return None if text is None else VoxelSpace.parse(text).voxel_size_nm
 
 
+def read_options(
+    voxel_size: str | None = None,
+    channel: int | str | None = None,
+    axes: str | None = None,
+    time: int | None = None,
+    missing_sections: str = "note",
+) -> ReadOptions:
+    """How to read a volume, from the command line."""
+    from pydantic import ValidationError
+
+    from napari_pytc.volumes.spec import ReadOptions
+
+    channels = read_channels(channel) if isinstance(channel, str) else channel
+    given = {"channel": channels, "axes": axes, "time": time, "missing_sections": missing_sections}
+    try:
+        return ReadOptions.model_validate({"voxel_size_nm": read_voxel_size(voxel_size), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"--{name.replace('_', '-')} cannot be {_as_typed(given[name])}: {reason}.") from error
+
+
+def _as_typed(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+
+
+def read_channels(text: str) -> ChannelChoice:
+    """Channels of an image from the command line: a number, several with commas, or all."""
+    from napari_pytc.volumes.spec import parse_channels
+
+    if not text.strip():
+        raise InvalidInput("--channel is a number from 0, several with commas, or all; got nothing.")
+    return parse_channels(text)
+
+
 def read_triple(text: str, what: str) -> tuple[int, int, int]:
     """Three whole numbers Z,Y,X."""
     try:
@@ -65,14 +171,26 @@ def read_settings(words: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from napari_pytc.plans.recipe_checks import refuse_resolvers
+
     for word in words:
         if "=" not in word or word.startswith("="):
             raise InvalidInput(f"A setting is changed with key=value, got {word!r}.", "For example: device=cpu.")
     try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist(list(words)), resolve=True)
+        written = OmegaConf.from_dotlist(list(words))
+        refuse_resolvers(OmegaConf.to_container(written, resolve=False), "A setting")
+        values = OmegaConf.to_container(written, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InvalidInput(f"The settings cannot be read: {str(error).splitlines()[0]}.") from error
     return {str(key): value for key, value in dict(values or {}).items()}
+
+
+def read_names(text: str, what: str) -> list[str]:
+    """Names with commas between them."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InvalidInput(f"{what} are names with commas between them, got {text!r}.", "For example: A,B.")
+    return names
 
 
 def read_classes(text: str) -> list[str]:

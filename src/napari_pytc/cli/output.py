@@ -1,4 +1,4 @@
-"""Where commands speak: rich text for people, or one JSON document on stdout and everything else on stderr."""
+"""Output of commands: rich text for people, or one JSON document on stdout and everything else on stderr."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PIPE_WIDTH = 140
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a command has to tell when it is done.
+class Reply:
+    """The reply of a command that is done.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Answer:
     text : str or rich renderable, optional
         The same for people.
     exit_code : int
-        0 unless the answer itself is bad news, as `doctor`'s may be.
+        0 unless the reply itself is a failure, as that of `doctor` may be.
     """
 
     document: dict[str, Any]
@@ -50,7 +50,7 @@ class Output:
     debug : bool
         Whether errors are shown with their trace.
     command : str
-        What was called, to hint at its help where an error has no better hint.
+        Name of the command, whose help is the hint of an error without one.
     """
 
     def __init__(self, as_json: bool = False, debug: bool = False, command: str = "napari-pytc") -> None:
@@ -61,24 +61,24 @@ class Output:
         self.notes = _console(sys.stderr)
         self.console = self.notes if as_json else _console(sys.stdout)
 
-    def say(self, *things: RenderableType) -> None:
-        """Tell people something on the way; not part of the JSON document."""
+    def print(self, *things: RenderableType) -> None:
+        """Print for people; not part of the JSON document."""
         for thing in things:
             self.console.print(thing, highlight=False, markup=False)
 
     def warn(self, message: str) -> None:
-        """Tell something that did not stop the command."""
+        """Print a problem that did not stop the command."""
         self.notes.print(Text.assemble(("Note: ", "yellow"), message), highlight=False, soft_wrap=True)
 
-    def answer(self, answer: Answer) -> None:
-        """Give the result of the command."""
+    def answer(self, answer: Reply) -> None:
+        """Print the reply of the command."""
         if self.as_json:
             self._write(answer.document)
         elif answer.text != "":
-            self.say(answer.text)
+            self.print(answer.text)
 
     def error(self, message: str, hint: str = "") -> None:
-        """Tell in one line why the command failed, and in another what to do."""
+        """Print the reason of a failure in one line, and the hint in another."""
         message, hint = _one_line(message), _one_line(hint) or f"`{self.command} --help` shows what it takes."
         if self.as_json:
             self._write({"error": message, "hint": hint})
@@ -93,7 +93,7 @@ class Output:
         Parameters
         ----------
         title : str
-            What runs.
+            Title of the job.
         limit_s : float, optional
             Seconds after which the job ends by itself, whatever pieces are left.
 
@@ -102,9 +102,9 @@ class Output:
         callable
             The sink to hand to a runner.
         """
-        from napari_pytc.cli.progress import Bar, Lines
+        from napari_pytc.cli.progress import ProgressBar, ProgressLines
 
-        view = Bar if self.notes.is_terminal else Lines
+        view = ProgressBar if self.notes.is_terminal else ProgressLines
         shown = view(self.notes, title, limit_s)
         try:
             yield lambda event: shown.show(event, self.warn)
@@ -144,6 +144,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 def shape_text(shape: Sequence[int]) -> str:
     """Lengths of a volume for people."""
     return " x ".join(str(n) for n in shape)
+
+
+def channels_text(channels: Sequence[dict[str, Any]]) -> str:
+    """The channels of an image for people, from the document of them."""
+    shown = [f"{one['number']} {one['name']}".strip() for one in channels]
+    return f"channel{'s' if len(shown) > 1 else ''} {', '.join(shown)}"
 
 
 def bytes_text(n_bytes: float) -> str:

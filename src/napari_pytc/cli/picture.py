@@ -16,7 +16,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """One section.
 
     Parameters
@@ -35,7 +35,7 @@ class Row:
 
 
 def draw_picture(
-    path: Path, columns: Sequence[str], rows: Sequence[Row], classes: Sequence[tuple[str, str]], credit: str
+    path: Path, columns: Sequence[str], rows: Sequence[PictureRow], classes: Sequence[tuple[str, str]], credit: str
 ) -> None:
     """Write a PNG: raw, then each label column blended over it, with the classes' colours named below.
 
@@ -46,7 +46,7 @@ def draw_picture(
     classes : sequence of (name, colour)
         Colours as "#rrggbb", in the order of the classes.
     credit : str
-        Where the image comes from.
+        Source of the image.
     """
     height, width = (n * _SCALE for n in rows[0].raw.shape)
     size = (

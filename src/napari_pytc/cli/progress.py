@@ -1,4 +1,4 @@
-"""A job's events as a progress bar on a terminal, or as a few lines in a log file."""
+"""Progress of a job as a bar on a terminal, or as a few lines in a log file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Clock = Callable[[], float]
 
 
 class Estimate:
-    """How far a job is, from 0 to 1, and how long the rest takes at the speed since it began.
+    """Estimate of a job's fraction done and of the time left, at the speed since it began.
 
     Pieces that were finished when it began are no measure of speed. Where a job has a time limit, the end comes with
     the last piece or at the limit, whichever is earlier.
@@ -26,15 +26,15 @@ class Estimate:
         self._started: float | None = None
         self._first = self._latest = Progressed(job="", done=0, total=0)
 
-    def take(self, event: Progressed) -> None:
-        """Take in a report; the clock starts anew where what is counted changes."""
+    def update(self, event: Progressed) -> None:
+        """Add a report; the clock starts anew where the total changes."""
         if self._started is None or event.total != self._first.total:
             self._started, self._first = self._clock(), event
         self._latest = event
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Fraction done, 0 to 1."""
         done, total = self._latest.done, self._latest.total
         by_pieces = done / total if total > 0 else 0.0
         if self._limit_s is None or self._started is None or not done:
@@ -43,7 +43,7 @@ class Estimate:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left; None while nothing can be said."""
+        """Seconds left; None while they cannot be estimated."""
         n_done = self._latest.done - self._first.done
         if self._started is None or n_done <= 0:
             return None
@@ -52,8 +52,8 @@ class Estimate:
         return by_pieces if self._limit_s is None else max(0.0, min(by_pieces, self._limit_s - passed))
 
 
-class Progression:
-    """What a terminal and a log file have in common."""
+class ProgressView:
+    """Base of the views of progress on a terminal and in a log file."""
 
     def __init__(self, console: Console, title: str, limit_s: float | None, clock: Clock) -> None:
         self._console, self._title = console, title
@@ -61,17 +61,17 @@ class Progression:
         self._numbers: dict[str, float] = {}
 
     def show(self, event: JobEvent, warn: Callable[[str], None]) -> None:
-        """Take in an event."""
+        """Show an event."""
         if isinstance(event, Warned):
             warn(event.message)
         elif isinstance(event, Measured):
             self._numbers[event.name] = event.value
         elif isinstance(event, Progressed):
-            self._estimate.take(event)
+            self._estimate.update(event)
             self.draw(event)
 
     def draw(self, event: Progressed) -> None:
-        """Show how far the job is."""
+        """Show the job's progress."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -88,7 +88,7 @@ class Progression:
         return "" if seconds is None else f"{duration(seconds)} left"
 
 
-class Bar(Progression):
+class ProgressBar(ProgressView):
     """A bar with what is done, the time left and the latest numbers."""
 
     def __init__(
@@ -109,12 +109,12 @@ class Bar(Progression):
         self._progress.start()
 
     def draw(self, event: Progressed) -> None:
-        """Show how far the job is."""
-        begun = event.done > 0 and event.total > 0
+        """Show the job's progress."""
+        has_begun = event.done > 0 and event.total > 0
         self._progress.update(
             self._task,
             description=self._describe(event),
-            total=1.0 if begun else None,
+            total=1.0 if has_begun else None,
             completed=self._estimate.share,
             left=self._left(),
             numbers=self._latest(),
@@ -125,7 +125,7 @@ class Bar(Progression):
         self._progress.stop()
 
 
-class Lines(Progression):
+class ProgressLines(ProgressView):
     """A line now and then, for the logs of a cluster."""
 
     every_s: ClassVar[float] = 15.0

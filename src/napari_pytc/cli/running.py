@@ -1,4 +1,4 @@
-"""Run a job inline: its events on the screen, Ctrl+C as a cancel, its end as a result or an error."""
+"""Inline runs of jobs: events on the screen, Ctrl+C as a cancel, the end as a result or an error."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Start = Callable[[InlineRunner, Callable[[JobEvent], None]], JobHandle]
 
 
 class JobFailed(PytcError):
-    """A job ended in an error, which is told with its hint."""
+    """A job ended in an error; message and hint are the job's."""
 
 
 def run_in_session(
     output: Output, session: Session, job: JobSpec, title: str, kept: str, limit_s: float | None = None
 ) -> dict[str, Any]:
-    """Run a job of a project, which stores what comes of it.
+    """Run a job of a project, which stores the result.
 
     Parameters
     ----------
     title : str
-        What the progress is called.
+        Title of the progress.
     kept : str
-        What to tell about the work done so far when the user stops it.
+        The work that is kept when the user stops it, as a sentence.
     limit_s : float, optional
         Seconds after which the job ends by itself.
 
@@ -53,7 +53,7 @@ def run_in_session(
     Interrupted
         After Ctrl+C.
     """
-    return _run(output, lambda runner, sink: session.run(job, runner, sink), title, kept, limit_s)
+    return _run(output, lambda runner, sink: session.jobs.run(job, runner, sink), title, kept, limit_s)
 
 
 def run_alone(output: Output, job: JobSpec, title: str, kept: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _stoppable(runner: InlineRunner, output: Output) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Python takes signal handlers in the main thread only
         return
-    asked = False
+    is_stopping = False
 
     def cancel() -> None:
         output.warn("Stopping as soon as the current piece is done. Ctrl+C again stops at once.")
@@ -90,11 +90,11 @@ def _stoppable(runner: InlineRunner, output: Output) -> Iterator[None]:
             handle.cancel()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal is_stopping
+        if is_stopping:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             raise KeyboardInterrupt
-        asked = True
+        is_stopping = True
         # The interrupted code may hold the very locks that a cancel takes, so another thread cancels.
         threading.Thread(target=cancel, name="cancel", daemon=True).start()
 

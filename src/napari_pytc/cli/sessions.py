@@ -1,4 +1,4 @@
-"""What the commands on a project share: opening it, and its records as JSON."""
+"""Functions that the commands on a project share: opening it, and its records as JSON and tables."""
 
 from __future__ import annotations
 
@@ -9,18 +9,40 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from napari_pytc.cli.output import table
-from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.errors import InvalidInput
 
 if TYPE_CHECKING:
     from napari_pytc.session.records import ModelRecord
     from napari_pytc.session.session import Session
 
 
-def open_session(folder: Path, read_only: bool = False) -> Session:
-    """Open a project; read-only where the command changes nothing, so that it works beside an open window."""
+def open_session(folder: Path, volume: str | None = None, read_only: bool = False) -> Session:
+    """Open a project at a volume; read-only where the command changes nothing, so that it works beside a window.
+
+    Raises
+    ------
+    InvalidInput
+        If it has several volumes and none was named, or none of that name; the message lists them.
+    """
+    session = open_project(folder, volume, read_only)
+    try:
+        session.volumes.resolve(volume)
+    except InvalidInput:
+        session.close()
+        raise
+    return session
+
+
+def open_project(folder: Path, volume: str | None = None, read_only: bool = False) -> Session:
+    """Open a project for a command on all of it, at its first volume unless one is named."""
     from napari_pytc.session.session import Session
 
-    return Session.open(folder, read_only=read_only)
+    return Session.open(folder, read_only=read_only, volume=volume)
+
+
+def volume_option(session: Session) -> str:
+    """The option that names a session's volume in another command, with a space before; empty where it is the only."""
+    return session.project.description.option(session.image.volume)
 
 
 def model_document(record: ModelRecord) -> dict[str, Any]:
@@ -29,9 +51,9 @@ def model_document(record: ModelRecord) -> dict[str, Any]:
     return {**record.model_dump(mode="json"), "worse_than": None if refusal is None else refusal.baseline}
 
 
-def standing_lines(session: Session, model: str) -> list[str]:
-    """How a new model compares with others, and whether it is put to use; none where there is nothing to say."""
-    records = {record.id: record for record in session.models()}
+def comparison_lines(session: Session, model: str) -> list[str]:
+    """Comparison of a new model with others, and whether it is put to use; empty where there is nothing to report."""
+    records = {record.id: record for record in session.models.records()}
     record = records.get(model)
     if record is None:
         return []
@@ -45,32 +67,15 @@ def standing_lines(session: Session, model: str) -> list[str]:
     return lines
 
 
-def prediction_of(session: Session, model: str) -> Path:
-    """The folder of the newest prediction that a model made.
-
-    Raises
-    ------
-    ProjectError
-        If it made none.
-    """
-    from napari_pytc.learning.model_folder import read_model_info
-
-    wanted = read_model_info(session.resolve_model(model)).id
-    records = [record for record in session.predictions() if record.model == wanted]
-    finished = [record for record in records if record.state == "finished"] or records
-    if finished:
-        return finished[-1].folder
-    raise ProjectError(
-        f"The project {session.folder} has no prediction of model {wanted!r}.",
-        f"Make one: napari-pytc predict {session.folder} --model {wanted}.",
-    )
-
-
 def prediction_choice(session: Session, model: str | None, prediction: str | None) -> str | Path | None:
-    """What --model and --prediction name, of which one may be given; None for the newest prediction."""
+    """The prediction that --model or --prediction names; only one may be given. None for the newest prediction."""
     if model is not None and prediction is not None:
         raise InvalidInput("Give --model or --prediction, not both.")
-    return prediction if model is None else prediction_of(session, model)
+    if model is None:
+        return prediction
+    from napari_pytc.plans.model_folder import read_model_info
+
+    return session.predictions.newest_of(read_model_info(session.models.resolve(model)).id)
 
 
 def scores_text(scores: Mapping[str, Any]) -> str:
@@ -81,14 +86,17 @@ def scores_text(scores: Mapping[str, Any]) -> str:
 
 
 def score_rows(scores: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
-    """Rows of class, Dice, IoU."""
+    """Rows of class, Dice, IoU; of several volumes all together first, then each."""
     dice, iou = scores.get("dice") or {}, scores.get("iou") or {}
-    return [(str(name), value, iou.get(name)) for name, value in dice.items()]
+    rows = [(str(name), value, iou.get(name)) for name, value in dice.items()]
+    for volume, of_volume in (scores.get("volumes") or {}).items():
+        rows += [(f"{volume}: {name}", value, other) for name, value, other in score_rows(of_volume)]
+    return rows
 
 
 def _interval_text(scores: Mapping[str, Any]) -> str | None:
-    """Where the mean score lies with 95 % certainty."""
-    from napari_pytc.learning.verdicts import interval_of
+    """The 95 % confidence interval of the mean score, as text."""
+    from napari_pytc.plans.model_comparison import interval_of
 
     interval = interval_of(scores)
     return None if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
@@ -99,9 +107,9 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
 
     The gain is that over the parent, or else over the model that was in use, and then over the latter.
     """
-    from napari_pytc.learning.verdicts import comparisons
+    from napari_pytc.plans.model_comparison import comparisons
 
-    columns = ("", "id", "name", "date", "recipe", "parent", "Dice, held out", "mean", "95 %", "gain")
+    columns = ("", "id", "name", "date", "recipe", "predicts in", "parent", "Dice, held out", "mean", "95 %", "gain")
     rows = [
         (
             "*" if model["active"] else "",
@@ -109,6 +117,7 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
             model["name"] if model["name"] != model["id"] else None,
             model["created"][:16].replace("T", " "),
             model["recipe"],
+            _windows_text(model),
             model["parent"],
             model["problem"] or scores_text(model["scores"]),
             model["scores"].get("mean"),
@@ -117,5 +126,12 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
         )
         for model in models
     ]
+    if any(row[5] for row in rows):  # else all are of exact tiles, as most projects' are
+        rows = [(*row[:5], row[5] or "exact tiles", *row[6:]) for row in rows]
     shown = [k for k in range(len(columns)) if k == 0 or any(row[k] for row in rows)]
     return table("Models", [columns[k] for k in shown], [[row[k] for k in shown] for row in rows])
+
+
+def _windows_text(model: Mapping[str, Any]) -> str | None:
+    """What a model of windows predicts in; None for exact tiles."""
+    return "overlapping windows" if str(model["tiling"]).startswith("overlapping windows") else None

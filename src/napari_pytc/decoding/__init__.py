@@ -1,11 +1,11 @@
-"""From predictions to instances; knows no torch. Importing this room registers the decoders, not their libraries."""
+"""Decoding of predictions into instances, without torch; the import registers the decoders, not their libraries."""
 
-from napari_pytc.decoding.agglomeration import AgglomerationDecoder
-from napari_pytc.decoding.base import AnyDecoder, DecoderSettings, Decoding, parse_decoder
-from napari_pytc.decoding.components import ComponentsDecoder
-from napari_pytc.decoding.multicut import MulticutDecoder
-from napari_pytc.decoding.mutex_watershed import MutexWatershedDecoder
-from napari_pytc.decoding.watershed import WatershedDecoder
+from napari_pytc.decoding.base import AnyDecoder, DecoderSettings, Decoding
+from napari_pytc.decoding.decoders.agglomeration import AgglomerationDecoder
+from napari_pytc.decoding.decoders.components import ComponentsDecoder
+from napari_pytc.decoding.decoders.multicut import MulticutDecoder
+from napari_pytc.decoding.decoders.mutex_watershed import MutexWatershedDecoder
+from napari_pytc.decoding.decoders.watershed import WatershedDecoder
 
 __all__ = [
     "AgglomerationDecoder",
@@ -16,5 +16,4 @@ __all__ = [
     "MulticutDecoder",
     "MutexWatershedDecoder",
     "WatershedDecoder",
-    "parse_decoder",
 ]

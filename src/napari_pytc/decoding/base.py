@@ -1,28 +1,27 @@
-"""What every decoder offers: settings that turn evidence into supervoxels, and a graph of them into segments."""
+"""Base of the decoders: settings that turn evidence into supervoxels, and their graph into segments."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import entry_points
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import SerializeAsAny
 from pydantic.functional_validators import BeforeValidator
 
 from napari_pytc.decoding.evidence import Evidence, EvidenceKind, not_through
-from napari_pytc.decoding.straddling import with_straddling
+from napari_pytc.decoding.long_range import with_long_range
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, contact_edges
-from napari_pytc.settings import Settings, setting
+from napari_pytc.settings import TaggedSettings, setting
 
 ASSUMED_VOXEL_NM = 10.0
-"""What stands for the edge of a voxel whose size nobody knows, so that settings in micrometres mean something."""
+"""Assumed edge of a voxel of unknown size, so that settings in micrometres mean something."""
 
-Joining = Literal["touching", "matching"]
-"""Which pieces on both sides of a block's face are one: all that touch, or those that are mostly the same where the
+Stitching = Literal["touching", "matching"]
+"""Rule for joining pieces across a block's face: all that touch, or those that are mostly the same where the
 blocks overlap."""
 
 
@@ -53,15 +52,14 @@ class Decoding:
         return self.segments[self.supervoxels]
 
 
-class DecoderSettings(Settings):
+class DecoderSettings(TaggedSettings):
     """Base of a decoder's settings.
 
-    A new decoder is one module: a subclass with ``kind: Literal["..."] = "..."``, `supervoxels`, `halo`, and
-    `partition` where supervoxels are grouped afterwards, imported by `napari_pytc.decoding` or named in the entry-point
-    group ``napari_pytc.decoders``.
+    A new decoder is one module: a subclass with ``kind: Literal["..."] = "..."``, `supervoxels`, `halo`, and `group`
+    where supervoxels are grouped afterwards, imported by `napari_pytc.decoding` or named in the entry-point group
+    ``napari_pytc.decoders``.
     """
 
-    kind: str
     object_class: str = setting(
         "", "Class", "Decode the objects of this semantic class only; all that is not boundary if it is empty."
     )
@@ -72,29 +70,24 @@ class DecoderSettings(Settings):
         "µm³",
         ge=0,
     )
+    smallest_um2: float = setting(
+        0.0,
+        "Smallest object",
+        "The same for a single section, where an object has an area and no volume.",
+        "µm²",
+        ge=0,
+    )
 
-    kinds: ClassVar[dict[str, type[DecoderSettings]]] = {}
+    noun: ClassVar[str] = "decoder"
+    entry_point_group: ClassVar[str] = "napari_pytc.decoders"
     title: ClassVar[str] = ""
     slider: ClassVar[str | None] = None
-    """The setting that moves without new supervoxels, from few to many merges."""
-    joining: ClassVar[Joining] = "matching"
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        kind = cls.model_fields["kind"].default
-        if isinstance(kind, str):
-            DecoderSettings.kinds[kind] = cls
-
-    @staticmethod
-    def variants() -> dict[str, type[DecoderSettings]]:
-        """All decoders that are installed, by kind."""
-        _load_others()
-        return dict(DecoderSettings.kinds)
+    """The setting that changes without new supervoxels, from few to many merges."""
+    stitching: ClassVar[Stitching] = "matching"
 
     def check(self, kind: EvidenceKind) -> None:
         """Raise `InvalidInput` if a prediction of this kind cannot be decoded so."""
-        if self.object_class and self.object_class not in kind.class_names:
+        if self.object_class and self.object_class not in kind.object_names:
             raise InvalidInput(
                 f"The prediction has no class called {self.object_class!r}; it has {kind}.",
                 "Choose one of its classes.",
@@ -106,22 +99,56 @@ class DecoderSettings(Settings):
                 "Choose the class whose objects are wanted, or the class that stands for the boundary.",
             )
 
+    def fitted(self, shape: Shape, space: VoxelSpace) -> Self:
+        """The settings for what is decoded: of a single section `smallest_um2` counts, as so thick a volume.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Lengths of what is decoded, z, y, x.
+        """
+        if shape[0] != 1:
+            return self
+        return self.model_copy(update={"smallest_um3": self.smallest_um2 * size_nm(space)[0] / 1e3})
+
+    def smallest_text(self, shape: Shape, space: VoxelSpace) -> str:
+        """The smallest size that counts for what is decoded, for people: the setting, its value and unit, and voxels.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Lengths of what is decoded, z, y, x; the settings are not `fitted` to it.
+        """
+        name, unit = ("smallest_um2", "µm²") if shape[0] == 1 else ("smallest_um3", "µm³")
+        n_voxels = math.ceil(voxels_of_um3(self.fitted(shape, space).smallest_um3, space))
+        return f"{name}={getattr(self, name):g} {unit} ({n_voxels} voxels)"
+
     def halo(self, space: VoxelSpace) -> Shape:
         """Voxels around a block that its supervoxels depend on, as far as they matter."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how far it looks")
+        raise NotImplementedError(f"{type(self).__name__} has no halo")
 
     def supervoxels(self, evidence: Evidence, space: VoxelSpace) -> np.ndarray:
         """Supervoxels of an array, uint32 (z, y, x), any ids from 1; the same for the same evidence, always."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how to decode")
+        raise NotImplementedError(f"{type(self).__name__} has no supervoxels")
 
-    def kept(self, sizes: np.ndarray, graph: RegionGraph, space: VoxelSpace) -> np.ndarray:
-        """Which supervoxels stay: bool (n + 1,); the others become background."""
+    def large_enough(self, sizes: np.ndarray, graph: RegionGraph, space: VoxelSpace) -> np.ndarray:
+        """Mask of the supervoxels that stay: bool (n + 1,); the others become background."""
         keep = np.asarray(sizes) >= voxels_of_um3(self.smallest_um3, space)
         keep[0] = False
         return keep
 
-    def partition(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
-        """The segment of each supervoxel, uint32 (n + 1,); touches no voxel.
+    def dropped(self, evidence: Evidence, supervoxels: np.ndarray, space: VoxelSpace) -> np.ndarray | None:
+        """Voxels of objects that `supervoxels` left out by their size, bool (z, y, x); None where it keeps all.
+
+        Parameters
+        ----------
+        supervoxels : ndarray of uint32, shape (z, y, x)
+            What `supervoxels` made of the evidence.
+        """
+        return None
+
+    def group(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
+        """The segment of each supervoxel before small ones join a neighbour, uint32 (n + 1,).
 
         Parameters
         ----------
@@ -129,6 +156,14 @@ class DecoderSettings(Settings):
             Voxels of each supervoxel.
         """
         return np.arange(len(sizes), dtype=np.uint32)
+
+    def join_small(self, segments: np.ndarray, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
+        """The segment of each supervoxel after segments that are too small joined a neighbour, where they do."""
+        return segments
+
+    def partition(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
+        """The segment of each supervoxel, uint32 (n + 1,), by `group` and `join_small`; touches no voxel."""
+        return self.join_small(self.group(graph, sizes, space), graph, sizes, space)
 
     def decode(self, evidence: Evidence, space: VoxelSpace) -> Decoding:
         """Instances of an array in one piece.
@@ -139,26 +174,27 @@ class DecoderSettings(Settings):
             If the evidence is of a kind that cannot be decoded so.
         """
         self.check(evidence.kind)
-        raw = in_order(self.supervoxels(evidence, space))
+        fitted = self.fitted(evidence.shape, space)
+        raw = in_order(fitted.supervoxels(evidence, space))
         join = contact_join(evidence)
         graph = contact_edges(raw, join)
         sizes = np.bincount(raw.ravel(), minlength=1).astype(np.uint64)
-        keep = self.kept(sizes, graph, space)
+        keep = fitted.large_enough(sizes, graph, space)
         labels = in_order(np.where(keep[raw], raw, 0))
         if not keep[1:].all():
             graph, sizes = contact_edges(labels, join), np.bincount(labels.ravel(), minlength=1).astype(np.uint64)
-        segments = self.partition(graph, sizes, space)
+        segments = fitted.partition(graph, sizes, space)
         return Decoding(labels, segments, graph, most_probable(class_sums(labels, evidence, len(sizes))))
 
 
 def contact_join(evidence: Evidence) -> np.ndarray | None:
-    """What scores contacts, None where nothing tells where objects end."""
+    """Probabilities that score contacts; None where the evidence has no boundaries."""
     if not evidence.kind.has_boundary_map:
         return None
     near = replace(evidence, barrier=None).nearest()
     if near is None or evidence.affinities is None:
         return evidence.join()
-    joined = with_straddling(near, evidence.affinities, evidence.offsets)
+    joined = with_long_range(near, evidence.affinities, evidence.offsets)
     return joined if evidence.barrier is None else not_through(joined, evidence.barrier)
 
 
@@ -189,7 +225,7 @@ def most_probable(sums: np.ndarray) -> np.ndarray:
 
 
 def size_nm(space: VoxelSpace) -> tuple[float, float, float]:
-    """The voxel size to reckon with, also where it is not known."""
+    """The voxel size, an assumed one where it is not known."""
     return space.voxel_size_nm if space.known else (ASSUMED_VOXEL_NM,) * 3
 
 
@@ -199,25 +235,5 @@ def voxels_of_um3(volume_um3: float, space: VoxelSpace) -> float:
     return volume_um3 * 1e9 / (z * y * x)
 
 
-@cache
-def _load_others() -> None:
-    """Import the decoders of other packages, once: looking for them reads the metadata of all packages."""
-    for entry in entry_points(group="napari_pytc.decoders"):
-        entry.load()
-
-
-def parse_decoder(value: Any) -> Any:
-    """Turn a mapping with a `kind`, or the name of one, into that decoder's settings."""
-    if isinstance(value, str):
-        value = {"kind": value}
-    if not isinstance(value, dict):
-        return value
-    kind = value.get("kind")
-    if kind not in DecoderSettings.kinds:
-        _load_others()
-    if kind not in DecoderSettings.kinds:
-        raise InvalidInput(f"No decoder is called {kind!r}.", f"Known are {', '.join(sorted(DecoderSettings.kinds))}.")
-    return DecoderSettings.kinds[kind].model_validate(value)
-
-
-AnyDecoder = Annotated[SerializeAsAny[DecoderSettings], BeforeValidator(parse_decoder)]
+AnyDecoder = Annotated[SerializeAsAny[DecoderSettings], BeforeValidator(DecoderSettings.parse)]
+"""Settings of any decoder, told apart by their `kind`; also of other packages."""

@@ -1,4 +1,4 @@
-"""What a prediction says of each voxel, in the terms that decoders speak: boundary, affinity, distance, class."""
+"""Evidence for decoders: boundaries, affinities, distances and classes of a prediction's voxels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Literal
 
 import numpy as np
 
+from napari_pytc.decoding.channel_use import ChannelUse
 from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.settings import Settings, setting
-from napari_pytc.volumes.channels import AffinityRole, BoundaryRole, ChannelRole, ClassRole, DistanceRole, roles_of
+from napari_pytc.volumes.channels import roles_of
+from napari_pytc.volumes.roles import AffinityRole, ChannelRole
 from napari_pytc.volumes.zarr_output import ChunkedArray, open_ome_zarr
 
 BOUNDARY_NAMES = ("membrane", "boundar", "border", "edge", "cell wall")
 """A class with one of these in its name stands for the boundary where nothing else does."""
 
 MaskMode = Literal["inside", "not_through"]
+"""Objects lie only inside of the class, or never reach through it."""
 
 
 class MaskSettings(Settings):
@@ -33,13 +36,45 @@ class MaskSettings(Settings):
 
 @dataclass(frozen=True)
 class EvidenceKind:
-    """What a prediction offers, known before a voxel is read."""
+    """Kinds of channels of a prediction, known before a voxel is read."""
 
     boundary: bool = False
     distance: bool = False
     offsets: tuple[Shape, ...] = ()
     class_names: tuple[str, ...] = ()
     boundary_class: str | None = None
+    mask_names: tuple[str, ...] = ()
+    """What objects can be restricted to besides classes, as the foreground."""
+    unused: tuple[str, ...] = ()
+    """Titles of channels that no decoder uses."""
+
+    @classmethod
+    def of_roles(cls, roles: Sequence[ChannelRole], boundary_class: str | None = None) -> EvidenceKind:
+        """The kinds of channels that have these roles.
+
+        Parameters
+        ----------
+        boundary_class : str, optional
+            The class that stands for the boundary; one that is called membrane or alike by default.
+        """
+        use = ChannelUse.of(roles)
+        names, masks, unused = (
+            tuple(roles[channel].title for channel in channels) for channels in (use.classes, use.masks, use.unused)
+        )
+        return cls(
+            boundary=use.boundary is not None,
+            distance=use.distance is not None,
+            offsets=tuple(role.offset for role in roles if isinstance(role, AffinityRole)),
+            class_names=names,
+            boundary_class=boundary_class_of(names, boundary_class),
+            mask_names=masks,
+            unused=unused,
+        )
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Everything that objects can be restricted to."""
+        return (*self.class_names, *self.mask_names)
 
     @property
     def near_axes(self) -> tuple[int, ...]:
@@ -48,19 +83,22 @@ class EvidenceKind:
 
     @property
     def has_boundary_map(self) -> bool:
-        """Whether something tells where objects end."""
+        """Whether any channel shows where objects end."""
         return bool(self.boundary or self.near_axes or self.distance or self.boundary_class)
 
     def __str__(self) -> str:
         parts = ["a boundary"] * self.boundary + ["distances"] * self.distance
         parts += [f"{len(self.offsets)} affinities"] if self.offsets else []
         parts += [f"the classes {', '.join(self.class_names)}"] if self.class_names else []
+        parts += [f"a map of {name}" for name in self.mask_names]
+        if not parts and self.unused:
+            return f"only {', '.join(self.unused)}, which no decoder uses"
         return " and ".join(parts) or "no channels"
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known of the voxels of a box.
+    """Channels of a prediction in a box, by their meaning.
 
     Parameters
     ----------
@@ -77,13 +115,19 @@ class Evidence:
     classes : ndarray of float32, shape (k, z, y, x), optional
         Probabilities of the semantic classes.
     predicted : ndarray of bool, shape (z, y, x), optional
-        Which voxels a network has seen; all by default. The others are background.
+        Mask of the voxels that a network has seen; all by default. The others are background.
     class_names : tuple of str
         Names of the classes.
     boundary_class : str, optional
         The class that stands for the boundary where there is none; one that is called membrane or alike by default.
     barrier : ndarray of float32, shape (z, y, x), optional
         Probability of what no object reaches through.
+    masks : ndarray of float32, shape (m, z, y, x), optional
+        Probabilities of what objects can be restricted to besides classes.
+    mask_names : tuple of str
+        Names of the masks.
+    unused : tuple of str
+        Titles of channels that are left out.
     """
 
     boundary: np.ndarray | None = None
@@ -96,6 +140,9 @@ class Evidence:
     class_names: tuple[str, ...] = ()
     boundary_class: str | None = None
     barrier: np.ndarray | None = None
+    masks: np.ndarray | None = None
+    mask_names: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n_affinities = 0 if self.affinities is None else len(self.affinities)
@@ -116,17 +163,19 @@ class Evidence:
 
     @property
     def kind(self) -> EvidenceKind:
-        """What there is."""
+        """The kinds of channels that are there."""
         return EvidenceKind(
             boundary=self.boundary is not None,
             distance=self.distance is not None,
             offsets=tuple((z, y, x) for z, y, x in self.offsets),
             class_names=self.class_names,
             boundary_class=boundary_class_of(self.class_names, self.boundary_class),
+            mask_names=self.mask_names,
+            unused=self.unused,
         )
 
     def region(self) -> np.ndarray:
-        """Where objects may be: bool (z, y, x)."""
+        """Voxels in which objects may lie: bool (z, y, x)."""
         allowed = np.ones(self.shape, bool) if self.predicted is None else self.predicted.copy()
         if self.foreground is not None:
             allowed &= self.foreground >= 0.5
@@ -138,7 +187,7 @@ class Evidence:
         Raises
         ------
         InvalidInput
-            If nothing tells where objects end.
+            If no channel shows where objects end.
         """
         found = self._own_boundary()
         if self.barrier is not None:
@@ -153,6 +202,8 @@ class Evidence:
         InvalidInput
             If there is no such class.
         """
+        if self.masks is not None and name in self.mask_names:
+            return np.asarray(self.masks[self.mask_names.index(name)])
         if self.classes is None or name not in self.class_names:
             raise InvalidInput(
                 f"The prediction has no class called {name!r}; it has {self.kind}.", "Choose one of its classes."
@@ -172,7 +223,7 @@ class Evidence:
     def nearest(self) -> np.ndarray | None:
         """Affinities of face neighbours, float32 (3, z, y, x), at ``[axis, voxel]`` between it and the next.
 
-        None where there are none for any axis; an axis without its own gets what the boundary says. Faces at the far
+        None where there are none for any axis; an axis without its own gets values from the boundary. Faces at the far
         end, which have no other side, are 0.
         """
         axes = self.kind.near_axes
@@ -223,7 +274,7 @@ class Evidence:
 
     def _arrays(self) -> list[np.ndarray]:
         arrays = (self.boundary, self.affinities, self.distance, self.foreground, self.classes, self.predicted)
-        return [array for array in (*arrays, self.barrier) if array is not None]
+        return [array for array in (*arrays, self.barrier, self.masks) if array is not None]
 
 
 class EvidenceReader:
@@ -240,6 +291,7 @@ class EvidenceReader:
         mask: MaskSettings | None,
     ) -> None:
         self._prediction, self._roles, self._boundary_class = prediction, tuple(roles), boundary_class
+        self._use = ChannelUse.of(self._roles)
         self._mask = mask
         self._mask_source: tuple[ChunkedArray, int] | None = None if mask is None else _open_mask(mask, prediction)
         self.shape: Shape = prediction.shape
@@ -258,7 +310,7 @@ class EvidenceReader:
         boundary_class : str, optional
             The class that stands for the boundary.
         mask : MaskSettings, optional
-            What restricts the objects.
+            The mask that restricts the objects.
 
         Raises
         ------
@@ -279,38 +331,30 @@ class EvidenceReader:
 
     @property
     def kind(self) -> EvidenceKind:
-        """What there is to read."""
-        names = tuple(role.name for role in self._roles if isinstance(role, ClassRole))
-        return EvidenceKind(
-            boundary=any(isinstance(role, BoundaryRole) for role in self._roles),
-            distance=any(isinstance(role, DistanceRole) for role in self._roles),
-            offsets=tuple(role.offset for role in self._roles if isinstance(role, AffinityRole)),
-            class_names=names,
-            boundary_class=boundary_class_of(names, self._boundary_class),
-        )
+        """The kinds of channels that can be read."""
+        return EvidenceKind.of_roles(self._roles, self._boundary_class)
 
     def read(self, box: Box) -> Evidence:
         """The evidence of a box within the volume."""
         raw = self._prediction.read(box)
         values = _unit(raw)
-        picked = {
-            kind: [c for c, role in enumerate(self._roles) if isinstance(role, kind)]
-            for kind in (BoundaryRole, AffinityRole, DistanceRole, ClassRole)
-        }
-        boundary, affinity, distance, classes = picked.values()
+        use, kind = self._use, self.kind
         mask = self._read_mask(box)
         inside = self._mask is not None and self._mask.mode == "inside"
         return Evidence(
-            boundary=values[boundary[0]] if boundary else None,
-            affinities=_channels(values, affinity),
-            offsets=self.kind.offsets,
-            distance=2 * values[distance[0]] - 1 if distance else None,
+            boundary=None if use.boundary is None else values[use.boundary],
+            affinities=_channels(values, use.affinities),
+            offsets=kind.offsets,
+            distance=None if use.distance is None else 2 * values[use.distance] - 1,
             foreground=mask if inside else None,
-            classes=_channels(values, classes),
+            classes=_channels(values, use.classes),
             predicted=np.any(raw, axis=0, keepdims=True)[0],
-            class_names=self.kind.class_names,
+            class_names=kind.class_names,
             boundary_class=self._boundary_class,
             barrier=None if inside else mask,
+            masks=_channels(values, use.masks),
+            mask_names=kind.mask_names,
+            unused=kind.unused,
         )
 
     def _read_mask(self, box: Box) -> np.ndarray | None:
@@ -321,7 +365,7 @@ class EvidenceReader:
 
 
 def not_through(faces: np.ndarray, barrier: np.ndarray) -> np.ndarray:
-    """Affinities of faces (3, z, y, x), less so where either voxel is probably what no object reaches through."""
+    """Affinities of faces (3, z, y, x), lowered where either voxel is probably a barrier between objects."""
     for axis in range(3):
         near, far = _along(axis, slice(0, -1)), _along(axis, slice(1, None))
         faces[axis][near] *= 1 - np.maximum(barrier[near], barrier[far])
@@ -351,10 +395,13 @@ def _open_mask(mask: MaskSettings, prediction: ChunkedArray) -> tuple[ChunkedArr
             f"What restricts must be as large as the prediction {prediction.shape}, got {array.shape}.",
             "Predict both on one image.",
         )
-    names = [role.name if isinstance(role, ClassRole) else "" for role in roles_of(array.attributes, array.channels)]
+    roles = roles_of(array.attributes, array.channels)
+    use = ChannelUse.of(roles)
+    names = [role.title if n in (*use.classes, *use.masks) else "" for n, role in enumerate(roles)]
     if mask.name not in names:
         raise InvalidInput(
-            f"The prediction {mask.prediction.name} has no class called {mask.name!r}; it has {', '.join(names)}.",
+            f"The prediction {mask.prediction.name} has no class called {mask.name!r}; it has "
+            f"{', '.join(filter(None, names)) or 'none'}.",
             "Choose one of its classes.",
         )
     return array, names.index(mask.name)

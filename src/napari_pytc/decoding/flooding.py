@@ -1,4 +1,4 @@
-"""Watershed with seeds where voxels lie deepest inside; over volumes, or section by section where these are thick."""
+"""Watershed from the deepest voxels inside objects; over volumes, or section by section where these are thick."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from napari_pytc.decoding.base import size_nm
 from napari_pytc.geometry import Shape, VoxelSpace
 
 THICK_SECTIONS = 2.5
-"""From this anisotropy on, neighbouring sections say too little of one another for distances across them."""
+"""Anisotropy from which on neighbouring sections differ too much for distances across them."""
 _HEIGHT_OF_BOUNDARY = 0.8
 _HALF_DEPTH_NM = 100.0
 _LEVELS = (0.3, 0.8)
 """Distances are measured to voxels above these parts of the boundary threshold and averaged: one level alone loses
-every boundary that a cautious network says weakly, or every thin process between two that it says widely."""
+every faint boundary of a cautious network, or every thin process between two of its wide ones."""
 _REACH_NM = 100.0
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How far inside voxels lie, and how seeds are found from it.
+    """Depth of voxels inside objects, and the seeds that are found from it.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class Depth:
     per_section: bool
 
     def halo(self, space: VoxelSpace) -> Shape:
-        """Voxels around a block that change what is found in it, in all but rare cases."""
+        """Voxels around a block that change its result, in all but rare cases."""
         reach = _REACH_NM + 2 * self.seed_distance_nm
         z, y, x = (math.ceil(reach / edge) for edge in size_nm(space))
         return (0 if self.per_section else z, y, x)
 
 
 def is_thick(space: VoxelSpace) -> bool:
-    """Whether sections are so thick that each is best looked at on its own."""
+    """Whether sections are so thick that each is best flooded on its own."""
     return space.anisotropy >= THICK_SECTIONS
 
 
@@ -64,7 +64,7 @@ def flood(
     boundary : ndarray of float32, shape (z, y, x)
         Probability of a boundary.
     region : ndarray of bool, shape (z, y, x)
-        What is flooded.
+        The voxels to flood.
     seeds : ndarray of bool, shape (z, y, x), optional
         Each connected piece starts a basin; by default where voxels lie deepest.
     """
@@ -72,7 +72,7 @@ def flood(
 
     labels = np.zeros(boundary.shape, np.uint32)
     n_before = 0
-    for part, sampling in _parts(boundary.shape, space, depth.per_section):
+    for part, sampling in _flooded_pieces(boundary.shape, space, depth.per_section):
         inside_region = np.ascontiguousarray(region[part])
         if not inside_region.any():
             continue
@@ -103,7 +103,7 @@ def smoothed(values: np.ndarray, sigma_nm: float, sampling: tuple[float, ...]) -
 
 
 def distances(inside: np.ndarray, sampling: tuple[float, ...]) -> np.ndarray:
-    """How far each voxel inside is from the next that is not, in nm, float32; the end of the array is no boundary."""
+    """Distance of each inside voxel from the nearest outside one, in nm, float32; the array's end is no boundary."""
     import bioimage_cpp
 
     if inside.all():
@@ -141,10 +141,10 @@ def _with_unreached(found: np.ndarray, region: np.ndarray) -> np.ndarray:
     return np.where(rest, pieces + found.max(), found)
 
 
-def _parts(
+def _flooded_pieces(
     shape: tuple[int, ...], space: VoxelSpace, per_section: bool
 ) -> Iterator[tuple[int | slice, tuple[float, ...]]]:
-    """Index and voxel size of what is flooded at a time."""
+    """Index and voxel size of each section or volume that is flooded at a time."""
     sampling = size_nm(space)
     if per_section or shape[0] == 1:
         yield from ((z, sampling[1:]) for z in range(shape[0]))

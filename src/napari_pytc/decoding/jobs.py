@@ -1,24 +1,28 @@
-"""Segmentation as a job; the libraries are imported when one runs, not when one is described."""
+"""Specs of segmentations: decoding, import, and the comparison of two predictions."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 import napari_pytc.decoding  # noqa: F401  (registers the decoders)
+from napari_pytc.annotations.label_transform import LabelTransform
 from napari_pytc.decoding.base import AnyDecoder
 from napari_pytc.decoding.evidence import EvidenceReader, MaskMode, MaskSettings
+from napari_pytc.decoding.imports.boundary_map import BoundaryMap
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Box, Shape
-from napari_pytc.jobs.context import JobContext
+from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.labels.segmentation import IMPORTED
+from napari_pytc.volumes.spec import VolumeSpec
 
 
 class SegmentJob(JobSpec):
     """Decode a prediction into supervoxels, a region graph and segments."""
 
+    runs: ClassVar[str] = "napari_pytc.decoding.blocks.blockwise:segment_blockwise"
     kind: Literal["segment"] = "segment"
     prediction: Path = Field(description="The OME-Zarr (c, z, y, x) of uint8 probabilities.")
     boundary_class: str | None = Field(None, description="The class that stands for the boundary, if no channel does.")
@@ -37,12 +41,24 @@ class SegmentJob(JobSpec):
     changed: tuple[Box, ...] = Field(
         (), description="With reuse: where the prediction is another one; blocks that look there are decoded anew."
     )
+    notes: tuple[str, ...] = Field((), description="What was assumed when the job was described, as sentences.")
     keep: Path | None = Field(
         None, description="A segmentation whose locked segments stay as they are, voxel by voxel and by id."
     )
 
+    @property
+    def stem(self) -> str:
+        """What the name of the segmentation says of how it was made."""
+        return self.decoder.kind
+
+    def work(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON, without places and the number of workers."""
+        content = self.model_dump(mode="json", exclude={"output", "workers", "prediction", "mask_prediction", "notes"})
+        names = [self.prediction.name, self.mask_prediction.name if self.mask_prediction else ""]
+        return {**content, "predictions": names}
+
     def reader(self) -> EvidenceReader:
-        """The prediction and what restricts it, opened.
+        """The opened prediction, with the mask that restricts it.
 
         Raises
         ------
@@ -54,7 +70,7 @@ class SegmentJob(JobSpec):
         return reader
 
     def mask(self) -> MaskSettings | None:
-        """What restricts the objects."""
+        """Settings of the mask that restricts the objects; None for no mask."""
         if self.mask_class is None:
             if self.mask_prediction is not None:
                 raise InvalidInput("What restricts needs the name of a class.", "Choose one of its classes.")
@@ -62,18 +78,48 @@ class SegmentJob(JobSpec):
         prediction = self.mask_prediction or self.prediction
         return MaskSettings(prediction=prediction, name=self.mask_class, mode=self.mask_mode)
 
-    def run(self, ctx: JobContext) -> dict[str, Any]:
-        """Segment; returns segmentation, folder, n_supervoxels, n_segments, seconds and mvoxel_per_s."""
-        ctx.report(0, 1, "loading the libraries")
-        from napari_pytc.decoding.blockwise import segment_blockwise
 
-        ctx.check()
-        return segment_blockwise(self, ctx)
+class ImportSegmentationJob(JobSpec):
+    """Make a segmentation of labels that another program made, to proofread them."""
+
+    runs: ClassVar[str] = "napari_pytc.decoding.imports.import_segmentation:import_segmentation"
+    kind: Literal["import_segmentation"] = "import_segmentation"
+    labels: VolumeSpec = Field(description="The labels: an id for each object, 0 for none.")
+    labels_digest: str | None = Field(None, description="Digest of the labels' fingerprint; other labels are refused.")
+    transform: LabelTransform = Field(LabelTransform(), description="Where they lie, and which values are no ids.")
+    image: VolumeSpec
+    digest: str | None = Field(None, description="Digest of the image's fingerprint; another image is refused.")
+    space: VoxelSpace = Field(description="Voxel size and origin of the image.")
+    boundaries: BoundaryMap | None = Field(
+        None, description="Scores the contacts of segments; by default dark ridges in the image do."
+    )
+    image_channel: int = Field(
+        0, ge=0, description="Which of the image's channels has the ridges, counted among those that it is read with."
+    )
+    gap_um: float = Field(0.0, ge=0, description="Segments that lie at most so far apart touch; 0: those with faces.")
+    output: Path = Field(description="The segmentation's folder; made, or gone on with if it was begun.")
+    block_shape: Shape | None = Field(None, description="Voxels of a block; what suits the voxel size by default.")
+    workers: int = Field(1, ge=1, description="Blocks that are read at a time.")
+    notes: tuple[str, ...] = Field((), description="What was assumed when the job was described, as sentences.")
+
+    @property
+    def stem(self) -> str:
+        """What the name of the segmentation says of how it was made."""
+        return IMPORTED
+
+    def work(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON, without places and the number of workers."""
+        return self.model_dump(mode="json", exclude={"output", "workers", "notes"})
+
+
+AnySegmentJob = Annotated[SegmentJob | ImportSegmentationJob, Field(discriminator="kind")]
+"""A job that makes a segmentation."""
 
 
 class CompareJob(JobSpec):
     """Find where two predictions of one volume differ, tile by tile."""
 
+    runs: ClassVar[str] = "napari_pytc.decoding.blocks.prediction_diff:compare_predictions"
     kind: Literal["compare"] = "compare"
     former: Path = Field(description="The OME-Zarr of the former prediction.")
     prediction: Path = Field(description="That of the present one, with the same channels.")
@@ -83,9 +129,3 @@ class CompareJob(JobSpec):
     flipped: float = Field(
         0.003, ge=0, le=1, description="It also differs if a larger share of its voxels is on the other side of 0.5."
     )
-
-    def run(self, ctx: JobContext) -> dict[str, Any]:
-        """Compare; returns output, tiles, changed and share (of the voxels)."""
-        from napari_pytc.decoding.changes import compare_predictions
-
-        return compare_predictions(self, ctx)

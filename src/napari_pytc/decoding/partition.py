@@ -1,4 +1,4 @@
-"""From a region graph to segments, without touching a voxel: fast enough to follow a slider."""
+"""Partition of a region graph into segments, without reading a voxel: fast enough to follow a slider."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_pytc.geometry import VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, packed
 
 _Result = TypeVar("_Result")
-_kept: WeakKeyDictionary[RegionGraph, dict[str, Any]] = WeakKeyDictionary()
+_results: WeakKeyDictionary[RegionGraph, dict[str, Any]] = WeakKeyDictionary()
 _NO_BEST = np.iinfo(np.int64).max
 
 
@@ -50,32 +49,17 @@ class MergeHierarchy:
         return components_of(self.pairs[self.scores >= threshold], self.n)
 
 
-def partition(graph: RegionGraph, sizes: np.ndarray, settings: Any, space: VoxelSpace | None = None) -> np.ndarray:
-    """The segment of each supervoxel as a decoder's settings have it: uint32 (n + 1,).
-
-    What does not depend on the settings is worked out once for a graph and kept as long as the graph is.
-
-    Parameters
-    ----------
-    sizes : ndarray of uint64, shape (n + 1,)
-        Voxels of each supervoxel.
-    settings : DecoderSettings
-        Those of agglomeration and multicut group supervoxels; for all others each is its own segment.
-    """
-    return np.asarray(settings.partition(graph, sizes, space or VoxelSpace.unknown()))
-
-
 def hierarchy_of(graph: RegionGraph, n: int) -> MergeHierarchy:
     """The merge hierarchy of a graph over n supervoxels, the background included; made once."""
-    return once(graph, f"hierarchy {n}", lambda: _agglomerated(graph, n))
+    return cached(graph, f"hierarchy {n}", lambda: _agglomerated(graph, n))
 
 
-def once(graph: RegionGraph, what: str, make: Callable[[], _Result]) -> _Result:
-    """Something that depends on the graph alone, made when it is first asked for."""
-    known = _kept.setdefault(graph, {})
-    if what not in known:
-        known[what] = make()
-    found: _Result = known[what]
+def cached(graph: RegionGraph, what: str, make: Callable[[], _Result]) -> _Result:
+    """A result that depends on the graph alone, made once and kept as long as the graph is."""
+    results = _results.setdefault(graph, {})
+    if what not in results:
+        results[what] = make()
+    found: _Result = results[what]
     return found
 
 
@@ -93,6 +77,12 @@ def smallest_members(groups: np.ndarray) -> np.ndarray:
     """Call each group by its smallest member: uint32 (n,)."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     return np.asarray(first[inverse].astype(np.uint32))
+
+
+def counted(groups: np.ndarray) -> np.ndarray:
+    """Groups that are called by their smallest member, counted from 0 in order of these: uint32 (n,)."""
+    is_first = groups == np.arange(len(groups))
+    return np.asarray((np.cumsum(is_first) - 1)[groups].astype(np.uint32))
 
 
 def absorb_small(segments: np.ndarray, sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.ndarray:
@@ -121,7 +111,7 @@ def absorb_small(segments: np.ndarray, sizes: np.ndarray, graph: RegionGraph, sm
 
 
 def large_islands(sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.ndarray:
-    """Which supervoxels are together with all they touch, and these touch, at least so large: bool (n + 1,)."""
+    """Mask of the supervoxels in connected components of at least this size: bool (n + 1,)."""
     islands = components_of(graph.edges, len(sizes))
     voxels = np.bincount(islands, weights=np.asarray(sizes), minlength=len(sizes))
     keep = voxels[islands] >= smallest

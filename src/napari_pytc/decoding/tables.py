@@ -1,4 +1,4 @@
-"""What is measured of supervoxels in each block, and added up over all of them."""
+"""Sizes, boxes, classes and contacts of supervoxels: measured in each block, added up over the volume."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BlockTables:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> BlockTables:
-        """Tables from what `arrays` gave."""
+        """Tables from the result of `arrays`."""
         own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "graph"}
         graph = RegionGraph(arrays["edges"], arrays["scores"], arrays["contacts"], arrays["places"])
         return cls(**own, graph=graph)
@@ -94,10 +94,19 @@ class VolumeTables:
     class_sums: np.ndarray
     graph: RegionGraph
 
-    def in_order_of(self, keep: np.ndarray) -> tuple[VolumeTables, np.ndarray]:
-        """Drop labels and count the others from 1 in order of their first voxels; also gives the new id of each."""
+    def in_order_of(self, keep: np.ndarray, rank: np.ndarray | None = None) -> tuple[VolumeTables, np.ndarray]:
+        """Drop labels and count the others from 1 in order of their first voxels; also gives the new id of each.
+
+        Parameters
+        ----------
+        keep : ndarray of bool
+            The labels that stay.
+        rank : ndarray, optional
+            Labels of a lower rank come before all others.
+        """
         old = np.flatnonzero(keep)
-        old = old[np.argsort(self.firsts[old], kind="stable")]
+        ranks = np.zeros(len(old)) if rank is None else rank[old]
+        old = old[np.lexsort((self.firsts[old], ranks))]
         final = np.zeros(len(keep), np.uint32)
         final[old] = np.arange(1, len(old) + 1, dtype=np.uint32)
         rows = np.concatenate([[0], old])

@@ -9,30 +9,28 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import ClassVar
 
 import h5py
 import imagecodecs
 import numpy as np
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting.aside import written_aside
-from napari_pytc.exporting.base import ArrayReader, ExportOptions
-from napari_pytc.exporting.blocks import chunk_blocks
+from napari_pytc.exporting.base import ArrayReader, ExportOptions, ExportPlan, chunk_blocks
+from napari_pytc.exporting.target import export_target
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.jobs.context import JobContext
 
 CHUNK_SHAPE: Shape = (32, 128, 128)
+CREMI_VERSION = "0.2"
+"""Version of the files of the CREMI challenge, an attribute of the file."""
 _GZIP_LEVEL = 4
 
 
 class Hdf5Exporter:
     """Writes (z, y, x) and (c, z, y, x) block by block."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
-
-    def export(self, labels: ArrayReader, path: Path, options: ExportOptions, ctx: JobContext) -> None:
-        """Write the array to a dataset; see `Exporter`."""
+    def plan(self, array: ArrayReader, options: ExportOptions) -> ExportPlan:
+        """Describe the file; see `Exporter`."""
         name = options.dataset.strip("/")
         if not name or any(part in ("", ".", "..") for part in name.split("/")):
             raise InvalidInput(
@@ -42,56 +40,67 @@ class Hdf5Exporter:
             raise InvalidInput(
                 "HDF5 has no zstd compression that every program reads.", "Choose zlib (gzip), or export to OME-Zarr."
             )
-        chunk_shape: Shape = tuple(min(c, n) for c, n in zip(CHUNK_SHAPE, labels.shape, strict=True))  # type: ignore[assignment]
-        with written_aside(path, options.overwrite) as aside, _NeverFailingFile(aside) as file:
+        notes = () if array.space.known else ("The voxel size is not known, so the file has no resolution.",)
+        return ExportPlan(array.dtype, (array.shape,), notes)
+
+    def export(self, array: ArrayReader, path: Path, options: ExportOptions, ctx: JobContext) -> None:
+        """Write the array to a dataset; see `Exporter`."""
+        self.plan(array, options)
+        name = options.dataset.strip("/")
+        chunk_shape: Shape = tuple(min(c, n) for c, n in zip(CHUNK_SHAPE, array.shape, strict=True))  # type: ignore[assignment]
+        with export_target(path, options.overwrite) as aside, _NeverFailingFile(aside) as file:
             with h5py.File(file, "w") as container, ThreadPoolExecutor(os.cpu_count() or 1, "export") as pool:
-                dataset = _create(container, name, labels, chunk_shape, options)
-                grid = chunk_blocks(labels, chunk_shape, options.block_bytes)
+                dataset = _create(container, name, array, chunk_shape, options)
+                grid = chunk_blocks(array, chunk_shape, options.block_bytes)
                 for tile in grid:
                     ctx.check()
                     ctx.report(tile.index, len(grid), "blocks")
-                    _write(dataset, tile.write, labels, chunk_shape, pool, ctx)
+                    _write(dataset, tile.write, array, chunk_shape, pool, ctx)
                     file.raise_failure()
             file.raise_failure()
         ctx.report(len(grid), len(grid), "blocks")
 
 
 def _create(
-    container: h5py.File, name: str, labels: ArrayReader, chunk_shape: Shape, options: ExportOptions
+    container: h5py.File, name: str, array: ArrayReader, chunk_shape: Shape, options: ExportOptions
 ) -> h5py.Dataset:
-    n_channels = len(labels.channels)
+    n_channels = len(array.channels)
     compressed = options.compression != "none"
+    if options.layout == "cremi":
+        container.attrs["file_format"] = CREMI_VERSION
     dataset = container.create_dataset(
         name,
-        (n_channels, *labels.shape) if n_channels else labels.shape,
-        labels.dtype,
+        (n_channels, *array.shape) if n_channels else array.shape,
+        array.dtype,
         chunks=(1, *chunk_shape) if n_channels else chunk_shape,
         compression="gzip" if compressed else None,
         compression_opts=_GZIP_LEVEL if compressed else None,
     )
     for dimension, axis in zip(dataset.dims, "czyx" if n_channels else "zyx", strict=True):
         dimension.label = axis
-    if labels.space.known:
-        dataset.attrs["element_size_um"] = [v / 1e3 for v in labels.space.voxel_size_nm]
-        dataset.attrs["voxel_size_nm"] = labels.space.voxel_size_nm
-        dataset.attrs["offset"] = labels.space.origin_nm  # in nm, as the CREMI challenge has it
+    if array.space.known:
+        dataset.attrs["element_size_um"] = [v / 1e3 for v in array.space.voxel_size_nm]
+        dataset.attrs["voxel_size_nm"] = array.space.voxel_size_nm
+        # Both in nm, as the CREMI challenge and funlib have them.
+        dataset.attrs["resolution"] = array.space.voxel_size_nm
+        dataset.attrs["offset"] = array.space.origin_nm
     text = h5py.string_dtype()
     if n_channels:
-        dataset.attrs.create("channels", list(labels.channels), dtype=text)
+        dataset.attrs.create("channels", list(array.channels), dtype=text)
     if options.class_names:
         dataset.attrs.create("class_names", list(options.class_names), dtype=text)
     return dataset
 
 
 def _write(
-    dataset: h5py.Dataset, box: Box, labels: ArrayReader, chunk_shape: Shape, pool: Executor, ctx: JobContext
+    dataset: h5py.Dataset, box: Box, array: ArrayReader, chunk_shape: Shape, pool: Executor, ctx: JobContext
 ) -> None:
-    """Store a block of whole chunks, one layer of them at a time so that a cancel is heard while it is compressed.
+    """Store a block of whole chunks, one layer of them at a time so that a cancel counts while it is compressed.
 
     HDF5 itself compresses in a single thread. Its filter is plain zlib, so the chunks are compressed here, by all cores
     and by libdeflate, and handed over as they lie in the file.
     """
-    data = labels.read(box)
+    data = array.read(box)
     _, ys, xs = box.slices
     for z in range(box.start[0], box.stop[0], chunk_shape[0]):
         ctx.check()
@@ -119,10 +128,10 @@ def _packed(layer: np.ndarray, chunk_shape: tuple[int, ...], corner: tuple[int, 
 
 
 class _NeverFailingFile(io.RawIOBase):
-    """A file that keeps a failure to itself until asked.
+    """A file that drops writes after a failure and raises it on request.
 
     HDF5 crashes the process at its end when a file could not be flushed (seen with HDF5 2.0). So once the disk is full
-    writes are dropped, HDF5 closes in peace, and `raise_failure` tells.
+    writes are dropped, HDF5 closes its file, and `raise_failure` raises the error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +139,7 @@ class _NeverFailingFile(io.RawIOBase):
         self._failure: OSError | None = None
 
     def raise_failure(self) -> None:
-        """Raise what went wrong, if anything did."""
+        """Raise the first failure, if there was one."""
         if self._failure is not None:
             raise self._failure
 

@@ -1,4 +1,4 @@
-"""Segments as a table: one row each, in CSV."""
+"""A table of segments in CSV, a row each."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import fastremap
 import numpy as np
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting.aside import written_aside
-from napari_pytc.exporting.base import BLOCK_BYTES, ArrayReader
-from napari_pytc.exporting.blocks import chunk_blocks
+from napari_pytc.exporting.base import BLOCK_BYTES, ArrayReader, chunk_blocks
+from napari_pytc.exporting.target import export_target
 from napari_pytc.exporting.views import Crop
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.jobs.context import JobContext
+from napari_pytc.labels.original_ids import OriginalIds
 
 SUFFIX = ".csv"
 COLUMNS = (
-    "id", "voxels", "volume_um3",
+    "id", "voxels", "volume_um3", "area_um2",
     "z_start", "y_start", "x_start", "z_stop", "y_stop", "x_stop",
     "centroid_z_nm", "centroid_y_nm", "centroid_x_nm", "class", "locked",
 )  # fmt: skip
@@ -29,7 +29,7 @@ _ROWS_AT_ONCE = 4096
 
 
 class SegmentReader(ArrayReader, Protocol):
-    """Segments with what is known of them besides their voxels."""
+    """Segments with their classes and locks."""
 
     @property
     def chunk_shape(self) -> Shape:
@@ -42,7 +42,7 @@ class SegmentReader(ArrayReader, Protocol):
         """Semantic class; empty for none."""
 
     def is_locked(self, segment: int) -> bool:
-        """Whether a person called it done."""
+        """Whether the segment is locked."""
 
 
 class SegmentMeasures:
@@ -99,11 +99,14 @@ def write_table(
     overwrite: bool,
     ctx: JobContext,
     block_bytes: int = BLOCK_BYTES,
+    ids: OriginalIds | None = None,
 ) -> int:
     """Write a row for each segment that has a voxel in the box, all rows or none; returns how many.
 
     Sizes, boxes and centres are of the voxels inside of the box; by default of all. Boxes are half-open and in voxels
-    of the whole volume, centres in nm of the image. Where the voxel size is not known, volumes and centres are empty.
+    of the whole volume, centres in nm of the image. The size is an area where the volume is a single section, else a
+    volume; the other is empty. Where the voxel size is not known, both and the centres are empty. With `ids` the column
+    id has those of the file that the segmentation was imported from.
     """
     check_table_name(path)
     region = Box.of_shape(segments.shape) if box is None else Crop(segments, box).box
@@ -115,11 +118,11 @@ def write_table(
         if not part.is_empty:
             measures.add(segments.read(part), part.start)
         ctx.report(tile.index + 1, len(grid), "blocks")
-    with written_aside(path, overwrite) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+    with export_target(path, overwrite) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         n_rows = 0
-        for row in _rows(segments, measures):
+        for row in _rows(segments, measures, ids):
             writer.writerow(row)
             n_rows += 1
             if n_rows % _ROWS_AT_ONCE == 0:
@@ -127,23 +130,27 @@ def write_table(
     return n_rows
 
 
-def _rows(segments: SegmentReader, measures: SegmentMeasures) -> Iterator[list[object]]:
+def _rows(segments: SegmentReader, measures: SegmentMeasures, ids: OriginalIds | None) -> Iterator[list[object]]:
+    names = measures.ids if ids is None else ids.lookup(measures.ids)
     space = segments.space
-    voxel_um3 = float(np.prod(np.asarray(space.voxel_size_nm) / 1e3))
+    edges_um = np.asarray(space.voxel_size_nm) / 1e3
+    is_flat = segments.shape[0] == 1
+    voxel_size = float(np.prod(edges_um[1:] if is_flat else edges_um))
     centroids = measures.centroids
     for k in np.flatnonzero(measures.sizes):
         segment, size = int(measures.ids[k]), int(measures.sizes[k])
-        physical: list[object] = ["", "", "", ""]
+        physical: list[object] = [""] * 5
         if space.known:
             places = zip(centroids[k], space.voxel_size_nm, space.origin_nm, strict=True)
-            physical = [f"{size * voxel_um3:.9g}", *(f"{c * v + o:.1f}" for c, v, o in places)]
+            text = f"{size * voxel_size:.9g}"
+            physical = ["" if is_flat else text, text if is_flat else "", *(f"{c * v + o:.1f}" for c, v, o in places)]
         yield [
-            segment,
+            int(names[k]),
             size,
-            physical[0],
+            *physical[:2],
             *measures.starts[k].tolist(),
             *measures.stops[k].tolist(),
-            *physical[1:],
+            *physical[2:],
             segments.class_name(segment),
             int(segments.is_locked(segment)),
         ]

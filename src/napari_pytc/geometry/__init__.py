@@ -1,7 +1,7 @@
 """Boxes, tiles and voxel sizes: numpy only."""
 
-from napari_pytc.geometry.box import Box, Shape, hull_of
+from napari_pytc.geometry.box import Box, ChunkIndex, Shape, Voxel, hull_of
 from napari_pytc.geometry.space import VoxelSpace
 from napari_pytc.geometry.tiles import Tile, TileGrid, cells
 
-__all__ = ["Box", "Shape", "Tile", "TileGrid", "VoxelSpace", "cells", "hull_of"]
+__all__ = ["Box", "ChunkIndex", "Shape", "Tile", "TileGrid", "Voxel", "VoxelSpace", "cells", "hull_of"]

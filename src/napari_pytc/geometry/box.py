@@ -11,6 +11,12 @@ from napari_pytc.errors import InvalidInput
 Shape = tuple[int, int, int]
 """Lengths along z, y, x in voxels."""
 
+Voxel = tuple[int, int, int]
+"""Position of a voxel along z, y, x."""
+
+ChunkIndex = tuple[int, int, int]
+"""Position of a chunk in the grid of chunks, counted along z, y, x."""
+
 _RANGE = re.compile(r"^\s*(-?\d+)\s*:\s*(-?\d+)\s*$")
 
 

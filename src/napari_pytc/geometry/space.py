@@ -1,17 +1,17 @@
-"""From voxels to nanometres."""
+"""Voxel sizes: from voxels to nanometres."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari_pytc.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
 class VoxelSpace:
-    """How large a voxel is and where the first one lies.
+    """Size of a voxel and place of the first one.
 
     Parameters
     ----------
@@ -21,11 +21,15 @@ class VoxelSpace:
         Position of the centre of voxel (0, 0, 0) in nanometres.
     known : bool
         False where no file and no user gave the size and 1 nm stands in for it.
+    is_placed : bool
+        Whether a file says where the first voxel lies, also at 0; False where 0 stands for nothing said. Spaces that
+        differ in this alone are equal.
     """
 
     voxel_size_nm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     known: bool = True
+    is_placed: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         size = tuple(float(v) for v in self.voxel_size_nm)
@@ -39,6 +43,7 @@ class VoxelSpace:
         if len(origin) != 3 or not all(math.isfinite(v) for v in origin):
             raise InvalidInput(f"An origin is three finite positions in nm (z, y, x), got {self.origin_nm}.")
         object.__setattr__(self, "origin_nm", origin)
+        object.__setattr__(self, "is_placed", self.is_placed or any(origin))
 
     @classmethod
     def parse(cls, text: str) -> VoxelSpace:

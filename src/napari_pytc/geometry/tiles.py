@@ -1,4 +1,4 @@
-"""Tiles: what to read, what of it to keep, where to write it."""
+"""Tiles: boxes to read and to write, and lazy grids of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tile:
     ::
 
         +--------------- read ---------------+    read:  what the network sees (write + halo, cut at the bounds)
-        |  halo                              |    write: the voxels this tile answers for
+        |  halo                              |    write: the voxels this tile provides
         |     +-------- write --------+      |    inner: the same voxels, in coordinates of the block read
         |     |                       |      |
         |     +-----------------------+      |
@@ -47,7 +47,7 @@ class TileGrid:
     halo : tuple of int
         Context read on every side of a write box.
     bounds : Box, optional
-        Where reading is possible, `box` if not given; read boxes are cut there.
+        Box in which reading is possible, `box` if not given; read boxes are cut there.
     alignment : tuple of int
         Read boxes start and stop at multiples of this from the origin (except where the bounds cut them), as networks
         with strides need for tiled = whole.

@@ -1,13 +1,16 @@
-"""All that a computation sees of the outside."""
+"""The context of a job: progress, messages and cancelling."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from napari_pytc.geometry import Box
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of steps done and their total."""
 
 
 class JobCancelled(BaseException):
@@ -18,7 +21,7 @@ class JobCancelled(BaseException):
 
 
 class JobMessage(BaseModel):
-    """Something told to a running job: the view moved, annotations changed."""
+    """A message to a running job, for example that the view moved or annotations changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,44 +30,44 @@ class JobMessage(BaseModel):
 
 
 class JobContext(Protocol):
-    """What a computation may call while it runs; the same object inline, in the worker and in tests."""
+    """Interface of a running computation to the outside; the same inline, in the worker and in tests."""
 
     def report(self, done: int, total: int, note: str = "") -> None:
-        """Tell how far the job is; may be coalesced."""
+        """Report progress; may be coalesced."""
 
     def metric(self, name: str, step: int, value: float) -> None:
-        """Tell a number that belongs on a curve."""
+        """Report a point of a curve."""
 
     def artifact(self, kind: str, box: Box) -> None:
-        """Tell that these voxels on disk are new."""
+        """Report new voxels on disk."""
 
     def warn(self, message: str) -> None:
-        """Tell the user something that did not stop the job."""
+        """Report a problem that did not stop the job."""
 
     def messages(self) -> Iterator[JobMessage]:
-        """What came in since the last call; never waits."""
+        """Messages since the last call; never waits."""
 
     def check(self) -> None:
         """Raise `JobCancelled` if the job was cancelled."""
 
 
-class Unheard:
-    """A context that only asks whether to go on: for work inside of a job that has its own reports."""
+class SilentContext:
+    """A context that checks for a cancel and reports nothing, for a step of a job with its own reports."""
 
     def __init__(self, ctx: JobContext) -> None:
         self.check = ctx.check
 
     def report(self, done: int, total: int, note: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def metric(self, name: str, step: int, value: float) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def artifact(self, kind: str, box: Box) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def warn(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def messages(self) -> Iterator[JobMessage]:
         """No messages: they are for the job."""

@@ -1,4 +1,4 @@
-"""What a job tells: progress, numbers, new voxels, and exactly one end."""
+"""Events of a job: progress, metrics, new voxels, and exactly one terminal event."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Produced(_Event):
 
 
 class Warned(_Event):
-    """Something the user should know that did not stop the job."""
+    """A problem that did not stop the job."""
 
     event: Literal["warned"] = "warned"
     message: str
 
 
 class Finished(_Event):
-    """The job did what it was for."""
+    """The job is done."""
 
     event: Literal["finished"] = "finished"
     result: dict[str, Any] = {}
@@ -81,5 +81,8 @@ class Cancelled(_Event):
 JobEvent = Annotated[
     Started | Progressed | Measured | Produced | Warned | Finished | Failed | Cancelled, Field(discriminator="event")
 ]
+"""Any event of a job."""
 EVENTS: TypeAdapter[JobEvent] = TypeAdapter(JobEvent)
+"""Reads an event from its JSON."""
 TERMINAL = (Finished, Failed, Cancelled)
+"""Events of which a job has exactly one, the last."""

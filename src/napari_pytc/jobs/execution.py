@@ -1,4 +1,4 @@
-"""Running a job here and now: the one boundary where whatever it raises becomes an event."""
+"""Execution of a job in this thread: its calls become events, and an exception its terminal event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_MESSAGE = 400
 
 
 class EventContext:
-    """A `JobContext` that makes events of what a computation tells; safe to call from several threads.
+    """A `JobContext` that emits events; safe to call from several threads.
 
     Parameters
     ----------
@@ -44,23 +44,23 @@ class EventContext:
         self._inbox: SimpleQueue[JobMessage] = SimpleQueue()
 
     def report(self, done: int, total: int, note: str = "") -> None:
-        """Tell how far the job is; may be coalesced."""
+        """Report progress; may be coalesced."""
         self.emit(Progressed(job=self.job, done=int(done), total=int(total), note=note))
 
     def metric(self, name: str, step: int, value: float) -> None:
-        """Tell a number that belongs on a curve."""
+        """Report a point of a curve."""
         self.emit(Measured(job=self.job, name=name, step=int(step), value=float(value)))
 
     def artifact(self, kind: str, box: Box) -> None:
-        """Tell that these voxels on disk are new."""
+        """Report new voxels on disk."""
         self.emit(Produced(job=self.job, kind=kind, box=box))
 
     def warn(self, message: str) -> None:
-        """Tell the user something that did not stop the job."""
+        """Report a problem that did not stop the job."""
         self.emit(Warned(job=self.job, message=message))
 
     def messages(self) -> Iterator[JobMessage]:
-        """What came in since the last call; never waits."""
+        """Messages since the last call; never waits."""
         while True:
             try:
                 yield self._inbox.get_nowait()
@@ -82,14 +82,14 @@ class EventContext:
 
 
 def execute(load: Callable[[], JobSpec], ctx: EventContext) -> JobEvent:
-    """Start a job, run it, and say how it ended.
+    """Run a job and return its terminal event.
 
     Parameters
     ----------
     load : callable
         Gives the spec; what it raises ends the job like anything that the job itself raises.
     ctx : EventContext
-        Is told that the job started, and everything the job tells.
+        Emits the start and the events of the job.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One job from its start to its one end."""
+"""A job from its start to its terminal event."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sink = Callable[[JobEvent], None]
 
 
 class JobState(StrEnum):
-    """Where a job is.
+    """State of a job.
 
     ::
 
@@ -35,7 +35,7 @@ class JobState(StrEnum):
 
 
 class IllegalTransition(RuntimeError):
-    """A runner told an event that the job's state does not allow; a bug of the runner."""
+    """An event that the job's state does not allow; a bug of the runner."""
 
 
 _OUTCOMES: dict[type, JobState] = {
@@ -48,8 +48,8 @@ _OUTCOMES: dict[type, JobState] = {
 class Job:
     """The state machine of one job, and the handle that `JobRunner.start` gives.
 
-    The runner tells it events; it lets through only those its state allows, hands them to the sink in order, and ends
-    in exactly one terminal event. What comes after that one is dropped: a cancel and a finish may cross.
+    The runner emits its events here. The job passes those that its state allows to the sink, in order, and ends in
+    exactly one terminal event. Events after that one are dropped: a cancel and a finish may cross.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ class Job:
         Is never called by two threads at a time. When it raises, that is logged and it is called again with the next
         event, so that no terminal event is lost.
     on_cancel : callable, optional
-        How the runner stops this job; called once.
+        Stops this job in the runner; called once.
     on_message : callable, optional
-        How the runner passes a message to this job.
+        Passes a message to this job in the runner.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """Where the job is."""
+        """State of the job."""
         return self._state
 
     @property
@@ -90,7 +90,7 @@ class Job:
 
     @property
     def cancel_requested(self) -> bool:
-        """Whether somebody asked for an end; the job may still be running."""
+        """Whether it was cancelled; the job may still be running."""
         return self._cancel_requested
 
     def cancel(self) -> None:
@@ -103,7 +103,7 @@ class Job:
             self._on_cancel(self)
 
     def send(self, message: JobMessage) -> None:
-        """Tell the job something while it waits or runs; dropped once it is over."""
+        """Send a message while the job waits or runs; dropped once it is over."""
         if self._outcome is None and self._on_message is not None:
             self._on_message(self, message)
 
@@ -125,8 +125,8 @@ class Job:
             return self._outcome if self._over.is_set() else None
         return self._outcome
 
-    def tell(self, event: JobEvent) -> bool:
-        """Take in an event and deliver it; for runners, from any thread.
+    def emit(self, event: JobEvent) -> bool:
+        """Deliver an event to the sink; for runners, from any thread.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class Job:
         Raises
         ------
         IllegalTransition
-            When the job cannot tell this in its state, for example progress before it started.
+            When the state does not allow the event, for example progress before the start.
         """
         with self._lock:
             if self._outcome is not None:
@@ -154,7 +154,7 @@ class Job:
     def _advance(self, event: JobEvent) -> None:
         starts, waiting = isinstance(event, Started), self._state is JobState.WAITING
         if starts != waiting and not (waiting and isinstance(event, Failed | Cancelled)):
-            raise IllegalTransition(f"A {self._state} job cannot tell {event.event!r}.")
+            raise IllegalTransition(f"A {self._state} job cannot emit {event.event!r}.")
         if starts:
             self._state = JobState.RUNNING
         elif isinstance(event, TERMINAL):

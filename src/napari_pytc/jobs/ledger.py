@@ -1,4 +1,4 @@
-"""Which pieces of a job are done, on disk, so that a later run goes on where an earlier one was killed."""
+"""The ledger of a job: which pieces are done, on disk, so that a later run goes on after a kill."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from napari_pytc.errors import PytcError
+from napari_pytc.files import write_text_durably
 
 _TITLE = "napari-pytc ledger 1"
 
@@ -34,7 +35,7 @@ class Ledger:
     path : Path
         The file; made, with its folder, if it is not there.
     fingerprint : str
-        Says which work this is. A file of other work is started over.
+        Identifies the work. A file of other work is started over.
 
     Raises
     ------
@@ -45,19 +46,19 @@ class Ledger:
     def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
-        header = f"{_TITLE} {hashlib.sha256(fingerprint.encode()).hexdigest()}\n".encode()
+        header = f"{_TITLE} {hashlib.sha256(fingerprint.encode()).hexdigest()}\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._done, n_sound_bytes = _read(self._path, header)
+            self._done, n_sound_bytes = _read(self._path, header.encode())
             if n_sound_bytes == 0:
-                _start_over(self._path, header)
+                write_text_durably(self._path, header)
                 n_sound_bytes = len(header)
             elif n_sound_bytes < self._path.stat().st_size:
                 os.truncate(self._path, n_sound_bytes)
             self._n_sound_bytes = n_sound_bytes
             self._file = self._path.open("ab", buffering=0)
         except OSError as error:
-            raise self._trouble(error) from error
+            raise self._write_error(error) from error
 
     def done(self) -> set[int]:
         """Indices of the finished pieces."""
@@ -76,7 +77,7 @@ class Ledger:
             except OSError as error:
                 with suppress(OSError):  # half a line would swallow the next one
                     self._file.truncate(self._n_sound_bytes)
-                raise self._trouble(error) from error
+                raise self._write_error(error) from error
             self._n_sound_bytes += len(line)
             self._done.add(int(index))
 
@@ -88,7 +89,7 @@ class Ledger:
             try:
                 os.fsync(self._file.fileno())
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._write_error(error) from error
             finally:
                 self._file.close()
 
@@ -98,7 +99,7 @@ class Ledger:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _trouble(self, error: OSError) -> PytcError:
+    def _write_error(self, error: OSError) -> PytcError:
         return PytcError(
             f"The list of finished pieces {self._path} could not be read or written: {error.strerror or error}.",
             "Check that the disk is not full and the folder may be written, then run it again to go on from there.",
@@ -121,15 +122,3 @@ def _read(path: Path, header: bytes) -> tuple[set[int], int]:
         done.add(int(line))
         n_sound_bytes += len(line)
     return done, n_sound_bytes
-
-
-def _start_over(path: Path, header: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(header)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,25 +1,22 @@
-"""A label volume under edits: what was decoded, what changed since, and what is not on the disk yet."""
+"""Editable label volumes: decoded labels, changes since, and changes that are not on the disk yet."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from napari_pytc.caching import ByteBoundedCache
 from napari_pytc.errors import InvalidInput, VolumeError
-from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.geometry import Box, ChunkIndex, Shape, VoxelSpace
 from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.labels.store import LabelStore
 
 CACHE_BYTES = 256 * 2**20
 _BATCH_BYTES = 64 * 2**20
 _LARGEST = 2**32 - 2
-
-Index = tuple[int, int, int]
-"""A chunk, counted along z, y, x."""
 
 
 class EditableLabels:
@@ -46,11 +43,10 @@ class EditableLabels:
                 f"Editable labels are uint32 with edits of the same shape, got {base.dtype} of {base.shape}"
                 + ("." if edits is None else f" and {edits.dtype} of {edits.shape}.")
             )
-        self._base, self._edits, self._cache_bytes = base, edits, cache_bytes
+        self._base, self._edits = base, edits
         self._lock = threading.RLock()
-        self._chunks: OrderedDict[Index, np.ndarray] = OrderedDict()
-        self._dirty: set[Index] = set()
-        self._bytes = 0
+        self._chunks: ByteBoundedCache[ChunkIndex, np.ndarray] = ByteBoundedCache(cache_bytes)
+        self._dirty: dict[ChunkIndex, np.ndarray] = {}  # pinned in the cache
         chunks = [] if edits is None else edits.chunks()
         self._on_disk = {index for chunk in chunks for index in self._indices(chunk.box)}
 
@@ -73,7 +69,7 @@ class EditableLabels:
     def dirty_bytes(self) -> int:
         """Memory of changes that are not on the disk yet."""
         with self._lock:
-            return sum(self._chunks[index].nbytes for index in self._dirty)
+            return sum(chunk.nbytes for chunk in self._dirty.values())
 
     def read(self, box: Box) -> np.ndarray:
         """Present labels of a box within the volume, uint32, shape ``box.shape``.
@@ -89,13 +85,12 @@ class EditableLabels:
             return labels
         with self._lock:
             for batch in _batches(self._indices(box), max(1, _BATCH_BYTES // self._chunk_bytes)):
-                self._load(batch)
-                for index in batch:
+                for index, chunk in self._load(batch).items():
                     whole = self._box(index)
                     common = whole.intersect(box)
                     inner = common.relative_to(whole.start).slices
-                    labels[common.relative_to(box.start).slices] = self._chunks[index][inner]
-                self._evict()
+                    labels[common.relative_to(box.start).slices] = chunk[inner]
+                self._chunks.evict()
         return labels
 
     def load(self, boxes: Iterable[Box]) -> None:
@@ -111,27 +106,24 @@ class EditableLabels:
         if patch.after.dtype != np.uint32:
             raise InvalidInput(f"A patch of these labels is uint32, got {patch.after.dtype}.")
         with self._lock:
-            indices = list(self._indices(patch.box))
-            self._load(indices)
-            for index in indices:
-                whole = self._box(index)
-                common = whole.intersect(patch.box)
-                if patch.mask[common.relative_to(patch.box.start).slices].any():
-                    patch.apply_to(self._chunks[index], whole.start)
-                    self._dirty.add(index)
-            self._evict()
+            changed = self._load([self._index(box) for box in patch.chunks(self.chunk_shape, self.shape)])
+            patch.apply_to_chunks({self._box(index): chunk for index, chunk in changed.items()})
+            for index, chunk in changed.items():
+                self._dirty[index] = chunk
+                self._chunks.put(index, chunk, pinned=True, evict=False)
+            self._chunks.evict()
 
     def edited_boxes(self) -> list[Box]:
         """The disjoint chunks that may differ from the base, in order."""
         with self._lock:
-            return [self._box(index) for index in sorted(self._on_disk | self._dirty)]
+            return [self._box(index) for index in sorted(self._on_disk | set(self._dirty))]
 
     def read_base(self, box: Box) -> np.ndarray:
         """Labels of a box as decoded."""
         return self._base.read(box)
 
     def flush(self) -> None:
-        """Write what changed into the edits store, durably.
+        """Write the changes into the edits store, durably.
 
         Raises
         ------
@@ -144,24 +136,20 @@ class EditableLabels:
             if self._edits is None or not self._edits.writable:
                 raise VolumeError("Edits of a segmentation that is open for reading only cannot be saved.")
             for index in sorted(self._dirty):
-                box, now = self._box(index), self._chunks[index]
+                box, now = self._box(index), self._dirty[index]
                 if now.max(initial=0) > _LARGEST:
                     raise InvalidInput(f"A label is at most {_LARGEST}, got {int(now.max())}.")
                 self._edits.write(box, np.where(now == self._base.read(box), np.uint32(0), now + np.uint32(1)))
                 self._on_disk.add(index)
-                self._dirty.discard(index)
-            self._evict()
+                del self._dirty[index]
+                self._chunks.unpin(index)
 
-    def _load(self, indices: list[Index]) -> None:
-        """Bring chunks into memory; those that are needed now are not thrown out before `_evict`."""
-        missing = []
-        for index in indices:
-            if index in self._chunks:
-                self._chunks.move_to_end(index)
-            else:
-                missing.append(index)
+    def _load(self, indices: list[ChunkIndex]) -> dict[ChunkIndex, np.ndarray]:
+        """Bring chunks into memory, where they stay at least until the next `evict`."""
+        loaded = {index: chunk for index in indices if (chunk := self._chunks.find(index)) is not None}
+        missing = [index for index in indices if index not in loaded]
         if not missing:
-            return
+            return loaded
         # One read for all of them where they lie together: the store decodes chunks side by side.
         low = [min(index[axis] for index in missing) for axis in range(3)]
         high = [max(index[axis] for index in missing) + 1 for axis in range(3)]
@@ -174,23 +162,16 @@ class EditableLabels:
             if self._edits is not None and index in self._on_disk:
                 edits = self._edits.read(box)
                 part = np.where(edits == 0, part, edits - np.uint32(1))
-            self._chunks[index] = part
-            self._bytes += part.nbytes
-
-    def _evict(self) -> None:
-        if self._bytes <= self._cache_bytes:
-            return
-        for index in [index for index in self._chunks if index not in self._dirty]:
-            self._bytes -= self._chunks.pop(index).nbytes
-            if self._bytes <= self._cache_bytes:
-                return
+            loaded[index] = part
+            self._chunks.put(index, part, evict=False)
+        return loaded
 
     @property
     def _chunk_bytes(self) -> int:
         z, y, x = self._base.chunk_shape
         return 4 * z * y * x
 
-    def _indices(self, box: Box) -> Iterator[Index]:
+    def _indices(self, box: Box) -> Iterator[ChunkIndex]:
         """The chunks that share a voxel with a box, in order."""
         ranges = [
             range(a // n, -(-b // n)) for a, b, n in zip(box.start, box.stop, self._base.chunk_shape, strict=True)
@@ -198,7 +179,12 @@ class EditableLabels:
         if not box.is_empty:
             yield from itertools.product(ranges[0], ranges[1], ranges[2])
 
-    def _box(self, index: Index, stop: Index | None = None) -> Box:
+    def _index(self, box: Box) -> ChunkIndex:
+        """The chunk that begins where a box does."""
+        z, y, x = (a // n for a, n in zip(box.start, self.chunk_shape, strict=True))
+        return (z, y, x)
+
+    def _box(self, index: ChunkIndex, stop: ChunkIndex | None = None) -> Box:
         """The voxels of a chunk, or of all chunks from one up to another, cut at the volume's edge."""
         stop = stop or (index[0] + 1, index[1] + 1, index[2] + 1)
         chunk = self._base.chunk_shape
@@ -211,6 +197,6 @@ class EditableLabels:
             raise InvalidInput(f"The box {box} does not lie within the volume {Box.of_shape(self.shape)}.")
 
 
-def _batches(indices: Iterator[Index], size: int) -> Iterator[list[Index]]:
+def _batches(indices: Iterator[ChunkIndex], size: int) -> Iterator[list[ChunkIndex]]:
     while batch := list(itertools.islice(indices, size)):
         yield batch

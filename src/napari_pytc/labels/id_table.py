@@ -6,7 +6,7 @@ import numpy as np
 
 
 class IdTable:
-    """One value, or one row of values, an id.
+    """Table of one value, or one row of values, per id.
 
     A base that is mapped from a file stays there: it is mapped anew, copy-on-write, so that only pages with a changed
     value take memory. Any other array is copied. Ids beyond the base are kept sorted beside it, so that a few ids near
@@ -23,11 +23,6 @@ class IdTable:
         self._is_changed: np.ndarray | None = None
         self._ids = np.zeros(0, np.uint32)
         self._values = np.zeros((0, *base.shape[1:]), base.dtype)
-
-    @property
-    def n_base(self) -> int:
-        """How many ids the base has, id 0 included."""
-        return len(self._base)
 
     @property
     def ids_beyond(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which supervoxels make up a segment."""
+"""The merge table: supervoxel to segment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MergeTable:
         segment     0  1  1  3  4  4    ->      0  1  1  3  1  1
 
     A change takes time in proportion to the supervoxels moved, whatever the size of table and volume. The way back,
-    `members`, needs an index of the table, which is made when it is first asked for and then kept.
+    `members`, needs an index of the table, which is made with the first use and then kept.
 
     Parameters
     ----------
@@ -29,10 +29,6 @@ class MergeTable:
         self._index: tuple[np.ndarray, np.ndarray] | None = None
         self._joined: dict[int, list[np.ndarray]] = {}
         self._gained: dict[int, int] = {}
-
-    def segment_of(self, supervoxel: int) -> int:
-        """The segment of a supervoxel; 0 where there is no such supervoxel."""
-        return int(self._table.get(np.array([supervoxel], np.uint32))[0])
 
     def lookup(self, supervoxels: np.ndarray) -> np.ndarray:
         """Segments of an array of supervoxels, uint32 of the same shape."""
@@ -49,7 +45,7 @@ class MergeTable:
         return found[self._table.get(found) == segment]
 
     def n_members(self, segment: int) -> int:
-        """How many supervoxels a segment has, without listing them."""
+        """Number of supervoxels of a segment, without listing them."""
         return 0 if segment == 0 else len(self._indexed(segment)) + self._gained.get(segment, 0)
 
     def segments(self) -> np.ndarray:
@@ -83,11 +79,11 @@ class MergeTable:
                 self._compact(segment)
 
     def overrides(self) -> tuple[np.ndarray, np.ndarray]:
-        """The supervoxels that were ever moved, sorted, and their segments: what to save."""
+        """The supervoxels that were ever moved, sorted, and their segments, for saving."""
         return self._table.overrides()
 
     def load_overrides(self, supervoxels: np.ndarray, segments: np.ndarray) -> None:
-        """Take over what `overrides` gave."""
+        """Take over the result of `overrides`."""
         self.move(supervoxels, segments)
 
     def _indexed(self, segment: int) -> np.ndarray:
@@ -101,7 +97,7 @@ class MergeTable:
         return supervoxels[first:last]
 
     def _compact(self, segment: int) -> None:
-        """Forget what left again: without this, undoing and redoing one edit for ever would take memory for ever."""
+        """Forget supervoxels that left again; otherwise undoing and redoing one edit would take ever more memory."""
         joined = self._joined[segment]
         n = sum(map(len, joined))
         if len(joined) > 64 and n > 2 * self.n_members(segment) + 1024:

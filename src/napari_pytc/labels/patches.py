@@ -1,15 +1,16 @@
-"""A change of voxels, with its way back."""
+"""Changes of voxels that can be undone."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_pytc.errors import InvalidInput, ProjectError
-from napari_pytc.geometry import Box
+from napari_pytc.geometry import Box, Shape, Voxel, cells, hull_of
 
 _HEAD = struct.Struct("<2sBB6qQ")
 _MAGIC = b"P1"
@@ -33,7 +34,7 @@ class LabelPatch:
     box : Box
         Around all changed voxels.
     mask : ndarray of bool
-        Which voxels of the box change, shape ``box.shape``.
+        Mask of the voxels of the box that change, shape ``box.shape``.
     before, after : ndarray
         Labels of these voxels, of one integer type.
     """
@@ -73,28 +74,73 @@ class LabelPatch:
         mask = np.ascontiguousarray(differs[inner.slices])
         return cls(inner.shift(box.start), mask, before[inner.slices][mask], after[inner.slices][mask])
 
+    @classmethod
+    def joined(cls, patches: Sequence[LabelPatch]) -> LabelPatch:
+        """One patch of several whose voxels are disjoint; there must be one."""
+        if len(patches) == 1:
+            return patches[0]
+        box = hull_of(patch.box for patch in patches)
+        mask = np.zeros(box.shape, bool)
+        places = []
+        for patch in patches:
+            inside = patch.box.relative_to(box.start)
+            mask[inside.slices] |= patch.mask
+            where = tuple(axis + offset for axis, offset in zip(np.nonzero(patch.mask), inside.start, strict=True))
+            places.append(np.ravel_multi_index(where, box.shape))
+        order = np.argsort(np.concatenate(places))
+        before, after = (np.concatenate([getattr(p, side) for p in patches])[order] for side in ("before", "after"))
+        return cls(box, mask, before, after)
+
     @property
     def n_voxels(self) -> int:
-        """How many voxels change."""
+        """Number of voxels that change."""
         return len(self.before)
 
     def inverse(self) -> LabelPatch:
-        """The way back."""
+        """The patch that undoes this one."""
         return LabelPatch(self.box, self.mask, self.after, self.before)
 
-    def apply_to(self, labels: np.ndarray, origin: tuple[int, int, int]) -> None:
+    def rebased(self, labels: np.ndarray) -> LabelPatch | None:
+        """The same `after` as a change of other labels than it was made for; None where nothing differs.
+
+        Parameters
+        ----------
+        labels : ndarray
+            Present labels of the patch's box. Where they are as the patch has them, it is the patch itself.
+        """
+        before = labels[self.mask]
+        if np.array_equal(before, self.before):
+            return self
+        after = labels.copy()
+        after[self.mask] = self.after
+        return LabelPatch.between(self.box, labels, after)
+
+    def chunks(self, chunk_shape: Shape, shape: Shape) -> list[Box]:
+        """The chunks of a volume in which voxels change, cut at the volume's edge."""
+        whole = Box.of_shape(shape)
+        changed = [c for c in cells(self.box, chunk_shape) if self.mask[c.relative_to(self.box.start).slices].any()]
+        return [cell.aligned(chunk_shape).intersect(whole) for cell in changed]
+
+    def apply_to(self, labels: np.ndarray, origin: Voxel) -> None:
         """Write what comes after into an array whose first voxel is `origin`; voxels outside of it are left out."""
-        common = self.box.intersect(Box.at(origin, labels.shape))
-        if common.is_empty:
-            return
-        if common == self.box:
-            labels[common.relative_to(origin).slices][self.mask] = self.after
-            return
-        values = np.zeros(self.mask.shape, self.after.dtype)
-        values[self.mask] = self.after
-        inside = common.relative_to(self.box.start).slices
-        part = self.mask[inside]
-        labels[common.relative_to(origin).slices][part] = values[inside][part]
+        self.apply_to_chunks({Box.at(origin, labels.shape): labels})
+
+    def apply_to_chunks(self, chunks: Mapping[Box, np.ndarray]) -> None:
+        """Write what comes after into arrays, by their boxes; voxels outside of all of them are left out."""
+        values = None
+        for box, labels in chunks.items():
+            common = self.box.intersect(box)
+            if common.is_empty:
+                continue
+            target = labels[common.relative_to(box.start).slices]
+            if common == self.box:
+                target[self.mask] = self.after
+                continue
+            if values is None:
+                values = np.zeros(self.mask.shape, self.after.dtype)
+                values[self.mask] = self.after
+            inside = common.relative_to(self.box.start).slices
+            np.copyto(target, values[inside], where=self.mask[inside])
 
     def to_bytes(self) -> bytes:
         """The patch, packed and deflated; before it is deflated at most 16 bytes a changed voxel of uint32, and 100."""

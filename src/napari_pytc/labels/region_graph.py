@@ -1,4 +1,4 @@
-"""Which supervoxels touch, and how likely the two sides of a contact are one object."""
+"""The region graph: contacts of supervoxels, with the probability that the two sides are one object."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RegionGraph:
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, ...]:
-        """Where the edges of each first and each second end begin, and the edges in order of their second end."""
+        """Starts of the edges of each first and each second end, and the edges in order of their second end."""
         if self._stored_index is not None:
             return self._stored_index
         first, second = np.asarray(self.edges[:, 0]), np.asarray(self.edges[:, 1])
@@ -101,7 +101,7 @@ class RegionGraph:
 
     @classmethod
     def load(cls, folder: Path) -> RegionGraph:
-        """Open what `save` wrote, memory-mapped; of a graph without index, one is made when asked for.
+        """Open what `save` wrote, memory-mapped; of a graph without index, one is made with the first use.
 
         Raises
         ------
@@ -119,8 +119,11 @@ class RegionGraph:
 
 
 def open_array(path: Path) -> np.ndarray:
-    """An .npy file, memory-mapped for reading."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    """An .npy file, memory-mapped for reading; one that is cut off is a `ValueError`."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except EOFError as error:
+        raise ValueError(f"{path.name} is empty") from error
 
 
 def contact_edges(
@@ -204,7 +207,7 @@ def _faces(
 
 
 def _summed(pairs: np.ndarray, contacts: np.ndarray, scores: np.ndarray, places: np.ndarray) -> RegionGraph:
-    """One edge a pair; a sorted sum, so that the order of what is added never depends on the machine."""
+    """One edge per pair; a sorted sum, so that the order of what is added never depends on the machine."""
     order = np.argsort(pairs, kind="stable")
     pairs = pairs[order]
     starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]])

@@ -1,4 +1,4 @@
-"""What edits made of a segmentation's tables, as saved beside it: `state.npz`."""
+"""Edited tables of a segmentation, as saved beside it in `state.npz`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pytc.durable import write_durably
 from napari_pytc.errors import VolumeError
+from napari_pytc.files import atomic_write
 
 STATE, EDITS = "state.npz", "edits.zarr"
 VERSION = 1
@@ -88,7 +88,8 @@ class SavedState:
         """
         path = folder / STATE
         try:
-            write_durably(path, self._write)
+            with atomic_write(path) as aside:
+                self._write(aside)
         except OSError as error:
             raise VolumeError(
                 f"The state of the segmentation could not be saved to {path}: {error.strerror or error}.",

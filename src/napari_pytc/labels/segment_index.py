@@ -1,4 +1,4 @@
-"""How large each supervoxel is and where it lies, kept without reading the volume."""
+"""Sizes and boxes of supervoxels, kept up to date without reading the volume."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class SegmentIndex:
             self._boxes.set(ids, np.where(is_new, rows, hull).astype(self._boxes.base.dtype))
 
     def overrides(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Supervoxels that patches touched, their sizes and boxes: what to save."""
+        """Supervoxels that patches touched, their sizes and boxes, for saving."""
         ids = self.touched
         return ids, self._sizes.get(ids), self._boxes.get(ids)
 
     def load_overrides(self, supervoxels: np.ndarray, sizes: np.ndarray, boxes: np.ndarray) -> None:
-        """Take over what `overrides` gave."""
+        """Take over the result of `overrides`."""
         self._touched.update(supervoxels.tolist())
         self._touched_sorted = None
         self._sizes.set(supervoxels, sizes)

@@ -1,4 +1,4 @@
-"""A segmentation on disk: supervoxels, which segment each belongs to, and how they touch."""
+"""Segmentations on disk: supervoxels, their segments, and their contacts."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_pytc.durable import sync_file, sync_folder, write_durably, write_text_durably
 from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.files import atomic_write, sync_file, sync_folder, write_text_durably
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, open_array
 from napari_pytc.labels.store import CHUNK_SHAPE, LabelStore
 
 RECORD = "segmentation.json"
+"""Name of the file that is written last into a segmentation's folder."""
 SUPERVOXELS = "supervoxels.zarr"
+"""Name of the store of its supervoxels."""
+IMPORTED = "imported"
+"""Stands for the kind of decoder where a segmentation is of another program."""
 _TABLES = ("segments", "sizes", "boxes", "classes")
 _FIRST, _SECOND, _THIRD = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 class SegmentationRecord(BaseModel):
-    """How a segmentation came to be; written last, so that a folder with it is complete."""
+    """Origin of a segmentation; written last, so that a folder with it is complete."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,11 +45,15 @@ class SegmentationRecord(BaseModel):
     checksum: str = Field("", description="Of the supervoxels, as `digest_of` and `checksum_text` make it.")
     seconds: float = 0.0
     classes: tuple[str, ...] = Field((), description="Names of the semantic classes; class k is the k-th, 0 is none.")
+    notes: tuple[str, ...] = Field((), description="What was assumed, dropped or given away, as sentences.")
+    boundaries: dict[str, Any] | None = Field(
+        None, description="The boundary map that scored the contacts of an imported segmentation."
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentationTables:
-    """What is known of every supervoxel; index 0 is the background.
+    """Properties of every supervoxel; index 0 is the background.
 
     Parameters
     ----------
@@ -76,7 +84,7 @@ class SegmentationTables:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """An open segmentation: its tables are memory-mapped, its voxels are read when asked for.
+    """An open segmentation: its tables are memory-mapped, its voxels are read on demand.
 
     Opening costs the same for a hundred supervoxels as for a hundred million.
     """
@@ -188,8 +196,10 @@ def read_record(folder: Path) -> SegmentationRecord:
         raise VolumeError(f"The record of the segmentation {folder} is damaged.", "Segment again.") from error
 
 
-def replace_segments(folder: Path, segments: np.ndarray, decoder: dict[str, Any]) -> SegmentationRecord:
-    """Give the supervoxels of a segmentation that nobody edited other segments; returns its new record.
+def replace_segments(
+    folder: Path, segments: np.ndarray, decoder: dict[str, Any], notes: tuple[str, ...]
+) -> SegmentationRecord:
+    """Assign new segments to the supervoxels of an unedited segmentation, and return its new record.
 
     Raises
     ------
@@ -203,9 +213,10 @@ def replace_segments(folder: Path, segments: np.ndarray, decoder: dict[str, Any]
         raise InvalidInput(
             f"The segmentation has {record.n_supervoxels} supervoxels, got segments of {len(segments) - 1}."
         )
-    new = record.model_copy(update={"decoder": decoder, "n_segments": count_segments(segments)})
+    new = record.model_copy(update={"decoder": decoder, "n_segments": count_segments(segments), "notes": notes})
     try:
-        write_durably(folder / "segments.npy", lambda aside: _save(aside, segments.astype(np.uint32, copy=False)))
+        with atomic_write(folder / "segments.npy") as aside:
+            _save(aside, segments.astype(np.uint32, copy=False))
         write_text_durably(folder / RECORD, new.model_dump_json(indent=1))
     except OSError as error:
         raise VolumeError(
@@ -215,7 +226,7 @@ def replace_segments(folder: Path, segments: np.ndarray, decoder: dict[str, Any]
 
 
 def count_segments(segments: np.ndarray) -> int:
-    """How many segments there are besides the background."""
+    """Number of segments besides the background."""
     return len(np.unique(segments[1:][segments[1:] > 0]))
 
 

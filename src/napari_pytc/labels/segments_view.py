@@ -10,6 +10,7 @@ import numpy as np
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.labels.merge_table import MergeTable
+from napari_pytc.labels.original_ids import OriginalIds
 from napari_pytc.labels.saved_state import EDITS, SavedState
 from napari_pytc.labels.segmentation import Segmentation
 from napari_pytc.labels.store import LabelStore
@@ -62,7 +63,7 @@ class SegmentsView:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """None: segments have no channel axis."""
+        """Empty: segments have no channel axis."""
         return ()
 
     @property
@@ -72,12 +73,17 @@ class SegmentsView:
 
     @property
     def log_index(self) -> int:
-        """Up to which row of the journal's log edits are seen."""
+        """Last row of the journal's log whose edits are included."""
         return self._state.log_index
+
+    @cached_property
+    def original_ids(self) -> OriginalIds | None:
+        """Ids in the file that the segmentation was imported from; None where it was not imported."""
+        return OriginalIds.load(self._segmentation.folder)
 
     @property
     def digests(self) -> tuple[int, ...]:
-        """Tells this state of the edits from any other."""
+        """Digests that differ between any two states of the edits."""
         return tuple(int(value) for value in self._state.digests)
 
     @property
@@ -87,7 +93,7 @@ class SegmentsView:
 
     @property
     def locked(self) -> np.ndarray:
-        """Segments that a person called done, ascending; uint32."""
+        """Locked segments, ascending; uint32."""
         return self._state.noted[self._state.locked]
 
     def supervoxels(self, box: Box) -> np.ndarray:
@@ -124,7 +130,7 @@ class SegmentsView:
         return names[number - 1] if 1 <= number <= len(names) else str(number or "")
 
     def is_locked(self, segment: int) -> bool:
-        """Whether a person called it done."""
+        """Whether a segment is locked."""
         at = int(np.searchsorted(self._state.noted, segment))
         return at < len(self._state.noted) and self._state.noted[at] == segment and bool(self._state.locked[at])
 
@@ -152,6 +158,6 @@ class SegmentsView:
 
 
 def _among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which values are among a few sorted ones; `np.isin` would make a table as long as the largest id."""
+    """Mask of the values that are among a few sorted ones; `np.isin` would make a table as long as the largest id."""
     at = np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)
     return np.asarray(wanted[at] == values)

@@ -1,11 +1,11 @@
-"""Editable integer volumes on disk: chunks that come into being where something is written."""
+"""Editable integer volumes on disk, whose chunks are made where something is written."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from napari_pytc.durable import wait_for_all
 from napari_pytc.errors import InvalidInput, PytcError, VolumeError
+from napari_pytc.files import is_access_problem, plain_path, wait_for_all
 from napari_pytc.geometry import Box, Shape, VoxelSpace, cells
 
 CHUNK_SHAPE: Shape = (16, 128, 128)
@@ -27,7 +27,7 @@ _DISK_FULL = ("No space left", "os_error_code='28'", "File too large", "Disk quo
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk on disk, without its voxels.
+    """A chunk that holds labels, without its voxels.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class StoredChunk:
 
     box: Box
     changed: float
-    version: tuple[int, int, int]
+    version: tuple[int, int, int] = (0, 0, 0)
 
 
 class LabelStore:
@@ -92,7 +92,7 @@ class LabelStore:
         attributes : dict, optional
             JSON kept in the metadata.
         revision : int
-            What the revision begins with, where the store takes the place of another.
+            First revision, where the store takes the place of another.
 
         Raises
         ------
@@ -124,12 +124,12 @@ class LabelStore:
             (path / _REVISION).write_bytes(b"." * revision)
             _write_synced(path / "zarr.json", json.dumps(_group(space, attributes or {}), indent=2))
         except (OSError, ValueError) as error:
-            raise _told(path, error, "written") from error
+            raise _disk_error(path, error, "written") from error
         return cls.open(path)
 
     @classmethod
     def open(cls, path: str | Path, writable: bool = True) -> LabelStore:
-        """Open a store; its chunks are read when asked for.
+        """Open a store; its chunks are read on demand.
 
         Raises
         ------
@@ -147,6 +147,8 @@ class LabelStore:
         except FileNotFoundError as error:
             raise VolumeError(f"There is no label store at {path}.", "Check the path.") from error
         except (OSError, ValueError, KeyError, IndexError, TypeError, PytcError) as error:
+            if is_access_problem(error):
+                raise _disk_error(path, error, "read") from error
             raise VolumeError(f"The label store {path} is damaged: {_first_line(error)}", "Restore it.") from error
         return cls(path, array, space, note.get("attributes", {}), writable)
 
@@ -164,7 +166,7 @@ class LabelStore:
         try:
             return np.array(self._array[box.slices].read().result())
         except (OSError, ValueError) as error:
-            raise _told(self.path, error, "read") from error
+            raise _disk_error(self.path, error, "read") from error
 
     def write(self, box: Box, data: np.ndarray) -> None:
         """Store the labels of a box, durably.
@@ -176,27 +178,26 @@ class LabelStore:
         """
         data = np.asarray(data)
         self._check_inside(box)
-        if not self.writable:
-            raise VolumeError(f"The label store {self.path} is open for reading only.")
         if data.shape != box.shape or data.dtype.kind not in "iub" or not np.can_cast(data.dtype, self.dtype):
             raise InvalidInput(
                 f"Labels of {box} must be {self.dtype} of shape {box.shape}, got {data.dtype} of shape {data.shape}."
             )
-        if box.is_empty:
-            return
+        if not box.is_empty:
+            self.write_boxes({box: data.astype(self.dtype, copy=False)})
+
+    def write_boxes(self, labels: Mapping[Box, np.ndarray]) -> None:
+        """Store the labels of several boxes, of the store's type, durably and side by side; errors as in `write`."""
+        if not self.writable:
+            raise VolumeError(f"The label store {self.path} is open for reading only.")
         try:
-            self._write_chunks(box, data.astype(self.dtype, copy=False))
-            # Afterwards: who reads the new revision must find the new voxels.
+            self._write_chunks(labels)
+            # Afterwards: a reader of the new revision must find the new voxels.
             self._grow_revision()
         except (OSError, ValueError) as error:
-            raise _told(self.path, error, "written") from error
-
-    def boxes(self) -> list[tuple[Box, float]]:
-        """The disjoint chunks on disk and when each last changed; all else is 0. Reads no voxel."""
-        return [(chunk.box, chunk.changed) for chunk in self.chunks()]
+            raise _disk_error(self.path, error, "written") from error
 
     def chunks(self) -> list[StoredChunk]:
-        """The chunks on disk in order, without reading a voxel."""
+        """The disjoint chunks on disk in order, without reading a voxel; all else is 0."""
         found = []
         for index, entry in _chunk_files(self.path / _ARRAY / "c", ()):
             try:
@@ -219,9 +220,12 @@ class LabelStore:
         if not Box.of_shape(self.shape).contains(box):
             raise InvalidInput(f"The box {box} does not lie within the volume {Box.of_shape(self.shape)}.")
 
-    def _write_chunks(self, box: Box, data: np.ndarray) -> None:
-        pieces = cells(box, self.chunk_shape)
-        wait_for_all([self._array[p.slices].write(data[p.relative_to(box.start).slices]) for p in pieces])
+    def _write_chunks(self, labels: Mapping[Box, np.ndarray]) -> None:
+        writes = []
+        for box, data in labels.items():
+            pieces = cells(box, self.chunk_shape)
+            writes += [self._array[p.slices].write(data[p.relative_to(box.start).slices]) for p in pieces]
+        wait_for_all(writes)
 
     def _grow_revision(self) -> None:
         descriptor = os.open(self.path / _REVISION, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -236,7 +240,7 @@ def _spec(path: Path) -> dict[str, Any]:
     # Without a cache: what another process wrote is seen at once.
     return {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{(path / _ARRAY).absolute().as_posix()}/"},
+        "kvstore": {"driver": "file", "path": f"{plain_path(path / _ARRAY).as_posix()}/"},
         "context": {"cache_pool": {"total_bytes_limit": 0}},
     }
 
@@ -287,7 +291,7 @@ def _first_line(error: BaseException) -> str:
     return f"{line.rstrip('.')}."
 
 
-def _told(path: Path, error: Exception, verb: str) -> VolumeError:
+def _disk_error(path: Path, error: Exception, verb: str) -> VolumeError:
     if any(sign in str(error) for sign in _DISK_FULL):
         return VolumeError(
             f"The disk is full: the last change of {path} is not saved; all earlier ones are.",

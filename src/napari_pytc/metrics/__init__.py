@@ -1,4 +1,4 @@
-"""How good a segmentation is: NumPy and SciPy only; counts are gathered block by block, so no volume is too large."""
+"""Scores of segmentations, with NumPy and SciPy only; counts are gathered block by block, so no volume is too large."""
 
 from napari_pytc.metrics.boundaries import BoundaryScore, boundary_f1
 from napari_pytc.metrics.evaluation import evaluate_classes, evaluate_instances

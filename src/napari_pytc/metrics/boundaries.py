@@ -61,8 +61,8 @@ def boundary_f1(
         raise InvalidInput(f"The tolerance of a boundary must be 0 or more, got {tolerance}.")
     sampling = (1.0,) * truth.ndim if voxel_size is None else tuple(voxel_size)
     ours, theirs = boundaries(predicted), boundaries(truth)
-    precision = _share_near(ours, theirs, tolerance, sampling)
-    recall = _share_near(theirs, ours, tolerance, sampling)
+    precision = _share_within(ours, theirs, tolerance, sampling)
+    recall = _share_within(theirs, ours, tolerance, sampling)
     if math.isnan(precision) and math.isnan(recall):
         return BoundaryScore(math.nan, math.nan, math.nan)
     if math.isnan(precision) or math.isnan(recall) or precision + recall == 0:
@@ -70,7 +70,7 @@ def boundary_f1(
     return BoundaryScore(precision, recall, 2 * precision * recall / (precision + recall))
 
 
-def _share_near(of: np.ndarray, other: np.ndarray, tolerance: float, sampling: tuple[float, ...]) -> float:
+def _share_within(of: np.ndarray, other: np.ndarray, tolerance: float, sampling: tuple[float, ...]) -> float:
     """Share of the voxels of one mask that lie within a distance of another mask; nan for an empty mask."""
     if not of.any():
         return math.nan

@@ -1,4 +1,4 @@
-"""Compare two label volumes block by block, as `napari-pytc evaluate` does."""
+"""Evaluation of label volumes against the truth, block by block, for `napari-pytc evaluate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK_SHAPE: Shape = (32, 256, 256)
 
 
 class LabelReader(Protocol):
-    """What is needed of a label volume; every `VolumeSource` has it."""
+    """A label volume to evaluate, as every `VolumeSource` is."""
 
     @property
     def shape(self) -> Shape:
@@ -35,7 +35,7 @@ def evaluate_classes(
     box: Box | None = None,
     classes: Sequence[int] | None = None,
     report: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, Any]:
     """Dice and IoU of each class.
 
     Parameters
@@ -45,16 +45,18 @@ def evaluate_classes(
     ignore : int, optional
         Truth value that means "not annotated"; its voxels are left out. None counts every voxel.
     box : Box, optional
-        Where to compare; everywhere by default.
+        Box to compare; the whole volume by default.
     classes : sequence of int, optional
-        The classes to tell of; by default those met in either volume.
+        The classes to report; by default those met in either volume.
     report : callable, optional
         Called with the number of blocks done and their total.
 
     Returns
     -------
     dict
-        ``{"dice": {"1": ...}, "iou": {"1": ...}}``; None for a class that neither volume holds.
+        ``{"dice": {"1": ...}, "iou": {"1": ...}, "compared": {...}, "notes": [...]}``; a score is None for a class that
+        neither volume holds. ``compared`` has the numbers of ``voxels`` in the box, of those ``compared`` and
+        ``left_out``, and ``truth_0``, those whose truth is 0; ``notes`` say it in sentences.
     """
     counts = ClassCounts(ignore)
     for ours, theirs in _blocks(predicted, truth, box, report):
@@ -62,10 +64,19 @@ def evaluate_classes(
     if not counts.n_voxels:
         raise InvalidInput(
             f"There is nothing to compare: every voxel of the truth is {ignore}, which means not annotated.",
-            "Check the truth volume, or name another truth id to ignore.",
+            "Check the truth volume, or name another truth id to ignore (--ignore; -1: none).",
         )
     scores = {"dice": counts.dice(classes), "iou": counts.iou(classes)}
-    return {name: {str(k): _or_none(v) for k, v in of_class.items()} for name, of_class in scores.items()}
+    found: dict[str, Any] = {
+        name: {str(k): _or_none(v) for k, v in of_class.items()} for name, of_class in scores.items()
+    }
+    of_truth = counts.truth_values()
+    compared = _compared(counts.n_voxels, counts.n_ignored, of_truth.get(0, 0))
+    return {
+        **found,
+        "compared": compared,
+        "notes": _class_notes(compared, ignore, [k for k in of_truth if k != ignore]),
+    }
 
 
 def evaluate_instances(
@@ -86,7 +97,7 @@ def evaluate_instances(
         and the adapted Rand error leaves truth 0 out, as the functions of these names in scikit-image do, and the
         average precision takes 0 for background.
     box : Box, optional
-        Where to compare; everywhere by default.
+        Box to compare; the whole volume by default.
     report : callable, optional
         Called with the number of blocks done and their total.
 
@@ -95,7 +106,8 @@ def evaluate_instances(
     dict
         ``voi_split`` = H(predicted | truth), ``voi_merge`` = H(truth | predicted), ``arand``;
         ``average_precision_at`` = TP / (TP + FP + FN) by IoU threshold from 0.5 to 0.95, ``average_precision`` its mean
-        and ``average_precision_50`` the one at 0.5. None where nothing is left to compare.
+        and ``average_precision_50`` the one at 0.5. None where nothing is left to compare. ``compared`` has the numbers
+        of voxels as of `evaluate_classes`, and of objects in both volumes; ``notes`` say it in sentences.
     """
     table = ContingencyTable()
     for ours, theirs in _blocks(predicted, truth, box, report):
@@ -105,6 +117,12 @@ def evaluate_instances(
     scores = average_precision(table, ignore=ignore)
     precision = {f"{score.threshold:g}": _or_none(score.average_precision) for score in scores}
     mean = float(np.mean([score.average_precision for score in scores]))
+    of_predicted, of_truth, count = table.overlaps()
+    n_ignored = int(count[of_truth == ignore].sum()) if ignore is not None else 0
+    kept = np.ones(len(count), bool) if ignore is None else of_truth != ignore
+    compared = _compared(int(count.sum()) - n_ignored, n_ignored, int(count[of_truth == 0].sum()))
+    compared["predicted_objects"] = len(np.unique(of_predicted[kept & (of_predicted != 0)]))
+    compared["truth_objects"] = len(np.unique(of_truth[kept & (of_truth != 0)]))
     return {
         "voi_split": _or_none(split),
         "voi_merge": _or_none(merge),
@@ -112,7 +130,49 @@ def evaluate_instances(
         "average_precision": _or_none(mean),
         "average_precision_50": precision["0.5"],
         "average_precision_at": precision,
+        "compared": compared,
+        "notes": _instance_notes(compared, ignore),
     }
+
+
+def _compared(n_compared: int, n_left_out: int, n_truth_0: int) -> dict[str, int]:
+    n_voxels = n_compared + n_left_out
+    return {"voxels": n_voxels, "compared": n_compared, "left_out": n_left_out, "truth_0": n_truth_0}
+
+
+def _class_notes(compared: dict[str, int], ignore: int | None, classes: Sequence[int]) -> list[str]:
+    """What was compared and left out, where it may surprise."""
+    notes = [_compared_note(compared, ignore, "not annotated" if ignore == 0 else "ignored")]
+    if ignore == 0 and compared["left_out"] and len(classes) == 1:
+        notes.append(
+            f"Beside 0 the truth holds the class {classes[0]} alone, so that a prediction of {classes[0]} everywhere "
+            "scores 1. If 0 is background, as in a mask: --ignore -1."
+        )
+    return notes
+
+
+def _instance_notes(compared: dict[str, int], ignore: int | None) -> list[str]:
+    notes = [_compared_note(compared, ignore, "ignored")]
+    if ignore is None and compared["truth_0"]:
+        notes.append(
+            f"{_of_all(compared['truth_0'], compared)} have the truth 0: the adapted Rand error leaves them out, the "
+            "average precision takes 0 for background, the variation of information for one more object. To leave them "
+            "out of all: --ignore 0."
+        )
+    return notes
+
+
+def _compared_note(compared: dict[str, int], ignore: int | None, why: str) -> str:
+    if not compared["left_out"]:
+        return f"All {compared['voxels']} voxels were compared."
+    return (
+        f"{_of_all(compared['compared'], compared)} were compared; {compared['left_out']} whose truth is {ignore} were "
+        f"left out as {why}."
+    )
+
+
+def _of_all(n: int, compared: dict[str, int]) -> str:
+    return f"{n} of {compared['voxels']} voxels ({n / compared['voxels']:.1%})"
 
 
 def _blocks(
@@ -135,5 +195,5 @@ def _blocks(
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has no nan."""
+    """The value, None for nan, which JSON lacks."""
     return None if math.isnan(value) else value

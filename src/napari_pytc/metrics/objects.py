@@ -1,4 +1,4 @@
-"""Agreement of whole objects: how many were found at a given overlap."""
+"""Agreement of whole objects: counts of those found at a given overlap."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _N_VALUES = 256
 
 
 class ClassCounts:
-    """How often each predicted class met each true class.
+    """Confusion counts: voxels of each predicted class in each true class.
 
     ::
 
@@ -27,11 +27,18 @@ class ClassCounts:
     ----------
     ignore : int, optional
         Truth value that means "not annotated"; None counts every voxel.
+
+    Attributes
+    ----------
+    n_ignored : int
+        Voxels that were left out.
     """
 
     def __init__(self, ignore: int | None = 0) -> None:
         self.ignore = ignore
         self.confusion = np.zeros((_N_VALUES, _N_VALUES), np.int64)
+        self.n_ignored = 0
+        self._n_of_truth = np.zeros(_N_VALUES, np.int64)
 
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count the voxels of a block.
@@ -51,7 +58,9 @@ class ClassCounts:
         predicted, truth = _as_classes(predicted, "prediction"), _as_classes(truth, "truth")
         joint = truth.astype(np.uint16).ravel() * np.uint16(_N_VALUES) + predicted.ravel()
         counts = np.bincount(joint, minlength=_N_VALUES**2).reshape(_N_VALUES, _N_VALUES)
+        self._n_of_truth += counts.sum(axis=1)
         if self.ignore is not None and 0 <= self.ignore < _N_VALUES:
+            self.n_ignored += int(counts[self.ignore].sum())
             counts[self.ignore] = 0
         self.confusion += counts
 
@@ -60,8 +69,12 @@ class ClassCounts:
         """Number of voxels counted."""
         return int(self.confusion.sum())
 
+    def truth_values(self) -> dict[int, int]:
+        """Voxels of each value of the truth, also of `ignore`."""
+        return {int(k): int(self._n_of_truth[k]) for k in np.flatnonzero(self._n_of_truth)}
+
     def classes(self) -> list[int]:
-        """The class labels met in the prediction or the truth, without `ignore`."""
+        """The classes in the prediction or the truth, without `ignore`."""
         met = np.flatnonzero(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
         return [int(k) for k in met if k != self.ignore]
 

@@ -19,7 +19,7 @@ _MERGE_AT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Distinct (predicted, truth) pairs and how many voxels have each; three arrays of one length."""
+    """Distinct (predicted, truth) pairs and the number of voxels of each; three arrays of one length."""
 
     predicted: np.ndarray
     truth: np.ndarray
@@ -36,7 +36,7 @@ class _Pairs:
 
 
 class ContingencyTable:
-    """A sparse table of how many voxels each predicted segment shares with each true one.
+    """A sparse table of the voxels that each predicted segment shares with each true one.
 
     Its size depends on the number of overlapping pairs, not on that of voxels or on how large the ids are.
     """
@@ -112,7 +112,7 @@ class ContingencyTable:
         if not count.sum():
             return math.nan
         both, of_predicted, of_truth = (_n_pairs(c) for c in (count, _sums(predicted, count), _sums(truth, count)))
-        # Without any pair, both say that every voxel is a segment of its own: they agree.
+        # Without any pair, every voxel is a segment of its own in both: they agree.
         return 1 - 2 * both / (of_predicted + of_truth) if of_predicted + of_truth else 0.0
 
 

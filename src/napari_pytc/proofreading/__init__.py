@@ -1,1 +1,1 @@
-"""Edits of segments under one journal: merge, split, paint, lock, and the way back from each."""
+"""Edits of segments under one journal: merge, split, paint, lock, all with undo."""

@@ -1,4 +1,4 @@
-"""How edits put their change together: voxels, moves and notes, with the refusals that all edits share."""
+"""Builder of changes for edits: voxels, moves and notes, with the refusals that all edits share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TILE = (64, 256, 256)
 class ChangeBuilder:
     """Collects what an edit changes; the document stays as it is.
 
-    What was collected is seen by what is collected next: `supervoxels` and `owners` answer as if it were done. Locked
+    Later steps see earlier ones: `supervoxels` and `owners` return values as if the change were made. Locked
     segments are refused here, whatever the edit: none may lose or gain a voxel or a supervoxel, and the only thing that
     can be noted of one is that it is unlocked.
 

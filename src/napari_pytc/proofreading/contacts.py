@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from napari_pytc.geometry import Box
+from napari_pytc.geometry import Box, Shape
 from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.labels.region_graph import RegionGraph, contact_edges
 
-if TYPE_CHECKING:
-    from napari_pytc.proofreading.document import LabelDocument
-
 _MOST_KNOWN = 4096
-"""More are forgotten, so that an edit need not look through them for long."""
+"""Most supervoxels whose contacts are kept, so that an edit need not look through them for long."""
 _FIELDS = ("edges", "scores", "contacts", "places")
 
 
+class SupervoxelReader(Protocol):
+    """Present supervoxels and the boundary map, for finding contacts; a `LabelDocument` is one."""
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths of the volume along z, y, x."""
+
+    def box_of(self, supervoxels: np.ndarray) -> Box:
+        """A box around some supervoxels."""
+
+    def supervoxels(self, box: Box) -> np.ndarray:
+        """Supervoxels of a box, uint32."""
+
+    def boundary(self, box: Box) -> np.ndarray:
+        """Probability that each voxel of a box is a boundary, float32, 0 to 1."""
+
+
 class EditedContacts:
-    """Contacts of touched supervoxels: each looks for its own in its own box, once until voxels there change again.
+    """Contacts of touched supervoxels, found in the box of each and kept until voxels there change again.
 
     The cost of a cut thus follows what the last edits touched, not all that edits ever touched.
     """
 
-    def __init__(self, document: LabelDocument) -> None:
+    def __init__(self, document: SupervoxelReader) -> None:
         self._document = document
         self._known: dict[int, tuple[tuple[int, ...], RegionGraph]] = {}
 

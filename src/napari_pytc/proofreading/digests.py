@@ -1,4 +1,4 @@
-"""Sums that tell one state of a document from another, kept up to date in time of each change."""
+"""Checksums of a document, kept up to date with each change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _MODULUS = 2**64
 
 Digests = tuple[int, int, int]
-"""Of voxels, of the table and of the notes, each a sum modulo 2**64, so that their order does not matter."""
+"""Digests of voxels, of the table and of the notes, each a sum modulo 2**64, so that order does not matter."""
 
 
 def digest_of_pairs(ids: np.ndarray, values: np.ndarray) -> int:

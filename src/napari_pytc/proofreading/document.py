@@ -1,17 +1,15 @@
-"""A segmentation under edits, held in memory as far as it changed."""
+"""The segmentation that edits change, kept in memory as far as it changed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from napari_pytc.annotations.store import AnnotationStore
-from napari_pytc.durable import put_folder_in_place, temporary_beside
-from napari_pytc.errors import InvalidEdit, InvalidInput
+from napari_pytc.errors import InvalidInput
+from napari_pytc.files import put_in_place, temporary_beside
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.labels.editable import CACHE_BYTES, EditableLabels
 from napari_pytc.labels.id_table import IdTable
@@ -24,31 +22,23 @@ from napari_pytc.labels.store import LabelStore
 from napari_pytc.proofreading.changes import Change, SegmentState
 from napari_pytc.proofreading.contacts import EditedContacts
 from napari_pytc.proofreading.digests import Digests, digest_of_notes, digest_of_pairs, digests_after, text_of
-
-
-class BoundaryReader(Protocol):
-    """How likely each voxel is a boundary between objects."""
-
-    def read(self, box: Box) -> np.ndarray:
-        """float32 of shape ``box.shape``, 0 to 1; 1 = boundary."""
+from napari_pytc.volumes.source import BoundaryReader
 
 
 class LabelDocument:
-    """Supervoxels, the segments they make up, and what is noted of these; any thread.
+    """Supervoxels, their segments, and the noted states of these; any thread.
 
-    A document knows no journal: it shows a state and takes changes. What was not flushed is gone with it, and whoever
-    keeps a journal makes those changes again.
+    A document has no journal: it has a state and takes changes. Changes that were not flushed are lost with it; a
+    journal makes them again.
 
     Parameters
     ----------
     boundary : BoundaryReader, optional
         For cuts through voxels and for scores of contacts that edits made; without it every voxel is as good.
-    annotations : AnnotationStore, optional
-        The project's strokes, to read.
     writable : bool
         Whether it can be flushed; without, changes stay in memory.
     folder : Path, optional
-        Where edits are flushed to, the segmentation's own folder by default.
+        Folder that edits are flushed to, the segmentation's own by default.
 
     Raises
     ------
@@ -60,7 +50,6 @@ class LabelDocument:
         self,
         segmentation: Segmentation,
         boundary: BoundaryReader | None = None,
-        annotations: AnnotationStore | None = None,
         writable: bool = True,
         cache_bytes: int = CACHE_BYTES,
         folder: Path | None = None,
@@ -68,7 +57,7 @@ class LabelDocument:
         self.segmentation = segmentation
         self.folder = segmentation.folder if folder is None else folder
         self.writable = writable
-        self._boundary, self._annotations = boundary, annotations
+        self._boundary = boundary
         self._lock = threading.RLock()
         self._labels = EditableLabels(
             segmentation.supervoxels, _edits_store(segmentation, self.folder, writable), cache_bytes
@@ -172,12 +161,12 @@ class LabelDocument:
             return self._table.members(segment)
 
     def n_members(self, segment: int) -> int:
-        """How many supervoxels a segment has, without listing them."""
+        """Number of supervoxels of a segment, without listing them."""
         with self._lock:
             return self._table.n_members(segment)
 
     def size(self, segment: int) -> int:
-        """How many voxels a segment has."""
+        """Number of voxels of a segment."""
         with self._lock:
             return self._index.size(self._table.members(segment))
 
@@ -207,11 +196,11 @@ class LabelDocument:
             return self._index.box(supervoxels)
 
     def note(self, segment: int) -> SegmentState | None:
-        """What edits noted of a segment; None where they noted nothing."""
+        """The state that edits noted of a segment; None where they noted nothing."""
         return self._notes.get(segment)
 
     def state(self, segment: int) -> SegmentState:
-        """What is known of a segment; its class is the decoded one where no edit gave it another."""
+        """The state of a segment; its class is the decoded one where no edit gave it another."""
         with self._lock:
             noted = self._notes.get(segment)
             return SegmentState(class_id=self._decoded_class(segment)) if noted is None else noted
@@ -241,14 +230,8 @@ class LabelDocument:
             return self._contacts.added_to(stored, chosen, touched) if len(touched) else stored
 
     def boundary(self, box: Box) -> np.ndarray:
-        """How likely each voxel of a box is a boundary, float32, 0 to 1; 0 everywhere where nothing tells."""
+        """Probability that each voxel of a box is a boundary, float32, 0 to 1; 0 without a boundary map."""
         return np.zeros(box.shape, np.float32) if self._boundary is None else self._boundary.read(box)
-
-    def annotations(self, box: Box) -> np.ndarray:
-        """Strokes of a box, uint8."""
-        if self._annotations is None:
-            raise InvalidEdit("There are no strokes to edit here.", "Open the project they belong to.")
-        return self._annotations.read(box)
 
     def prepare(self, change: Change) -> None:
         """Read all that a change needs, so that making it meets no disk error; errors as in `supervoxels`."""
@@ -276,7 +259,7 @@ class LabelDocument:
 
     @property
     def digests(self) -> Digests:
-        """What the present checksum is made of."""
+        """The digests of which the present checksum is made."""
         return self._digests
 
     def checksum_of(self, digests: Digests) -> str:
@@ -379,5 +362,5 @@ def _edits_store(segmentation: Segmentation, folder: Path, writable: bool) -> La
         aside = temporary_beside(path)
         chunk_shape = segmentation.supervoxels.chunk_shape
         LabelStore.create(aside, segmentation.shape, np.uint32, segmentation.space, chunk_shape)
-        put_folder_in_place(aside, path)
+        put_in_place(aside, path)
     return LabelStore.open(path, writable)

@@ -1,4 +1,4 @@
-"""Real data small enough to travel with the package; the origin of each file is in ATTRIBUTION.md beside it."""
+"""Bundled samples of real data; the origin of each file is in ATTRIBUTION.md beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What proofreading teaches, collected for a training."""
+"""Corrections: training labels collected from the edits of proofreading."""
 
 from __future__ import annotations
 
@@ -8,33 +8,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_pytc.errors import InvalidInput, ProjectError
-from napari_pytc.learning.config import TrainPlan
-from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.session.core import SessionCore
-from napari_pytc.session.segment_jobs import SegmentationFolders
+from napari_pytc.errors import InvalidInput
+from napari_pytc.jobs.context import ProgressCallback
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.session.models import Models
+from napari_pytc.session.project.volume_state import VolumeState
+from napari_pytc.session.proofreading.proofreader import Proofreader
+from napari_pytc.session.runs.segmentation_runs import SegmentationFolders
 
 if TYPE_CHECKING:
-    from napari_pytc.proofreading.corrections import CorrectionSettings, CorrectionsInfo
-    from napari_pytc.proofreading.journal import Journal
+    from napari_pytc.proofreading.constraints.training_labels import CorrectionSettings, CorrectionsInfo
+    from napari_pytc.proofreading.journal.journal import Journal
 
 MINUTES = 5.0
-"""How long a training from corrections takes, where nobody says."""
+"""Default length of a training from corrections."""
 _TRIES = 3
 
 
-class Correcting(SessionCore):
-    """The part of a session that makes training material of edits."""
+class Corrections:
+    """The training labels that follow from the edits of a volume."""
 
-    def collect_corrections(
+    def __init__(
+        self, state: VolumeState, proofreader: Proofreader, models: Models, folders: SegmentationFolders
+    ) -> None:
+        self._state, self._proofreader, self._models, self._folders = state, proofreader, models, folders
+        self._folder = state.folder
+
+    def collect(
         self,
-        report: Callable[[int, int], None] | None = None,
+        report: ProgressCallback | None = None,
         settings: CorrectionSettings | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> CorrectionsInfo:
-        """Bring what edits teach up to date with the journal; any thread.
+        """Bring the training labels of edits up to date with the journal; any thread.
 
-        Only what changed since the last time is worked out again. Corrections of earlier segmentations, whose edits
+        Only what changed since the last time is computed again. Corrections of earlier segmentations, whose edits
         are still in effect, are kept: they are as true as before.
 
         Parameters
@@ -42,14 +51,14 @@ class Correcting(SessionCore):
         report : callable, optional
             Called with the number of chunks of a segmentation that are done and their total.
         settings : CorrectionSettings, optional
-            How far around an edit it says something; other ones than last time collect all anew.
+            Reach of the labels around an edit; other settings than last time collect everything anew.
         check : callable
             Called before each chunk; raises to give up.
 
         Returns
         -------
         CorrectionsInfo
-            Edits in effect that teach, by kind, and voxels of which they say something.
+            Edits in effect that are training data, by kind, and the number of labelled voxels.
 
         Raises
         ------
@@ -58,9 +67,9 @@ class Correcting(SessionCore):
         PytcError
             If a segmentation or the journal is damaged, or the disk refuses.
         """
-        from napari_pytc.proofreading.corrections import CorrectionsInfo
+        from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo
 
-        self._check_changeable()
+        self._state.check_changeable()
         journal = self._proofreader.journal
         if journal is None:
             return CorrectionsInfo()
@@ -69,33 +78,21 @@ class Correcting(SessionCore):
             found = self._collected(journal, report, settings, check)
             if journal.n_logged == logged:
                 return found
-        with self._proofreader.editing():  # somebody edits faster than edits are collected
+        with self._proofreader.editing():  # edits are made faster than they are collected
             return self._collected(journal, report, settings, check)
 
-    def corrections(self) -> CorrectionsInfo:
-        """What was collected last; any thread."""
-        from napari_pytc.proofreading.corrections import Corrections, CorrectionsInfo
+    def info(self) -> CorrectionsInfo:
+        """Summary of the last collection; any thread."""
+        from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo, TrainingLabels
 
-        return sum((Corrections(place).info() for place in self._stores()), CorrectionsInfo())
+        return sum((TrainingLabels(place).info() for place in self._stores()), CorrectionsInfo())
 
-    def corrections_to_learn(self, plan: TrainPlan) -> tuple[Path, str | None]:
-        """The folder of what was collected last, and the class that keeps objects apart where a plan learns classes.
+    @property
+    def folder(self) -> Path:
+        """The folder of what was collected, which may not exist."""
+        return self._folder.corrections
 
-        Raises
-        ------
-        ProjectError
-            If nothing was collected.
-        InvalidInput
-            If the plan cannot learn from corrections.
-        """
-        if not self.corrections().n_voxels:
-            raise ProjectError(
-                "There are no corrections to learn from.",
-                "Merge, split, lock or paint segments in the panel Proofread first.",
-            )
-        return self._folder.corrections, self.check_corrections_teach(plan)
-
-    def check_corrections_teach(self, plan: TrainPlan) -> str | None:
+    def boundary_class(self, plan: TrainPlan) -> str | None:
         """The class that keeps objects apart where a plan learns classes; None where it learns objects.
 
         Raises
@@ -105,7 +102,7 @@ class Correcting(SessionCore):
         """
         from napari_pytc.decoding.evidence import boundary_class_of
 
-        if plan.target.kind != "classes":
+        if plan.target.learns_objects:
             return None
         if plan.network.learns_from == "voxels":
             raise InvalidInput(
@@ -113,8 +110,8 @@ class Correcting(SessionCore):
                 "Train a network that sees patches, such as the recipe fast, then predict and segment with it.",
             )
         current = self._proofreader.segmentation
-        chosen = {} if current is None else SegmentationFolders(self._folder).job_of(current)
-        names = [c.name for c in self.classes]
+        chosen = {} if current is None else self._folders.job_of(current)
+        names = self._state.project.description.class_names
         found = boundary_class_of(names, chosen.get("boundary_class"))
         if found not in names:
             raise InvalidInput(
@@ -124,14 +121,11 @@ class Correcting(SessionCore):
         return str(found)
 
     @property
-    def corrections_revision(self) -> str:
-        """Differs after every collection that found something new; empty without any."""
-        from napari_pytc.proofreading.corrections import Corrections
+    def revision(self) -> str:
+        """Digest that differs after every collection with a new result; empty without any."""
+        return corrections_revision(self._folder.corrections)
 
-        parts = [f"{place.stem} {Corrections(place).revision}" for place in self._stores()]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
-
-    def correction_plan(self, parent: str | Path | None = None, minutes: float = MINUTES) -> TrainPlan:
+    def plan(self, parent: str | Path | None = None, minutes: float = MINUTES) -> TrainPlan:
         """The plan of a parent, by default the active model, for a short training from corrections.
 
         Raises
@@ -139,17 +133,17 @@ class Correcting(SessionCore):
         ModelError
             If there is no such model.
         """
-        plan = read_model_info(self.resolve_model(parent)).plan
+        plan = read_model_info(self._models.resolve(parent)).plan
         return plan.for_corrections(minutes)
 
     def _collected(
         self,
         journal: Journal,
-        report: Callable[[int, int], None] | None,
+        report: ProgressCallback | None,
         settings: CorrectionSettings | None,
         check: Callable[[], None],
     ) -> CorrectionsInfo:
-        from napari_pytc.proofreading.corrections import Corrections, CorrectionsInfo
+        from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo, TrainingLabels
 
         edits: dict[str, set[int]] = {}
         for entry in journal.entries():
@@ -157,21 +151,30 @@ class Correcting(SessionCore):
                 edits.setdefault(entry.segmentation, set()).add(entry.id)
         found = CorrectionsInfo()
         for segmentation in sorted({*edits, *(place.stem for place in self._stores())}):
-            store = Corrections(self._folder.corrections / f"{segmentation}.zarr", self.held_out, settings)
+            store = TrainingLabels(
+                self._folder.corrections / f"{segmentation}.zarr", self._state.record.held_out, settings
+            )
             if segmentation not in edits:
                 shutil.rmtree(store.folder, ignore_errors=True)
             elif (self._folder.segments / segmentation / "segmentation.json").is_file():
                 found += store.collect(segmentation, journal, report, check)
-            elif store.edits == edits[segmentation]:  # the segmentation was deleted: what was said of it stays
+            elif store.edits == edits[segmentation]:  # the segmentation was deleted: its labels stay valid
                 found += store.info()
             else:
                 shutil.rmtree(store.folder, ignore_errors=True)
         return found
 
     def _stores(self) -> list[Path]:
-        folder = self._folder.corrections
-        return sorted(place for place in folder.glob("*.zarr") if (place / "zarr.json").is_file())
+        return _stores_in(self._folder.corrections)
 
-    def resolve_model(self, model: str | Path | None = None) -> Path:
-        """The folder of a model, by default the active one."""
-        raise NotImplementedError
+
+def corrections_revision(folder: Path) -> str:
+    """Digest of the corrections in a folder, which differs after every collection with a new result; empty for none."""
+    from napari_pytc.proofreading.constraints.training_labels import TrainingLabels
+
+    parts = [f"{place.stem} {TrainingLabels(place).revision}" for place in _stores_in(folder)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def _stores_in(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.glob("*.zarr") if (place / "zarr.json").is_file())

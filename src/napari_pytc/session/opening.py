@@ -1,86 +1,96 @@
-"""Making and reading a project: what may wait for the disk, in any thread; `Session.adopt` does the rest."""
+"""Making and reading a project, which waits for the disk and may happen in any thread; `Session` takes over."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
-from napari_pytc.annotations.store import AnnotationStore
-from napari_pytc.errors import InvalidInput, PytcError
-from napari_pytc.session.database import Database
-from napari_pytc.session.documents import ProjectDocuments
-from napari_pytc.session.image import copy_array, open_image, open_measured_image
-from napari_pytc.session.project import Project, ProjectFolder, project_built_aside
+from napari_pytc.errors import PytcError
+from napari_pytc.files import plain_path
+from napari_pytc.session.project.database import Database
+from napari_pytc.session.project.description import FIRST_VOLUME, Project
+from napari_pytc.session.project.folder import ProjectFolder, project_built_aside
+from napari_pytc.session.project.schema_move import finish_move
+from napari_pytc.session.project.state import utc_now
 from napari_pytc.session.records import ClassSpec, number_classes
-from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.source import VolumeSource
-
-if TYPE_CHECKING:
-    from napari_pytc.proofreading.journal import Journal
+from napari_pytc.session.volumes.building import NewVolume, build_volume, open_new_image
+from napari_pytc.session.volumes.files import VolumeFiles, open_volume_files
+from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.spec import ReadOptions
 
 
 @dataclass(frozen=True)
 class NewProject:
-    """What a new project is made of.
+    """Description of a new project with one volume; `Volumes.add` adds others.
 
     Parameters
     ----------
     folder : Path
-        Where the project appears, complete or not at all.
+        Folder in which the project appears, complete or not at all.
     image : str or Path, optional
         The volume to segment, ``PATH[:DATASET]``; it stays where it is. None where `array` is given.
     classes : tuple of ClassSpec
-        What to tell apart; the first is label 1.
-    voxel_size_nm : tuple of float, optional
-        Replaces what the file says (z, y, x); needed where it says nothing, and with an array.
-    channel : int, optional
-        Which channel, where the image has several.
+        The classes; the first is label 1.
+    options : ReadOptions
+        How to read the image; the voxel size is needed where the file has none, and with an array.
     overwrite : bool
         Replace a project that is there already; nothing but a project is ever replaced.
-    array : array-like, optional
-        A volume that is in no file; it is copied into the project.
+    array, channel_names :
+        As of `NewVolume`.
+    name : str, optional
+        Name of the volume; by default that of the image's file.
     """
 
     folder: Path
     image: str | Path | None
     classes: tuple[ClassSpec, ...]
-    voxel_size_nm: tuple[float, float, float] | None = None
-    channel: int | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
     overwrite: bool = False
     array: Any = None
+    channel_names: tuple[str, ...] = ()
+    name: str | None = None
+
+    @property
+    def volume(self) -> NewVolume:
+        """Its volume."""
+        return NewVolume(self.image, self.name, self.options, self.array, self.channel_names)
 
 
 @dataclass
 class OpenedProject:
-    """A project that was read and perhaps locked, for `Session.adopt`; `release` it if nobody takes it over.
+    """A project that was read and perhaps locked, for `Session`; `release` it if nobody takes it over.
 
     Parameters
     ----------
     lock : FileLock, optional
         The writer's lock; None if the project may only be read, for the `reason` given.
-    image : VolumeSource, optional
-        The project's image; None where it was not looked for or cannot be opened, for which `problem` says why.
+    volume : VolumeFiles
+        The volume that the session is at.
     """
 
     folder: Path
     project: Project
     lock: FileLock | None
     reason: str
-    image: VolumeSource | None
-    problem: PytcError | None
-    annotations: AnnotationStore
     database: Database
-    documents: ProjectDocuments
-    journal: Journal | None = None
+    volume: VolumeFiles
+
+    @property
+    def image(self) -> ImageSource | None:
+        """The volume's image; None where it was not requested, or cannot be opened for the reason in `problem`."""
+        return self.volume.image
+
+    @property
+    def problem(self) -> PytcError | None:
+        """Reason why the image cannot be opened."""
+        return self.volume.problem
 
     def release(self) -> None:
-        """Let go of the project; may be called twice."""
-        if self.journal is not None:
-            self.journal.close()
+        """Close the project's files and release its lock; may be called twice."""
+        self.volume.close()
         self.database.close()
         if self.lock is not None:
             self.lock.release()
@@ -92,90 +102,62 @@ def make_project(request: NewProject) -> None:
     Raises
     ------
     PytcError
-        If the image cannot be opened, nobody says how large its voxels are, the classes are wrong, or the folder is in
-        use.
+        If the image cannot be opened, its voxel size is unknown, the classes are wrong, or the folder is in use.
     """
-    target, numbered = Path(request.folder).absolute(), number_classes(request.classes)
-    if (request.image is None) == (request.array is None):
-        raise InvalidInput("A project is made of an image file or of an array, of one of them.", "Choose an image.")
-    source: VolumeSource | None = None
-    if request.image is not None:  # before anything is made: most mistakes are found here
-        source = open_measured_image(request.image, request.voxel_size_nm, request.channel)
+    target, numbered = plain_path(request.folder), number_classes(request.classes)
+    source = open_new_image(request.volume)  # before anything is made: most mistakes are found here
     with project_built_aside(target, request.overwrite) as aside:
-        if source is None:
-            source = copy_array(request.array, aside.own_image, request.voxel_size_nm, request.channel)
-        space = source.space
-        AnnotationStore.create(aside.annotations(), source.shape, space)
+        record = build_volume(request.volume, source, FIRST_VOLUME, aside.volumes / FIRST_VOLUME, target, ())
         Database(aside.database, writable=True).close()
-        project = Project(
-            image=source.spec,
-            image_fingerprint=fingerprint(source),
-            voxel_size_nm=space.voxel_size_nm,
-            origin_nm=space.origin_nm,
-            voxel_size_source="user" if request.voxel_size_nm is not None else "file",
-            classes=numbered,
-        )
-        aside.save(project)
+        aside.save(Project(volumes=(record,), classes=numbered))
 
 
-def read_project(folder: str | Path, read_only: bool = False, with_image: bool = True) -> OpenedProject:
+def read_project(
+    folder: str | Path, read_only: bool = False, with_image: bool = True, volume: str | None = None
+) -> OpenedProject:
     """Read a project, and lock it for writing where nobody else has.
+
+    A project of schema 1 is moved to schema 2 where it may be written; otherwise it is read as it is.
 
     Parameters
     ----------
     with_image : bool
-        Open the image too, and count the strokes, so that the window need not wait for either.
+        Open the image and count the strokes, too, so that the window need not wait for either.
+    volume : str, optional
+        Name or id of the volume to open; by default the first.
 
     Raises
     ------
     ProjectError
         If the folder is no project, is damaged, or was written by a newer version. An image that moved or changed is
         no error but the `problem` of what is returned.
+    InvalidInput
+        If there is no such volume.
     """
-    place = ProjectFolder(Path(folder).absolute())
+    place = ProjectFolder(plain_path(folder))
     project = place.load()
+    if volume is not None:
+        project.resolve(volume)
     lock, reason = (None, "it was opened for reading only") if read_only else place.acquire_lock()
     database: Database | None = None
-    journal: Journal | None = None
+    files: VolumeFiles | None = None
     try:
         if lock is not None:
             project = place.load()  # once more, now that nobody else writes
-            place.sweep()
-        database = Database(place.database, writable=lock is not None)
-        annotations = AnnotationStore.open(place.annotations(project), writable=lock is not None)
+        database = Database(place.database, writable=lock is not None)  # refuses a newer one before anything is moved
         if lock is not None:
+            if project.is_moving:
+                project = finish_move(place, project)
+            place.sweep(project, utc_now())
             database.interrupt_runs()
-        documents = ProjectDocuments(place, annotations, writable=lock is not None)
-        if lock is not None:
-            journal = _journal_of(documents)
-        image, problem = _image_of(project, place.path) if with_image else (None, None)
-        if with_image:
-            annotations.counts()
+        record = project.volumes[0] if volume is None else project.resolve(volume)
+        files = open_volume_files(place, project, record.id, lock is not None, with_image)
     except BaseException:
-        if journal is not None:
-            journal.close()
+        if files is not None:
+            files.close()
         if database is not None:
             database.close()
         if lock is not None:
             lock.release()
         raise
-    opened = (place.path, project, lock, reason, image, problem, annotations, database, documents, journal)
-    return OpenedProject(*opened)
-
-
-def _journal_of(documents: ProjectDocuments) -> Journal | None:
-    """The journal where there is one: it may hold a stroke that a kill kept from the strokes."""
-    if not documents.journal.exists():
-        return None
-    from napari_pytc.proofreading.journal import Journal
-
-    with suppress(PytcError):  # damaged: told where it is used, the project opens all the same
-        return Journal(documents.journal, documents)
-    return None
-
-
-def _image_of(project: Project, folder: Path) -> tuple[VolumeSource | None, PytcError | None]:
-    try:
-        return open_image(project, folder), None
-    except PytcError as error:
-        return None, error
+    return OpenedProject(place.path, project, lock, reason, database, files)

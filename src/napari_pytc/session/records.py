@@ -1,4 +1,4 @@
-"""What a project knows, as frozen values."""
+"""Records of a project: classes, models, predictions, segmentations, runs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_pytc.annotations.store import MOST_CLASSES
+from napari_pytc.annotations.paint_store import MOST_CLASSES
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
-from napari_pytc.learning.verdicts import Comparison, comparisons, interval_of, refusal
+from napari_pytc.plans.model_comparison import ModelComparison, comparisons, interval_of, refusal
 
 PALETTE = (
     "#e6194b", "#3cb44b", "#4363d8", "#ffe119", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45", "#9a6324",
     "#fabed4", "#469990", "#dcbeff", "#800000", "#fffac8", "#000075", "#aaffc3", "#808000", "#ffd8b1",
 )  # fmt: skip
-"""Colours of classes that were given none; told apart on grey images."""
+"""Colours of classes without a chosen one; distinct on grey images."""
 
 RunState = Literal["running", "finished", "failed", "cancelled", "interrupted"]
+"""State of a job as the project records it."""
 
 
 class _Record(BaseModel):
@@ -44,7 +45,8 @@ class ClassInfo(_Record):
 class ModelRecord(_Record):
     """A model in the project's folder; `active` marks the one that is used if none is named.
 
-    `problem` says why a damaged model cannot be used; it is empty for all others.
+    `problem` is the reason why a damaged model cannot be used, empty for all others. `tiling` tells how it predicts:
+    ``"exact tiles"`` or ``"overlapping windows of ..."``.
     """
 
     id: str
@@ -57,25 +59,26 @@ class ModelRecord(_Record):
     active: bool = False
     problem: str = ""
     classes: tuple[str, ...] = ()
+    tiling: str = ""
 
     @property
-    def comparisons(self) -> list[Comparison]:
-        """What it was compared with when it was trained, its parent first."""
+    def comparisons(self) -> list[ModelComparison]:
+        """Comparisons with other models when it was trained, the parent first."""
         return comparisons(self.scores)
 
     @property
-    def refusal(self) -> Comparison | None:
-        """The comparison for whose sake it is used only if it is activated; None for most."""
+    def refusal(self) -> ModelComparison | None:
+        """The comparison in which it scored worse, so that it is used only if activated; None for most."""
         return refusal(self.scores)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """In which the mean score lies with 95 % certainty, where it is known."""
+        """95 % confidence interval of the mean score, where it is known."""
         return interval_of(self.scores)
 
 
 class PredictionRecord(_Record):
-    """A prediction in the project's folder; all but `finished` ones can be gone on with."""
+    """A prediction in the folder of the volume with the id `volume`; all but `finished` ones can be resumed."""
 
     id: str
     model: str
@@ -84,13 +87,15 @@ class PredictionRecord(_Record):
     flips: bool
     created: str
     state: RunState
+    volume: str = ""
 
 
 class SegmentationInfo(_Record):
     """A complete segmentation in the project's folder; `active` marks the current one.
 
     `decoder` holds the settings with their ``kind``; `prediction` is the id of the prediction, or its path where it is
-    none of the project's. Numbers are those of the decoding, before any edit.
+    none of the project's. Numbers are those of the decoding, before any edit. `notes` are sentences on what was
+    assumed, dropped or given away.
     """
 
     id: str
@@ -104,10 +109,15 @@ class SegmentationInfo(_Record):
     seconds: float = 0.0
     active: bool = False
     problem: str = ""
+    notes: tuple[str, ...] = ()
+    volume: str = ""
 
 
 class RunRecord(_Record):
-    """A job that ran on the project; `subject` is the id of the model or prediction it made."""
+    """A job that ran on the project; `subject` is the id of the model or prediction it made.
+
+    `volume` is the id of the volume that it worked on, empty for a training, which may learn from several.
+    """
 
     id: str
     kind: str
@@ -118,10 +128,11 @@ class RunRecord(_Record):
     result: dict[str, Any]
     message: str
     hint: str
+    volume: str = ""
 
 
 class MetricPoint(_Record):
-    """A point of a run's curve."""
+    """A point of a training curve."""
 
     name: str
     step: int

@@ -1,4 +1,4 @@
-"""The supervoxels of a segmentation grouped otherwise: a new segmentation, at the cost of its tables."""
+"""Regrouping: a new segmentation of the same supervoxels, which costs only its tables."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pytc.durable import put_folder_in_place, sync_folder, temporary_beside, write_text_durably
+from napari_pytc.files import put_in_place, sync_folder, temporary_beside, write_text_durably
 from napari_pytc.labels.segmentation import RECORD, Segmentation, count_segments
-from napari_pytc.session.library import new_id, plain
-from napari_pytc.session.project import disk_errors
+from napari_pytc.session.project.folder import disk_errors
+from napari_pytc.session.project.ids import new_id, plain
+from napari_pytc.session.segmentations import Segmentations
 
 if TYPE_CHECKING:
     from napari_pytc.decoding.base import DecoderSettings
-    from napari_pytc.session.session import Session
 
 _TABLES = "segments.npy"
 _OF_EDITS = shutil.ignore_patterns("edits*", "state*", RECORD, _TABLES)
 
 
-def regroup(session: Session, id: str, decoder: DecoderSettings) -> str:
-    """Group the supervoxels of a segmentation otherwise, as a new segmentation that becomes current; any thread.
+def regroup(segmentations: Segmentations, id: str, decoder: DecoderSettings) -> str:
+    """Group the supervoxels of a segmentation anew, as a new segmentation that becomes current; any thread.
 
     The old one keeps its edits, and undo brings it back. What both have in common lies on the disk once: the files are
     linked, where the file system can do that.
@@ -42,12 +42,12 @@ def regroup(session: Session, id: str, decoder: DecoderSettings) -> str:
     ProjectError
         If the disk refuses.
     """
-    from napari_pytc.decoding.blockwise import check_repartition
+    from napari_pytc.decoding.regrouping import check_repartition, group_again
 
     began = time.perf_counter()
-    source = Segmentation.open(session.segmentation_folder(id))
+    source = Segmentation.open(segmentations.resolve(id))
     check_repartition(source.record, decoder)
-    segments = np.asarray(decoder.partition(source.graph, source.sizes, source.space), np.uint32)
+    segments, notes = group_again(source, decoder)
     place = source.folder.parent
     now = datetime.now(UTC)
     name = new_id(f"{now:%Y%m%d-%H%M}-{plain(decoder.kind)}", lambda name: (place / name).exists())
@@ -58,6 +58,7 @@ def regroup(session: Session, id: str, decoder: DecoderSettings) -> str:
             "created": now,
             "decoder": decoder.model_dump(mode="json"),
             "n_segments": count_segments(segments),
+            "notes": notes,
             "seconds": round(time.perf_counter() - began, 3),
         }
     )
@@ -67,15 +68,15 @@ def regroup(session: Session, id: str, decoder: DecoderSettings) -> str:
             np.save(aside / _TABLES, segments)
             write_text_durably(aside / RECORD, record.model_dump_json(indent=1))
             sync_folder(aside)
-            put_folder_in_place(aside, place / name)
+            put_in_place(aside, place / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    session.take_segmentation(name)
+    segmentations.take_in(name)
     return name
 
 
 def _link(source: str, target: str) -> str:
-    """Neither supervoxels nor their graph are ever written again, so one file does for both."""
+    """Link a file: supervoxels and their graph are never rewritten, so both segmentations can share it."""
     try:
         os.link(source, target)
     except OSError:

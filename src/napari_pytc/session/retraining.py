@@ -4,39 +4,48 @@
 
     collect -> train -> (gate) -> predict -> compare -> prepare -> segment -> carry
 
-Each step is a `Task` that whoever leads, a window or the command line, runs and then tells the outcome of. Until the
-last step nothing of the project changes but that there is a model, a prediction and a segmentation more. Where it
-stands is in ``retraining/state.json``, so that it can be gone on with after a stop or a kill.
+Each step is a `Task`. The window or the command line runs it and hands the outcome to `Retraining.done`. Until the
+last step the project only gains a model, a prediction and a segmentation. The state of the retraining is in
+``volumes/<id>/retraining/state.json``, so that it can be resumed after a stop or a kill.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from napari_pytc.durable import write_text_durably
 from napari_pytc.errors import InvalidInput, ProjectError
+from napari_pytc.files import write_text_durably
+from napari_pytc.jobs.context import ProgressCallback
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.labels.segmentation import SegmentationRecord, read_record
-from napari_pytc.learning.config import PredictPlan
-from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.session.carrying import carry, snapshot
-from napari_pytc.session.corrections import MINUTES
-from napari_pytc.session.project import ProjectFolder, disk_errors
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.session.corrections import MINUTES, Corrections
+from napari_pytc.session.jobs import Jobs
+from napari_pytc.session.models import Models
+from napari_pytc.session.predictions import Predictions
+from napari_pytc.session.project.folder import disk_errors
+from napari_pytc.session.project.volume_state import VolumeState
+from napari_pytc.session.proofreading.edit_transfer import carry, snapshot
+from napari_pytc.session.proofreading.proofreader import Proofreader
+from napari_pytc.session.records import ModelRecord, PredictionRecord
+from napari_pytc.session.segmentations import Segmentations
 from napari_pytc.settings import Settings
 
 if TYPE_CHECKING:
-    from napari_pytc.proofreading.transfer import Carried
-    from napari_pytc.session.records import ModelRecord, PredictionRecord
-    from napari_pytc.session.session import Session
+    from napari_pytc.proofreading.constraints.edit_transfer import TransferReport
 
 Step = Literal["collect", "train", "predict", "compare", "prepare", "segment", "carry", "over"]
+"""A step of a retraining."""
 STEPS: tuple[Step, ...] = ("collect", "train", "predict", "compare", "prepare", "segment", "carry")
+"""The steps in their order."""
 TITLES: dict[Step, str] = {
     "collect": "Collect corrections",
     "train": "Train from corrections",
@@ -46,17 +55,17 @@ TITLES: dict[Step, str] = {
     "segment": "Segment what changed",
     "carry": "Carry edits over",
 }
-_FOLDER, _STATE, _CHANGES, _FORMER = "retraining", "state.json", "changes.json", "former"
+"""What each step is called in the window and on the command line."""
+_STATE, _CHANGES, _FORMER = "state.json", "changes.json", "former"
 
-Report = Callable[[int, int], None]
 Check = Callable[[], None]
 
 
 class State(Settings):
-    """Where a retraining stands."""
+    """State of a retraining, as kept in ``retraining/state.json``."""
 
     step: Step = "collect"
-    former: str = Field(description="Id of the segmentation whose edits teach.")
+    former: str = Field(description="Id of the segmentation whose edits are the corrections.")
     prediction: str = Field(description="Id of the prediction that it was made of.")
     parent: str = Field(description="Id of the model to go on from.")
     minutes: float = Field(MINUTES, gt=0, description="How long to train at most.")
@@ -65,7 +74,7 @@ class State(Settings):
     new_prediction: str | None = None
     segmentation: str | None = None
     is_unchanged: bool = Field(False, description="The new model predicts the same, so that nothing was segmented.")
-    results: dict[str, dict[str, Any]] = Field(default_factory=dict, description="What each step told.")
+    results: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Outcome of each step.")
 
 
 @dataclass(frozen=True)
@@ -83,64 +92,47 @@ class Task:
     step: Step
     title: str
     describe: Callable[[], JobSpec] | None = None
-    work: Callable[[Report, Check], dict[str, Any]] | None = None
+    work: Callable[[ProgressCallback, Check], dict[str, Any]] | None = None
 
     @property
     def number(self) -> int:
-        """The how-manieth it is, from 1."""
+        """Number of the step, from 1."""
         return STEPS.index(self.step) + 1
 
 
 class Retraining:
-    """One retraining of a project; make one with `begin`, or `find` one that was not finished.
+    """One retraining of a volume, from collecting corrections to carrying edits over.
 
-    Methods belong to the session's thread.
+    `Retrainings` begins and finds it. Methods belong to the session's thread.
+
+    Parameters
+    ----------
+    state : State
+        Its present state.
+    corrections_beside : callable
+        Gives the corrections of the other volumes, which the training learns from as well.
     """
 
-    def __init__(self, session: Session, state: State) -> None:
-        self._session, self.state = session, state
-        self._folder = session.folder / _FOLDER
-
-    @classmethod
-    def begin(cls, session: Session, minutes: float = MINUTES) -> Self:
-        """Begin with the current segmentation and its edits.
-
-        Raises
-        ------
-        ProjectError
-            If there is no current segmentation, or what it was made of is gone; or one is under way already.
-        InvalidInput
-            If the model cannot learn from corrections.
-        """
-        session.check_writable()
-        if cls.find(session) is not None:
-            raise ProjectError("A retraining was begun and is not over.", "Go on with it, or discard it.")
-        place = session.segmentation_folder()
-        prediction = _prediction_of(session, read_record(place))
-        model = next((model for model in session.models() if model.id == prediction.model and not model.problem), None)
-        if model is None:
-            raise ProjectError(
-                f"The model {prediction.model}, whose prediction was segmented, is gone.",
-                "Predict and segment with a model of the project first.",
-            )
-        session.check_corrections_teach(read_model_info(model.folder).plan)
-        state = State(former=place.name, prediction=prediction.id, parent=prediction.model, minutes=minutes)
-        found = cls(session, state)
-        found._save()
-        return found
-
-    @classmethod
-    def find(cls, session: Session) -> Self | None:
-        """The one that was begun and is not over; None where there is none."""
-        try:
-            content = json.loads((session.folder / _FOLDER / _STATE).read_text(encoding="utf-8"))
-            return cls(session, State.model_validate(content))
-        except (OSError, ValueError, ValidationError):
-            return None
+    def __init__(
+        self,
+        state: State,
+        project: VolumeState,
+        proofreader: Proofreader,
+        models: Models,
+        predictions: Predictions,
+        segmentations: Segmentations,
+        corrections: Corrections,
+        jobs: Jobs,
+        corrections_beside: Callable[[], list[Corrections]],
+    ) -> None:
+        self.state, self._corrections_beside = state, corrections_beside
+        self._project, self._proofreader, self._models, self._predictions = project, proofreader, models, predictions
+        self._segmentations, self._corrections, self._jobs = segmentations, corrections, jobs
+        self._folder = project.folder.retraining
 
     @property
     def verdict(self) -> str:
-        """What the comparison with the parent says of the new model; empty before there is one."""
+        """Result of the comparison with the parent, as a sentence; empty before there is a new model."""
         model = self._model()
         return model.comparisons[0].sentence if model is not None and model.comparisons else ""
 
@@ -160,7 +152,7 @@ class Retraining:
         self._set(insisted=True)
 
     def task(self) -> Task:
-        """What is to be run now.
+        """The task to run now.
 
         Raises
         ------
@@ -180,15 +172,16 @@ class Retraining:
             "compare": self._compare,
             "segment": self._segment,
         }
-        works: dict[Step, Callable[[Report, Check], dict[str, Any]]] = {
-            "collect": self._collect,
+        beside = self._corrections_beside() if step == "collect" else []  # opens volumes: not for any thread
+        works: dict[Step, Callable[[ProgressCallback, Check], dict[str, Any]]] = {
+            "collect": partial(self._collect, beside),
             "prepare": self._prepare,
             "carry": self._carry,
         }
         return Task(step, TITLES[step], described.get(step), works.get(step))
 
     def done(self, result: dict[str, Any]) -> None:
-        """Take in the outcome of the present task, and go on to the next."""
+        """Record the outcome of the present task and go on to the next."""
         state = self.state
         if state.step == "collect" and not result.get("n_edits"):
             self._remove()
@@ -208,28 +201,28 @@ class Retraining:
             self._set(results=results, step=following)
 
     def discard(self) -> None:
-        """Give it up: the model, the prediction and the segmentation that it made go; all else is as it was.
+        """Give up: the model, prediction and segmentation that it made are deleted; all else stays.
 
-        `empty_trash` gives the disk its room back, as it does after one that is over.
+        `empty_trash` frees the disk space, as it does after one that is over.
         """
-        session, state = self._session, self.state
-        session.check_writable()
-        if state.segmentation is not None and session.proofreader().segmentation != state.segmentation:
-            session.segmentation_folders.discard(state.segmentation)
-        if state.new_prediction is not None and any(p.id == state.new_prediction for p in session.predictions()):
-            session.delete_prediction(state.new_prediction)
+        state = self.state
+        self._project.check_writable()
+        if state.segmentation is not None and self._proofreader.segmentation != state.segmentation:
+            self._segmentations.folders.discard(state.segmentation)
+        if state.new_prediction is not None and any(p.id == state.new_prediction for p in self._predictions.records()):
+            self._predictions.delete(state.new_prediction)
         if state.model is not None:
-            for job in session.unfinished_trainings():
-                if job.run_folder.name == state.model:
-                    session.discard_training(job)
-            if any(model.id == state.model for model in session.models()):
-                session.delete_model(state.model)
+            for job in self._jobs.unfinished_trainings():
+                if job.output.run_folder.name == state.model:
+                    self._jobs.discard_training(job)
+            if any(model.id == state.model for model in self._models.records()):
+                self._models.delete(state.model)
         self._remove()
-        session.segmentations_changed.emit()
+        self._segmentations.changed.emit()
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What came of it in short: verdict, unchanged, and how many edits were carried, hold, or are lost."""
+        """The outcome in short: verdict, unchanged, and how many edits were carried over, hold, or are lost."""
         state = self.state
         return {
             "verdict": self.verdict,
@@ -238,7 +231,7 @@ class Retraining:
         }
 
     def outcome(self) -> dict[str, Any]:
-        """All that came of it, as JSON."""
+        """The whole outcome, as JSON."""
         state, carried = self.state, self.carried()
         document: dict[str, Any] = {
             "former": state.former,
@@ -255,33 +248,36 @@ class Retraining:
             ]
         return document
 
-    def carried(self) -> Carried | None:
-        """What became of the edits; None before they were carried over."""
-        from napari_pytc.proofreading.transfer import Carried
+    def carried(self) -> TransferReport | None:
+        """Report of the edits that were carried over; None before that."""
+        from napari_pytc.proofreading.constraints.edit_transfer import TransferReport
 
         name = self.state.segmentation
-        return None if name is None else Carried.load(self._session.segmentation_folders.place(name))
+        return None if name is None else TransferReport.load(self._segmentations.folders.place(name))
 
     # ---- the steps
 
-    def _collect(self, report: Report, check: Check) -> dict[str, Any]:
-        found = self._session.collect_corrections(report, check=check)
+    def _collect(self, beside: Sequence[Corrections], report: ProgressCallback, check: Check) -> dict[str, Any]:
+        """Collect those of all volumes, which the training learns from; the outcome counts the edits of this one."""
+        found = self._corrections.collect(report, check=check)
+        for other in beside:
+            other.collect(check=check)
         return {**asdict(found), "n_edits": found.n_edits}
 
     def _train(self) -> JobSpec:
-        session, state = self._session, self.state
-        for begun in session.unfinished_trainings():
-            if begun.run_folder.name == state.model:
+        state = self.state
+        for begun in self._jobs.unfinished_trainings():
+            if begun.output.run_folder.name == state.model:
                 return begun
-        plan = session.correction_plan(state.parent, state.minutes)
-        job = session.train_job(plan, state.parent, corrections=True)
-        self._set(model=job.model_folder.name)
+        plan = self._corrections.plan(state.parent, state.minutes)
+        job = self._jobs.train_job(plan, state.parent, corrections=True)
+        self._set(model=job.output.model_folder.name)
         return job
 
     def _predict(self) -> JobSpec:
-        session, state = self._session, self.state
+        state = self.state
         former = self._prediction(state.prediction)
-        job = session.predict_job(PredictPlan(flips=former.flips), state.model, former.box)
+        job = self._jobs.predict_job(PredictPlan(flips=former.flips), state.model, former.box)
         self._set(new_prediction=job.output.stem)
         return job
 
@@ -295,22 +291,26 @@ class Retraining:
             box=self._record().box,
         )
 
-    def _prepare(self, report: Report, check: Check) -> dict[str, Any]:
+    def _prepare(self, report: ProgressCallback, check: Check) -> dict[str, Any]:
         """Keep the segmentation as it is now, because editing goes on while the next one is made."""
-        self._session.flush_edits()
-        n_files = snapshot(self._session.segmentation_folders.place(self.state.former), self._folder / _FORMER, check)
+        self._proofreader.flush()
+        n_files = snapshot(self._segmentations.folders.place(self.state.former), self._folder / _FORMER, check)
         return {"files": n_files}
 
     def _segment(self) -> JobSpec:
-        from napari_pytc.decoding.changes import read_changes
+        from napari_pytc.decoding.blocks.prediction_diff import read_changes
 
-        session, state, record = self._session, self.state, self._record()
-        former = session.segmentation_folders.job_of(state.former)
+        state, record = self.state, self._record()
+        former = self._segmentations.folders.job_of(state.former)
         mask, mask_prediction = former.get("mask_class"), former.get("mask_prediction")
-        if mask_prediction is not None and Path(mask_prediction).stem == state.prediction:
-            mask_prediction = None
+        if mask_prediction is not None:
+            place = Path(mask_prediction)
+            if place.stem == state.prediction:
+                mask_prediction = None
+            elif not place.is_dir():  # the project was moved
+                mask_prediction = self._project.folder.predictions / place.name
         block_shape = former.get("block_shape")
-        job = session.segment_job(
+        job = self._jobs.segment_job(
             record.decoder,
             self._prediction(state.new_prediction),
             mask_prediction=mask_prediction,
@@ -327,56 +327,119 @@ class Retraining:
         self._set(segmentation=job.output.name)
         return job
 
-    def _carry(self, report: Report, check: Check) -> dict[str, Any]:
+    def _carry(self, report: ProgressCallback, check: Check) -> dict[str, Any]:
         state = self.state
         assert state.segmentation is not None
-        found = carry(self._session, state.former, state.segmentation, report, check)
+        found = carry(self._proofreader, state.former, state.segmentation, report, check)
         return {name: found.count(name) for name in ("carried", "holds", "lost")}
 
     def _finish(self) -> None:
         model = self.state.model
-        if model is not None and any(m.id == model and not m.active for m in self._session.models()):
-            self._session.activate_model(model)
+        if model is not None and any(m.id == model and not m.active for m in self._models.records()):
+            self._models.activate(model)
         self.state = self.state.model_copy(update={"step": "over"})
         self._remove()
 
-    # ---- what follows is ours
-
     def _model(self) -> ModelRecord | None:
-        return next((model for model in self._session.models() if model.id == self.state.model), None)
+        return next((model for model in self._models.records() if model.id == self.state.model), None)
 
     def _record(self) -> SegmentationRecord:
-        return read_record(self._session.segmentation_folders.place(self.state.former))
+        return read_record(self._segmentations.folders.place(self.state.former))
 
     def _prediction(self, id: str | None) -> PredictionRecord:
-        for record in self._session.predictions():
+        for record in self._predictions.records():
             if record.id == id:
                 return record
         raise ProjectError(f"The prediction {id} is gone.", "Discard the retraining and segment again.")
 
     def _set(self, **changes: Any) -> None:
         self.state = self.state.model_copy(update=changes)
-        self._save()
+        self.save()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the state, from which it is resumed after a stop or a kill."""
         with disk_errors(self._folder / _STATE, "The retraining"):
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             write_text_durably(self._folder / _STATE, self.state.model_dump_json(indent=1))
 
     def _remove(self) -> None:
-        """Forget it; the state goes first, so that nothing half of it is found after a kill."""
+        """Delete its folder; the state first, so that a kill leaves nothing half done."""
         with disk_errors(self._folder, "The retraining"):
             (self._folder / _STATE).unlink(missing_ok=True)
-        ProjectFolder(self._session.folder).discard(self._folder)
+        self._project.project.folder.discard(self._folder)
 
 
-def _prediction_of(session: Session, record: SegmentationRecord) -> PredictionRecord:
-    """The prediction that a segmentation was made of."""
-    name = Path(record.prediction).stem
-    for prediction in session.predictions():
-        if prediction.id == name:
-            return prediction
-    raise ProjectError(
-        "The prediction that the current segmentation was made of is none of the project's.",
-        "Predict and segment with a model of the project first; then its edits can teach.",
-    )
+class Retrainings:
+    """Begins the retraining of a volume, and finds the one that is not over."""
+
+    def __init__(
+        self,
+        project: VolumeState,
+        proofreader: Proofreader,
+        models: Models,
+        predictions: Predictions,
+        segmentations: Segmentations,
+        corrections: Corrections,
+        jobs: Jobs,
+        corrections_beside: Callable[[], list[Corrections]],
+    ) -> None:
+        self._project, self._models, self._predictions = project, models, predictions
+        self._segmentations, self._corrections = segmentations, corrections
+        self._open = partial(
+            Retraining,
+            project=project,
+            proofreader=proofreader,
+            models=models,
+            predictions=predictions,
+            segmentations=segmentations,
+            corrections=corrections,
+            jobs=jobs,
+            corrections_beside=corrections_beside,
+        )
+
+    def begin(self, minutes: float = MINUTES) -> Retraining:
+        """Begin with the current segmentation and its edits.
+
+        Raises
+        ------
+        ProjectError
+            If there is no current segmentation, or what it was made of is gone; or one is under way already.
+        InvalidInput
+            If the model cannot learn from corrections.
+        """
+        self._project.check_writable()
+        if self.find() is not None:
+            raise ProjectError("A retraining was begun and is not over.", "Go on with it, or discard it.")
+        place = self._segmentations.resolve()
+        prediction = self._prediction_of(read_record(place))
+        models = self._models.records()
+        model = next((model for model in models if model.id == prediction.model and not model.problem), None)
+        if model is None:
+            raise ProjectError(
+                f"The model {prediction.model}, whose prediction was segmented, is gone.",
+                "Predict and segment with a model of the project first.",
+            )
+        self._corrections.boundary_class(read_model_info(model.folder).plan)
+        state = State(former=place.name, prediction=prediction.id, parent=prediction.model, minutes=minutes)
+        found = self._open(state)
+        found.save()
+        return found
+
+    def find(self) -> Retraining | None:
+        """The one that was begun and is not over; None where there is none."""
+        try:
+            content = json.loads((self._project.folder.retraining / _STATE).read_text(encoding="utf-8"))
+            return self._open(State.model_validate(content))
+        except (OSError, ValueError, ValidationError):
+            return None
+
+    def _prediction_of(self, record: SegmentationRecord) -> PredictionRecord:
+        """The prediction that a segmentation was made of."""
+        name = Path(record.prediction).stem
+        for prediction in self._predictions.records():
+            if prediction.id == name:
+                return prediction
+        raise ProjectError(
+            "The prediction that the current segmentation was made of is none of the project's.",
+            "Predict and segment with a model of the project first; then retrain from its edits.",
+        )

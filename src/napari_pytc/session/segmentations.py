@@ -1,4 +1,4 @@
-"""Segmentations of a project: how they are made, and which one is current."""
+"""The segmentations of a volume, and which one is current."""
 
 from __future__ import annotations
 
@@ -9,37 +9,49 @@ from psygnal import Signal
 
 from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.labels.segmentation import read_record
-from napari_pytc.session.core import SessionCore
-from napari_pytc.session.opening import OpenedProject
+from napari_pytc.session.project.volume_state import VolumeState
+from napari_pytc.session.proofreading.proofreader import Proofreader
 from napari_pytc.session.records import SegmentationInfo
-from napari_pytc.session.segment_jobs import SegmentationFolders, checked_decoder
+from napari_pytc.session.runs.active_jobs import ActiveJobs
+from napari_pytc.session.runs.segmentation_runs import SegmentationFolders
 
 if TYPE_CHECKING:
-    from napari_pytc.decoding.jobs import SegmentJob
+    from napari_pytc.decoding.jobs import ImportSegmentationJob, SegmentJob
 
 
-class Segmenting(SessionCore):
-    """The part of a session that keeps segmentations."""
+class Segmentations:
+    """The segmentations of a volume; the current one is under the `Proofreader`.
 
-    segmentations_changed = Signal()
-    """One came, went or became current; emitted by the thread that did it: connect with ``thread="main"``."""
+    Parameters
+    ----------
+    folders : SegmentationFolders
+        Folders of the segmentations, complete or not.
+    """
 
-    def __init__(self, opened: OpenedProject) -> None:
-        super().__init__(opened)
-        self.segmentation_folders = SegmentationFolders(self._folder)
-        self._proofreader.switched.connect(self._on_switched)
+    changed = Signal()
+    """A segmentation was made, deleted or became current.
 
-    def segmentations(self) -> list[SegmentationInfo]:
-        """The project's complete segmentations, the oldest first; any thread. Damaged ones have a `problem`."""
+    Emitted by the thread that did it: connect with ``thread="main"``.
+    """
+
+    def __init__(
+        self, state: VolumeState, folders: SegmentationFolders, proofreader: Proofreader, active: ActiveJobs
+    ) -> None:
+        self.folders = folders
+        self._state, self._proofreader, self._active = state, proofreader, active
+        proofreader.switched.connect(self._on_switched)
+
+    def records(self) -> list[SegmentationInfo]:
+        """The volume's complete segmentations, the oldest first; any thread. Damaged ones have a `problem`."""
         current = self._proofreader.segmentation
         found = []
-        for place in self._folder.segments.iterdir() if self._folder.segments.is_dir() else ():
+        for place in self._state.folder.segments.iterdir() if self._state.folder.segments.is_dir() else ():
             if place.name.startswith(".") or not (place / "segmentation.json").is_file():
                 continue
-            found.append(_info(place, place.name == current))
+            found.append(_info(place, place.name == current, self._state.id))
         return sorted(found, key=lambda info: (info.created, info.id))
 
-    def segmentation_folder(self, id: str | None = None) -> Path:
+    def resolve(self, id: str | None = None) -> Path:
         """The folder of a segmentation named by its id or the beginning of one; by default the current one.
 
         Raises
@@ -47,13 +59,15 @@ class Segmenting(SessionCore):
         ProjectError
             If there is none, or several.
         """
-        known = self.segmentations()
+        known = self.records()
         if id is None:
             chosen = [info.folder for info in known if info.active]
             if not chosen:
                 raise ProjectError(
-                    "The project has no segmentation yet." if not known else "No segmentation is current.",
-                    "Make one: napari-pytc segment PROJECT." if not known else "Activate one in the panel Segment.",
+                    f"{self._state.owner} has no segmentation yet." if not known else "No segmentation is current.",
+                    f"Make one: napari-pytc segment PROJECT{self._state.option}."
+                    if not known
+                    else "Activate one in the panel Segment.",
                 )
             return chosen[0]
         found = [info.folder for info in known if info.id == id]
@@ -62,19 +76,23 @@ class Segmenting(SessionCore):
             return found[0]
         listed = ", ".join(info.id for info in known) or "none"
         raise ProjectError(
-            f"{'Several segmentations begin with' if found else 'The project has no segmentation'} {id!r}; there are: "
-            f"{listed}.",
+            f"{'Several segmentations begin with' if found else f'{self._state.owner} has no segmentation'} {id!r}; "
+            f"there are: {listed}.",
             "Give the id of one of them.",
         )
 
-    def activate_segmentation(self, id: str) -> None:
+    def unfinished(self) -> list[SegmentJob | ImportSegmentationJob]:
+        """Segmentations that were cancelled or cut short, the latest first; run one again to go on with it."""
+        return self.folders.unfinished(self._active.subjects(self._state.id))
+
+    def activate(self, id: str) -> None:
         """Make a segmentation current, as an entry of the journal; edits of the former stay and come back by undo."""
-        self._check_changeable()
-        place = self.segmentation_folder(id)
+        self._state.check_changeable()
+        place = self.resolve(id)
         read_record(place)
         self._proofreader.switch(place.name)
 
-    def regroup_segmentation(self, id: str, settings: dict[str, Any]) -> SegmentationInfo:
+    def regroup(self, id: str, settings: dict[str, Any]) -> SegmentationInfo:
         """Group the supervoxels of a segmentation anew, which touches no voxel; any thread.
 
         Parameters
@@ -90,67 +108,61 @@ class Segmenting(SessionCore):
         InvalidInput
             If its supervoxels were not made to be grouped, or a setting is wrong.
         """
-        from napari_pytc.decoding.blockwise import check_repartition, repartition
+        from napari_pytc.decoding.describe import checked_decoder
+        from napari_pytc.decoding.regrouping import check_decoded, check_repartition, repartition
 
-        self._check_changeable()
-        place = self.segmentation_folder(id)
+        self._state.check_changeable()
+        place = self.resolve(id)
         if self._proofreader.has_edits(place.name):
             raise ProjectError(
                 f"The segmentation {place.name} has edits, which another grouping would make void.",
                 "Segment again with these settings: it becomes a segmentation of its own.",
             )
         record = read_record(place)
+        check_decoded(record)
         decoder = checked_decoder(record.decoder | settings if "kind" not in settings else settings)
         check_repartition(record, decoder)
         self._proofreader.reopen(lambda: repartition(place, decoder))
-        self.segmentations_changed.emit()
-        return _info(place, self._proofreader.segmentation == place.name)
+        self.changed.emit()
+        return _info(place, self._proofreader.segmentation == place.name, self._state.id)
 
-    def delete_segmentation(self, id: str) -> None:
+    def delete(self, id: str) -> None:
         """Delete a segmentation with its edits; where it is the current one, none is afterwards.
 
-        `empty_trash` gives the disk its room back.
+        `empty_trash` frees the disk space.
         """
-        self.check_writable()
-        place = self.segmentation_folder(id)
-        self._check_unused(place, "segmentation")
+        self._state.check_writable()
+        place = self.resolve(id)
+        self._active.check_unused(place, "segmentation")
         if self._proofreader.segmentation == place.name:
             self._proofreader.switch(None)
-        self.segmentation_folders.discard(place.name)
-        self.segmentations_changed.emit()
+        self.folders.discard(place.name)
+        self.changed.emit()
 
-    def discard_segmentation(self, job: SegmentJob) -> None:
-        """Give up an unfinished segmentation, or delete a preview. `empty_trash` gives the disk its room back."""
-        self._check_changeable()
-        self._check_unused(job.output, "segmentation")
-        if self._folder.previews in job.output.parents:
-            self._folder.discard(job.output)
+    def discard(self, job: SegmentJob | ImportSegmentationJob) -> None:
+        """Give up an unfinished segmentation, or delete a preview. `empty_trash` frees the disk space."""
+        self._state.check_changeable()
+        self._active.check_unused(job.output, "segmentation")
+        if self._state.folder.previews in job.output.parents:
+            self._state.project.folder.discard(job.output)
         else:
-            self.segmentation_folders.discard(job.output.name)
+            self.folders.discard(job.output.name)
 
-    def take_segmentation(self, id: str, is_current: bool = True) -> None:
+    def take_in(self, id: str, is_current: bool = True) -> None:
         """Take in a segmentation that was just finished, and make it the current one; any thread."""
-        self.segmentation_folders.end(id)
-        if not self._is_closed:
+        self.folders.end(id)
+        if not self._state.project.is_closed:
             if is_current:
                 self._proofreader.switch(id)
             else:
-                self.segmentations_changed.emit()
-
-    def flush_edits(self) -> None:
-        """Write all edits where other processes find them; any thread. Nothing to do where there are none."""
-        self._proofreader.flush()
-
-    def _check_unused(self, folder: Path, what: str) -> None:
-        """Raise while a job needs a folder."""
-        raise NotImplementedError
+                self.changed.emit()
 
     def _on_switched(self, segmentation: str | None) -> None:
-        self.segmentations_changed.emit()
+        self.changed.emit()
 
 
-def _info(place: Path, active: bool) -> SegmentationInfo:
-    known: dict[str, Any] = {"id": place.name, "folder": place, "active": active}
+def _info(place: Path, active: bool, volume: str) -> SegmentationInfo:
+    known: dict[str, Any] = {"id": place.name, "folder": place, "active": active, "volume": volume}
     try:
         record = read_record(place)
     except PytcError as error:
@@ -164,6 +176,7 @@ def _info(place: Path, active: bool) -> SegmentationInfo:
         n_supervoxels=record.n_supervoxels,
         n_segments=record.n_segments,
         seconds=record.seconds,
+        notes=record.notes,
     )
 
 

@@ -1,120 +1,160 @@
-"""Strokes and held-out boxes: what a user teaches."""
+"""The strokes of a volume: painted, imported, and recorded in its journal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from psygnal import Signal
 
-from napari_pytc.annotations.importing import ArrayLabels, LabelReader, Report, import_labels
-from napari_pytc.annotations.store import AnnotationStore
-from napari_pytc.geometry import Box, Shape, hull_of
+from napari_pytc.annotations.importing import ImportedClasses, import_classes
+from napari_pytc.annotations.label_source import LabelSource, as_label_source
+from napari_pytc.annotations.label_transform import LabelTransform, transform_of
+from napari_pytc.annotations.paint_store import PaintStore
+from napari_pytc.geometry import Box, Shape, VoxelSpace, hull_of
+from napari_pytc.jobs.context import ProgressCallback
 from napari_pytc.labels.patches import LabelPatch
 from napari_pytc.proofreading.changes import Change
-from napari_pytc.session.truth import HoldingOut
+from napari_pytc.session.held_out import HeldOutBoxes
+from napari_pytc.session.project.volume_state import VolumeState
+from napari_pytc.session.proofreading.proofreader import Proofreader
 
 _MOST_VOXELS = 2**26
 """Voxels of an import that an entry of the journal holds; a larger one is several, so that memory does not grow."""
 
 
-class StrokeEditing(HoldingOut):
-    """The part of a session that changes strokes and held-out boxes."""
+class Strokes:
+    """The strokes of a volume, and the ways to change them.
+
+    Parameters
+    ----------
+    store : PaintStore
+        The strokes on the disk, to read; change them with `paint` and `add`.
+    """
+
+    changed = Signal(Box)
+    """Strokes in a box were painted, imported, or changed by an undo or a redo."""
+    refused = Signal(Box)
+    """`paint` left out the voxels of this held-out box."""
+
+    def __init__(self, state: VolumeState, store: PaintStore, proofreader: Proofreader, held_out: HeldOutBoxes) -> None:
+        self.store = store
+        self._state, self._proofreader, self._held_out = state, proofreader, held_out
+        proofreader.changed.connect(self._on_edited)
 
     def paint(self, box: Box, labels: np.ndarray | int, mask: np.ndarray | None = None) -> None:
-        """Annotate some voxels of a box, as `AnnotationStore.paint`; on the disk when it returns.
+        """Annotate some voxels of a box, as `PaintStore.paint`; on the disk when it returns.
 
-        Voxels in `protected` boxes are left as they are, which `painting_refused` tells.
+        Voxels in protected held-out boxes are left as they are; `refused` is emitted for these boxes.
         """
-        self.check_writable()
+        self._state.check_writable()
         self._check_labels(labels)
-        with self._annotations.changing():
-            patch, refused = self._annotations.painted(box, labels, mask), []
-            if patch is not None and any(held.overlaps(patch.box) for held in self.protected):
+        with self.store.changing():
+            patch, refused = self.store.patch_of(box, labels, mask), []
+            if patch is not None and any(held.overlaps(patch.box) for held in self._held_out.protected):
                 changed = np.broadcast_to(labels, box.shape) != 0 if mask is None else np.asarray(mask, bool)
                 kept = np.array(changed)
-                for held in self.protected:
+                for held in self._held_out.protected:
                     inside = held.intersect(box).relative_to(box.start).slices
                     if changed[inside].any():
                         refused.append(held)
                         kept[inside] = False
-                patch = self._annotations.painted(box, labels, kept)
+                patch = self.store.patch_of(box, labels, kept)
             self._record(patch)
-        self.annotated.emit(box)
+        self.changed.emit(box)
         for held in refused:
-            self.painting_refused.emit(held)
+            self.refused.emit(held)
 
-    def stroke_writer(self) -> Callable[[Box, np.ndarray], None]:
-        """A function for one helper thread that replaces the labels of a box; they are on the disk when it returns.
+    def writer(self) -> Callable[[Sequence[LabelPatch]], None]:
+        """A function for one helper thread that takes the patches of a stroke; they are on the disk when it returns.
 
-        Each call is an entry of the journal, with the voxels that differ from what was there; one that changes nothing
-        is none. Whoever paints leaves out what is `protected`, at the moment of painting: a box may have been held out
-        since.
+        Each call is an entry of the journal, of the same patches; where voxels were changed since they were painted,
+        with what is there now as `before`. One that changes nothing is none. The caller leaves out protected
+        held-out boxes, at the moment of painting: a box may have been held out since.
         It raises a `PytcError` where the disk refuses, a label is no class, or the session is closed or read-only. No
-        signal is emitted: whoever paints knows. Counts are brought up to date in the same thread, so that
-        `annotated_voxels` is cheap afterwards.
+        signal is emitted, since the caller painted the strokes. Counts are brought up to date in the same thread, so
+        that `counts` is cheap afterwards.
         """
-        self._check_changeable()
+        self._state.check_changeable()
 
-        def write(box: Box, labels: np.ndarray) -> None:
-            with self._annotations.changing():  # a session is closed between strokes, not within one
-                self._check_changeable()
-                self._check_labels(labels)
-                mask = np.ones(labels.shape, bool)
-                self._record(self._annotations.painted(box, labels, mask))
-            self._annotations.counts()
+        def write(patches: Sequence[LabelPatch]) -> None:
+            with self.store.changing():  # a session is closed between strokes, not within one
+                self._state.check_changeable()
+                for patch in patches:
+                    self._check_labels(patch.after)
+                self._record(*(self.store.rebase(patch) for patch in patches))
+            self.store.counts()
 
         return write
 
-    def annotate(
-        self, labels: np.ndarray | LabelReader, offset: Sequence[int] = (0, 0, 0), report: Report | None = None
-    ) -> dict[str, int]:
+    def add(
+        self,
+        labels: np.ndarray | LabelSource,
+        offset: Sequence[int] | None = None,
+        transform: LabelTransform | None = None,
+        report: ProgressCallback | None = None,
+    ) -> ImportedClasses:
         """Add labels of any size to what is annotated, block by block; 0 leaves a voxel as it is.
+
+        They lie where their file says: (origin of the labels - origin of the image) / voxel size.
 
         Parameters
         ----------
         labels : ndarray or VolumeSource
-            Integers: 0 = not annotated, k = k-th class. All are checked before anything is written.
-        offset : sequence of int
-            Voxel (z, y, x) of the image at which they begin.
+            Whole numbers or bool: 0 = not annotated, k = k-th class, or the class that their file names so. All are
+            checked before anything is written.
+        offset : sequence of int, optional
+            Voxel (z, y, x) of the image at which they begin; goes before the transform's.
+        transform : LabelTransform, optional
+            Where they lie and what their values mean.
         report : callable, optional
             Called with the number of steps done and their total.
 
         Returns
         -------
-        dict
-            How many voxels were labelled, by name of the class.
+        ImportedClasses
+            Number of labelled voxels by name of the class, where they lie, and notes on what was assumed.
 
         Raises
         ------
         InvalidInput
-            If the labels are no classes of the project or reach beyond the image.
+            If the labels are no classes of the project, have voxels of another size, or reach beyond the image.
         """
-        self.check_writable()
-        counts = self.label_importer()(labels, offset, report)
-        self.annotated.emit(Box.at(offset, _reader(labels).shape))
-        return counts
+        self._state.check_writable()
+        added = self.importer()(labels, transform_of(transform, offset), report)
+        self.changed.emit(added.box)
+        return added
 
-    def label_importer(self) -> Callable[[np.ndarray | LabelReader, Sequence[int], Report | None], dict[str, int]]:
-        """A function for one helper thread that does as `annotate`; no signal is emitted, whoever imports knows.
+    def importer(
+        self,
+    ) -> Callable[[np.ndarray | LabelSource, LabelTransform | None, ProgressCallback | None], ImportedClasses]:
+        """A function for one helper thread that does as `add`; no signal is emitted.
 
         A session that is closed meanwhile ends it with a `ProjectError`; what was imported until then stays.
         """
-        self._check_changeable()
+        self._state.check_changeable()
 
         def add(
-            labels: np.ndarray | LabelReader, offset: Sequence[int] = (0, 0, 0), report: Report | None = None
-        ) -> dict[str, int]:
-            strokes = _JournalledStrokes(self._annotations, self._record_import)
-            counts = import_labels(strokes, _reader(labels), len(self.classes), offset, report)  # type: ignore[arg-type]
+            labels: np.ndarray | LabelSource,
+            transform: LabelTransform | None = None,
+            report: ProgressCallback | None = None,
+        ) -> ImportedClasses:
+            strokes = _JournalledStrokes(self.store, self._record_import)
+            names = [c.name for c in self._state.project.description.classes]
+            added = import_classes(strokes, as_label_source(labels), names, transform, report)
             strokes.finish()
-            return {c.name: counts.get(c.id, 0) for c in self.classes}
+            return added
 
         return add
 
-    def annotated_voxels(self) -> dict[str, int]:
-        """How many voxels are annotated in all, by name of the class; any thread."""
-        counts = self._annotations.counts()
-        return {c.name: counts.get(c.id, 0) for c in self.classes}
+    def counts(self) -> dict[str, int]:
+        """Number of annotated voxels in all, by name of the class; any thread."""
+        counts = self.store.counts()
+        return {c.name: counts.get(c.id, 0) for c in self._state.project.description.classes}
+
+    def _on_edited(self, change: Change) -> None:
+        if change.target == "annotations":
+            self.changed.emit(change.box)
 
     def _record(self, *patches: LabelPatch | None, title: str = "") -> None:
         """Make a change of strokes, as one entry of the journal; nothing to do where there is none."""
@@ -122,29 +162,30 @@ class StrokeEditing(HoldingOut):
         if found:
             box = hull_of(patch.box for patch in found)
             drawn = np.unique(np.concatenate([np.unique(patch.after) for patch in found]))
-            title = title or _title([self.classes[k - 1].name for k in drawn.tolist() if k])
+            title = title or _title([self._state.project.description.classes[k - 1].name for k in drawn.tolist() if k])
             edit = {"kind": "scribble", "box": str(box)}
-            self.proofreader().record(Change(edit, title, box, patches=found, target="annotations"))
+            self._proofreader.record(Change(edit, title, box, patches=found, target="annotations"))
 
     def _record_import(self, painted: list[tuple[Box, np.ndarray]]) -> None:
-        # What was there is looked at now: strokes may have been painted since the labels were read.
-        with self._annotations.changing():
-            self._check_changeable()
-            patches = [self._annotations.painted(box, labels) for box, labels in painted]
+        # The voxels before are read now: strokes may have been painted since the labels were read.
+        with self.store.changing():
+            self._state.check_changeable()
+            patches = [self.store.patch_of(box, labels) for box, labels in painted]
             self._record(*patches, title="Import strokes")
 
     def _check_labels(self, labels: np.ndarray | int) -> None:
-        self._check_label(int(np.max(labels, initial=0)))
+        self._state.project.check_label(int(np.max(labels, initial=0)))
 
 
 class _JournalledStrokes:
-    """Strokes as `import_labels` sees them; what it paints becomes one entry of the journal, or several large ones."""
+    """Strokes as `import_classes` sees them; what it paints becomes one entry of the journal, or several large ones."""
 
-    def __init__(self, store: AnnotationStore, record: Callable[[list[tuple[Box, np.ndarray]]], None]) -> None:
+    def __init__(self, store: PaintStore, record: Callable[[list[tuple[Box, np.ndarray]]], None]) -> None:
         self._record = record
         self._painted: list[tuple[Box, np.ndarray]] = []
         self.shape: Shape = store.shape
         self.chunk_shape: Shape = store.chunk_shape
+        self.space: VoxelSpace = store.space
 
     def paint(self, box: Box, labels: np.ndarray) -> None:
         """Add labels; 0 leaves a voxel as it is."""
@@ -156,10 +197,6 @@ class _JournalledStrokes:
         """Make what was collected."""
         painted, self._painted = self._painted, []
         self._record(painted)
-
-
-def _reader(labels: np.ndarray | LabelReader) -> LabelReader:
-    return ArrayLabels(labels) if isinstance(labels, np.ndarray) else labels
 
 
 def _title(classes: Sequence[str]) -> str:

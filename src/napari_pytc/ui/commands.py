@@ -1,15 +1,18 @@
-"""What the plugin can be told to do: one table for the palette, the menus, the keys and the documentation."""
+"""The plugin's commands: one table for the palette, the menus, the keys and the documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError
+from napari_pytc.ui.controllers import Controllers
+from napari_pytc.ui.job_launcher import Scope
+from napari_pytc.ui.volume_switch import NEXT_KEY, PREVIOUS_KEY
 
 if TYPE_CHECKING:
-    from napari_pytc.ui.workspace import Workspace
+    import napari.viewer
 
 
 @dataclass(frozen=True)
@@ -29,93 +32,112 @@ class Command:
     name: str
     title: str
     keys: str
-    run: Callable[[Workspace], object]
+    run: Callable[[Controllers], object]
     starts_job: bool = False
 
 
-def _hold_out(workspace: Workspace) -> None:
-    from napari_pytc.ui.drawn_box import box_depth, deepened
-
-    layers, session = workspace.require_layers(), workspace.session
-    assert session is not None
-    box = layers.drawn_box()
+def _hold_out(controllers: Controllers) -> None:
+    workspace = controllers.workspace
+    workspace.require_layers()
+    assert workspace.session is not None
+    box = workspace.drawn_box.find()
     if box is None:
         raise InvalidInput("No box is drawn.", "Draw one first: Data > Draw box.")
-    session.hold_out(deepened(box, box_depth(workspace).sections, session.annotations.shape))
+    workspace.session.held_out.add(box)
 
 
-def _cancel(workspace: Workspace) -> None:
-    running = workspace.jobs.running
+def _cancel(controllers: Controllers) -> None:
+    running = controllers.workspace.jobs.running
     if not running:
         raise ProjectError("Nothing runs that could be cancelled.")
     for job in running:
         job.cancel()
 
 
-def _paint(workspace: Workspace) -> None:
-    layers = workspace.require_layers()
+def _paint(controllers: Controllers) -> None:
+    layers = controllers.workspace.require_layers()
     layers.choose_class(layers.chosen_class or 1)
 
 
-def _toggle_prediction(workspace: Workspace) -> None:
-    workspace.require_layers().toggle_prediction()
+def _train(controllers: Controllers) -> None:
+    controllers.workspace.launcher.train_now()
 
 
-def _toggle_live(workspace: Workspace) -> None:
-    from napari_pytc.ui.live.controller import live_of
-
-    workspace.require_layers()
-    live_of(workspace).toggle()
+def _predict(scope: Scope) -> Callable[[Controllers], object]:
+    return lambda controllers: controllers.workspace.launcher.predict(scope)
 
 
-def _paint_next(workspace: Workspace) -> None:
-    from napari_pytc.ui.live.places import places_of
-
-    workspace.require_layers()
-    places_of(workspace).fly_on()
+def _toggle_prediction(controllers: Controllers) -> None:
+    controllers.workspace.require_layers().toggle_prediction()
 
 
-def _toggle_uncertainty(workspace: Workspace) -> None:
-    uncertainty = workspace.require_layers().predictions.uncertainty
+def _toggle_live(controllers: Controllers) -> None:
+    controllers.workspace.require_layers()
+    controllers.live.toggle()
+
+
+def _paint_next(controllers: Controllers) -> None:
+    controllers.workspace.require_layers()
+    controllers.suggestions.fly_to_next()
+
+
+def _toggle_uncertainty(controllers: Controllers) -> None:
+    uncertainty = controllers.workspace.require_layers().predictions.uncertainty
     uncertainty.switch(not uncertainty.is_on)
 
 
-def _proofread(workspace: Workspace) -> None:
-    from napari_pytc.ui.proofreading.acts import acts_of
-
+def _proofread(controllers: Controllers) -> None:
+    workspace = controllers.workspace
     workspace.require_layers()
     if workspace.segments.document is None:
         raise ProjectError("There are no segments to proofread yet.", "Make some in the Segment panel.")
-    acts_of(workspace).desk.choose_tool("look")
+    controllers.editor.choose_tool("look")
 
 
-def _act(name: str) -> Callable[[Workspace], object]:
-    def run(workspace: Workspace) -> None:
-        from napari_pytc.ui.proofreading.acts import acts_of
-
-        workspace.require_layers()
-        acts_of(workspace).run(name)
+def _segment_action(name: str) -> Callable[[Controllers], object]:
+    def run(controllers: Controllers) -> None:
+        controllers.workspace.require_layers()
+        controllers.actions.run(name)
 
     return run
 
 
+def _show_volume(step: int) -> Callable[[Controllers], object]:
+    return lambda controllers: controllers.workspace.volumes.show_next(step)
+
+
 COMMANDS = (
     Command("paint_strokes", "Paint strokes", "Shift-S", _paint),
-    Command("train", "Train with the settings of the Train panel", "Shift-T", lambda w: w.train_now(), True),
+    Command(
+        "train",
+        "Train with the settings of the Train panel",
+        "Shift-T",
+        _train,
+        True,
+    ),
     Command("live", "Live learning: on or off", "Shift-I", _toggle_live, True),
     Command("paint_next", "Fly to the place where painting helps most", "Shift-G", _paint_next),
     Command("toggle_uncertainty", "Show or hide the uncertainty of the prediction", "Shift-U", _toggle_uncertainty),
-    Command("predict_view", "Predict what is in view", "Shift-W", lambda w: w.predict("view"), True),
-    Command("predict_all", "Predict everything, from the view outwards", "Shift-E", lambda w: w.predict("all"), True),
+    Command("predict_view", "Predict what is in view", "Shift-W", _predict("view"), True),
+    Command(
+        "predict_all",
+        "Predict everything, from the view outwards",
+        "Shift-E",
+        _predict("all"),
+        True,
+    ),
     Command("toggle_prediction", "Show or hide the prediction", "Shift-D", _toggle_prediction),
     Command("cancel_jobs", "Cancel all jobs", "Shift-C", _cancel),
-    Command("draw_box", "Draw a box", "Shift-B", lambda w: w.require_layers().start_drawing_box()),
+    Command("draw_box", "Draw a box", "Shift-B", lambda c: c.workspace.require_layers().start_drawing_box()),
     Command("hold_out", "Hold out the drawn box", "Shift-H", _hold_out),
     Command("proofread", "Proofread: mouse and keys to the segments", "Shift-R", _proofread),
-    Command("review_next", "Review: fly to the next doubtful place", "Shift-N", _act("next")),
-    Command("undo_edit", "Take the last edit or stroke back", "", _act("undo")),
-    Command("redo_edit", "Make the edit or stroke again that was taken back", "", _act("redo")),
+    Command("review_next", "Review: fly to the next doubtful place", "Shift-N", _segment_action("next")),
+    Command("next_volume", "Show the next volume of the project", NEXT_KEY, _show_volume(1)),
+    Command("previous_volume", "Show the volume before it", PREVIOUS_KEY, _show_volume(-1)),
+    Command("undo_edit", "Take the last edit or stroke back", "", _segment_action("undo")),
+    Command("redo_edit", "Make the edit or stroke again that was taken back", "", _segment_action("redo")),
 )
+"""All commands of the viewer, with their keys."""
 
 
 def find(name: str) -> Command:
@@ -123,98 +145,27 @@ def find(name: str) -> Command:
     return next(command for command in COMMANDS if command.name == name)
 
 
-def execute(command: Command, workspace: Workspace, show: Callable[[], object]) -> None:
-    """Run a command; `show` opens the workspace's widget where there is something to see: a job, or what is wrong."""
+def execute(command: Command, controllers: Controllers, show: Callable[[], object]) -> None:
+    """Run a command; `show` opens the workspace's widget where there is something to see: a job, or an error."""
     if command.starts_job:
         show()
     try:
-        command.run(workspace)
+        command.run(controllers)
     except PytcError as error:
         show()
-        workspace.failed.emit(error)
+        controllers.workspace.failed.emit(error)
 
 
-def _execute_in_front(name: str) -> None:
-    from napari import current_viewer
-
-    from napari_pytc.ui.plugin import show_workspace, workspace_of
-
-    viewer = current_viewer()
-    if viewer is None:
-        raise InvalidInput("There is no napari window.", "Open one, then try again.")
-    execute(find(name), workspace_of(viewer), lambda: show_workspace(viewer))
+def bind_keys(viewer: napari.viewer.Viewer, controllers: Controllers, show: Callable[[], object]) -> None:
+    """Bind the commands' keys on a viewer, which shows them with its own; `show` as in `execute`."""
+    for command in COMMANDS:
+        if command.keys:
+            viewer.bind_key(command.keys, _action(command, controllers, show), overwrite=True)
 
 
-def paint_strokes() -> None:
-    """Select the strokes and the brush."""
-    _execute_in_front("paint_strokes")
+def _action(command: Command, controllers: Controllers, show: Callable[[], object]) -> Callable[[Any], None]:
+    def act(viewer: Any) -> None:
+        execute(command, controllers, show)
 
-
-def train() -> None:
-    """Train with the settings of the Train panel."""
-    _execute_in_front("train")
-
-
-def live() -> None:
-    """Switch live learning on or off."""
-    _execute_in_front("live")
-
-
-def paint_next() -> None:
-    """Fly to the place where painting helps most."""
-    _execute_in_front("paint_next")
-
-
-def toggle_uncertainty() -> None:
-    """Show or hide the uncertainty of the prediction."""
-    _execute_in_front("toggle_uncertainty")
-
-
-def predict_view() -> None:
-    """Predict what is in view."""
-    _execute_in_front("predict_view")
-
-
-def predict_all() -> None:
-    """Predict everything, from the view outwards."""
-    _execute_in_front("predict_all")
-
-
-def toggle_prediction() -> None:
-    """Show or hide the prediction."""
-    _execute_in_front("toggle_prediction")
-
-
-def cancel_jobs() -> None:
-    """Cancel all jobs."""
-    _execute_in_front("cancel_jobs")
-
-
-def draw_box() -> None:
-    """Draw a box on the canvas."""
-    _execute_in_front("draw_box")
-
-
-def hold_out() -> None:
-    """Hold the drawn box out of training."""
-    _execute_in_front("hold_out")
-
-
-def proofread() -> None:
-    """Give mouse and keys to the segments."""
-    _execute_in_front("proofread")
-
-
-def review_next() -> None:
-    """Fly to the next place of the review."""
-    _execute_in_front("review_next")
-
-
-def undo_edit() -> None:
-    """Take the last edit or stroke back."""
-    _execute_in_front("undo_edit")
-
-
-def redo_edit() -> None:
-    """Make the edit or stroke again that was taken back last."""
-    _execute_in_front("redo_edit")
+    act.__name__, act.__doc__ = command.name, command.title  # napari wants a name, and shows the text
+    return act

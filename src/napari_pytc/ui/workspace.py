@@ -1,8 +1,8 @@
-"""A viewer's project, jobs and layers: what the panels show, and what their buttons do."""
+"""A viewer's project, jobs and layers, shared by all panels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,14 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.jobs.job import JobState
-from napari_pytc.ui.bridge import JobView
-from napari_pytc.ui.current_segments import CurrentSegments
-from napari_pytc.ui.starting import JobStarter, Scope
-
-__all__ = ["Scope", "Workspace"]
+from napari_pytc.ui.canvas.drawn_box import DrawnBox
+from napari_pytc.ui.job_launcher import JobLauncher
+from napari_pytc.ui.tasks.background import Background
+from napari_pytc.ui.tasks.current_segments import CurrentSegments
+from napari_pytc.ui.tasks.job_board import JobBoard, JobModel
+from napari_pytc.ui.tasks.worker_handle import WorkerHandle
+from napari_pytc.ui.volume_switch import VolumeSwitch
+from napari_pytc.ui.widgets.flags import error_in_window
 
 if TYPE_CHECKING:
     # What reads volumes takes a while to import: the functions that need it do so, most of them in the helper thread.
@@ -22,32 +25,62 @@ if TYPE_CHECKING:
     from napari_pytc.jobs.runners.base import JobRunner
     from napari_pytc.proofreading.changes import Change
     from napari_pytc.session.opening import NewProject, OpenedProject
-    from napari_pytc.session.recent import RecentProjects
-    from napari_pytc.ui.port import ViewerPort
+    from napari_pytc.session.project.recent import RecentProjects
+    from napari_pytc.session.session import Session
+    from napari_pytc.ui.canvas.project_layers import ProjectLayers
+    from napari_pytc.ui.canvas.viewer.port import ViewerPort
+    from napari_pytc.volumes.image import ImageSource
 
 
-class Workspace(JobStarter):
-    """What all panels of a viewer share. Everything here happens in the Qt thread; what takes long, elsewhere.
+_IMAGE_HINT = "Strokes and models are safe. “Find the image” in the Data panel tells the project where it is now."
 
-    Panels call its methods, listen to its signals, and read `session`; they never touch one another.
+
+class Workspace(QObject):
+    """The state that all panels of a viewer share. All methods belong to the Qt thread; long work runs elsewhere.
+
+    Panels and their controllers call its methods, listen to its signals, and read `session`; they never touch one
+    another.
 
     Parameters
     ----------
     viewer : ViewerPort
         The window.
-    hire : callable
-        Makes the runner; called in a helper thread, because starting a process takes a while.
+    make_runner : callable
+        Starts the worker; called in a helper thread, because that takes a while.
     recent : RecentProjects
-        Where the projects opened lately are remembered.
+        The list of projects opened lately.
+
+    Attributes
+    ----------
+    jobs : JobBoard
+        Jobs that run, wait or are over.
+    launcher : JobLauncher
+        Starts jobs.
+    worker : WorkerHandle
+        The process that runs them.
+    background : Background
+        The helper thread for files.
+    segments : CurrentSegments
+        The segmentation under edit.
+    drawn_box : DrawnBox
+        The rectangle that was drawn last.
+    volumes : VolumeSwitch
+        The volumes of the project, of which one is shown.
     """
 
+    failed = Signal(object)
+    """A `PytcError` of a user's action, to be shown."""
+    project_changed = Signal()
+    """A project was opened or closed; `session_changed` follows."""
     session_changed = Signal()
-    """A project was opened or closed; `session` is the new one, or None."""
+    """A project was opened or closed, or another of its volumes is current: `session` is at that one, or None."""
+    volumes_changed = Signal()
+    """A volume was added to the project, removed or renamed."""
     busy_changed = Signal(str)
-    """What a project is waited for, as "Opening fly.pytc …"; empty when it is over."""
+    """Text on the step that a project is waited for, as "Opening fly.pytc …"; empty when it is over."""
     classes_changed = Signal()
     strokes_changed = Signal()
-    """Strokes were saved; `annotated_voxels` is up to date."""
+    """Strokes were saved; `Strokes.counts` is up to date."""
     held_out_changed = Signal()
     models_changed = Signal()
     predictions_changed = Signal()
@@ -57,25 +90,58 @@ class Workspace(JobStarter):
     def __init__(
         self,
         viewer: ViewerPort,
-        hire: Callable[[], JobRunner],
+        make_runner: Callable[[], JobRunner],
         recent: RecentProjects | None = None,
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(hire, parent)
+        super().__init__(parent)
         self.viewer = viewer
+        self.session: Session | None = None
+        self.layers: ProjectLayers | None = None
+        self._closed = False
         if recent is None:
-            from napari_pytc.session.recent import RecentProjects
+            from napari_pytc.session.project.recent import RecentProjects
 
             recent = RecentProjects()
         self.recent = recent
         self.busy = ""
+        self.jobs = JobBoard(self)
+        self.background = Background(self)
+        self.worker = WorkerHandle(make_runner, self.background, self)
+        self.worker.failed.connect(self.failed)
+        self.drawn_box = DrawnBox(lambda: self.layers, self)
         self.segments = CurrentSegments(self)
+        self.volumes = VolumeSwitch(self, self)
+        self.launcher = JobLauncher(self, self.jobs, self.worker, self)
         self.segments.document_changed.connect(self._show_segments)
         self.segments.edited.connect(self._on_edited)
         self.segments.failed.connect(self.failed)
         self._links: list[tuple[Any, Callable[..., object]]] = []
         self.jobs.produced.connect(self._on_produced)
         self.jobs.ended.connect(self._on_ended)
+
+    @property
+    def locked_reason(self) -> str:
+        """Reason why nothing can be changed, as the rest of a sentence; empty if it can."""
+        if self.session is None:
+            return "no project is open."
+        return "this project is open for reading only." if self.session.project.read_only else ""
+
+    def require_layers(self) -> ProjectLayers:
+        """The layers of the project that is open; without them a `ProjectError` names the missing part."""
+        if self.layers is not None:
+            return self.layers
+        if self.session is None:
+            raise ProjectError("No project is open.", "Open or make one in the Data panel.")
+        raise ProjectError(f"The image of {self.session.folder.name} was not found.", "Choose it in the Data panel.")
+
+    def attempt(self, change: Callable[[], Any]) -> Any:
+        """Call something of the session; an error of the user's is shown by `failed` and None returned."""
+        try:
+            return change()
+        except PytcError as error:
+            self.failed.emit(error)
+            return None
 
     # ---- projects
 
@@ -93,8 +159,16 @@ class Workspace(JobStarter):
 
         self._wait_for(f"Opening {path.name} …", read, self._adopt)
 
-    def create_project(self, request: NewProject) -> None:
-        """Make a project and open it."""
+    def create_project(self, request: NewProject, layers: Sequence[Any] = (), replaced: Sequence[Any] = ()) -> None:
+        """Make a project and open it.
+
+        Parameters
+        ----------
+        layers : sequence
+            The user's layers that show the project's image, one a channel; they go on as its layers.
+        replaced : sequence
+            Layers of the user's that show it in another way, as all channels in one; they are switched off.
+        """
 
         def make() -> OpenedProject:
             from napari_pytc.session.opening import make_project, read_project
@@ -102,28 +176,53 @@ class Workspace(JobStarter):
             make_project(request)
             return read_project(request.folder)
 
-        self._wait_for(f"Making {Path(request.folder).name} …", make, self._adopt)
+        def take(opened: OpenedProject) -> None:
+            self._adopt(opened, layers)
+            for layer in replaced:
+                self.viewer.set_visible(layer, False)
+
+        self._wait_for(f"Making {Path(request.folder).name} …", make, take)
 
     def close_project(self) -> None:
         """Put the project away: its jobs are cancelled, its strokes are on the disk, its layers go."""
-        session, layers = self.session, self.layers
+        session = self.session
         if session is None:
             return
         for job in self.jobs.running:
             job.cancel()
-        self.session = self.layers = None
-        for signal, told in self._links:
-            signal.disconnect(told)
-        self.segments.close()
-        if layers is not None:
-            layers.close()
+        self._leave()
         session.close()
+        self.project_changed.emit()
         self.session_changed.emit()
+
+    def show_volume(self, session: Session, layers: Sequence[Any] = ()) -> None:
+        """Show another volume of the project that is open; jobs go on.
+
+        Parameters
+        ----------
+        session : Session
+            The session at that volume.
+        layers : sequence
+            The user's layers that show its image, one a channel.
+        """
+        problem: PytcError | None = None
+        image: ImageSource | None = None
+        with self.viewer.layers_reused():
+            self._leave()
+            try:
+                image = session.image.source
+                self._make_layers(session, image, layers)
+            except PytcError as error:
+                problem = error
+        self._enter(session)
+        self.session_changed.emit()
+        if problem is not None:
+            self.failed.emit(ProjectError(problem.message, _IMAGE_HINT) if image is None else problem)
 
     # ---- the end
 
     def shutdown(self) -> None:
-        """Save, end the worker, let go of everything; may be called twice."""
+        """Save, end the worker, release everything; may be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -138,7 +237,7 @@ class Workspace(JobStarter):
             self.session.close()
         self.session = self.layers = None
 
-    # ---- what follows is ours
+    # ---- private
 
     def _wait_for(self, what: str, work: Callable[[], OpenedProject], then: Callable[[OpenedProject], None]) -> None:
         if self.busy:
@@ -151,11 +250,11 @@ class Workspace(JobStarter):
             try:
                 then(found)
             except PytcError as error:
-                self.failed.emit(error)
+                self.failed.emit(error_in_window(error))
 
         def fail(error: PytcError) -> None:
             self._set_busy("")
-            self.failed.emit(error)
+            self.failed.emit(error_in_window(error))
 
         self.background.run(work, succeed, fail, discard=lambda found: found.release())
 
@@ -163,52 +262,89 @@ class Workspace(JobStarter):
         self.busy = what
         self.busy_changed.emit(what)
 
-    def _adopt(self, opened: OpenedProject) -> None:
+    def _adopt(self, opened: OpenedProject, layers: Sequence[Any] = ()) -> None:
         """Take a project over that was read in the helper thread."""
         from napari_pytc.session.session import Session
-        from napari_pytc.ui.layers import ProjectLayers
 
         now = self.session
-        if now is not None and now.folder == opened.folder and not (now.read_only and opened.lock is not None):
+        if now is not None and now.folder == opened.folder and not (now.project.read_only and opened.lock is not None):
             opened.release()
-            if now.read_only:
-                self.failed.emit(ProjectError(now.read_only_reason, "It is as before; try again later."))
+            if now.project.read_only:
+                self.failed.emit(ProjectError(now.project.read_only_reason, "It is as before; try again later."))
             else:
                 self.viewer.show_status(f"{opened.folder.name} is open already.")
             return
         self.close_project()
-        session = Session.adopt(opened)
+        session = Session(opened)
         try:
             if opened.image is not None:
-                self.layers = ProjectLayers(self.viewer, session, opened.image, self.background, self)
-                self.layers.saved.connect(self.strokes_changed)
-                self.layers.failed.connect(self.failed)
+                self._make_layers(session, opened.image, layers)
         except PytcError:
             session.close()
             raise
+        self.recent.add(session.folder)
+        self._enter(session)
+        self.project_changed.emit()
+        self.session_changed.emit()
+        if opened.problem is not None:
+            self.failed.emit(ProjectError(opened.problem.message, _IMAGE_HINT))
+        if session.project.read_only:
+            hint = "You can look and export. “Open for editing” in the Data panel tries again."
+            self.failed.emit(ProjectError(session.project.read_only_reason, hint))
+
+    def _make_layers(self, session: Session, image: ImageSource, layers: Sequence[Any]) -> None:
+        """Show the layers of a session's volume."""
+        from napari_pytc.ui.canvas.project_layers import ProjectLayers
+
+        own = layers if len(layers) == image.n_channels else self._layers_of(image)
+        self.layers = ProjectLayers(self.viewer, session, image, self.background, self, own)
+        self.layers.saved.connect(self.strokes_changed)
+        self.layers.failed.connect(self.failed)
+
+    def _enter(self, session: Session) -> None:
+        """Follow a session, and open its segments."""
         self.session = session
         # Signals of its jobs come through the board instead.
         self._links = [
-            (session.classes_changed, self.classes_changed.emit),
-            (session.held_out_changed, self.held_out_changed.emit),
-            (session.models_changed, self.models_changed.emit),
-            (session.predictions_changed, self.predictions_changed.emit),
-            (session.segmentations_changed, self.segmentations_changed.emit),
+            (session.classes.changed, self.classes_changed.emit),
+            (session.models.changed, self.models_changed.emit),
+            (session.volumes.changed, self.volumes_changed.emit),
+            (session.held_out.changed, self.held_out_changed.emit),
+            (session.predictions.changed, self.predictions_changed.emit),
+            (session.segmentations.changed, self.segmentations_changed.emit),
         ]
-        for signal, told in self._links:
-            signal.connect(told)
-        self.recent.add(session.folder)
+        for signal, relay in self._links:
+            signal.connect(relay)
         self.segments.open(session)
-        self.session_changed.emit()
-        if opened.problem is not None:
-            hint = "Strokes and models are safe. “Find the image” in the Data panel tells the project where it is now."
-            self.failed.emit(ProjectError(opened.problem.message, hint))
-        if session.read_only:
-            hint = "You can look and export. “Open for editing” in the Data panel tries again."
-            self.failed.emit(ProjectError(session.read_only_reason, hint))
 
-    def _on_produced(self, view: JobView, boxes: list[Box]) -> None:
-        if self.layers is None or view.kind not in ("predict", "live"):
+    def _leave(self) -> None:
+        """Follow the session no longer; its strokes are on the disk, and its layers go."""
+        layers = self.layers
+        self.session = self.layers = None
+        for signal, relay in self._links:
+            signal.disconnect(relay)
+        self._links = []
+        self.segments.close()
+        if layers is not None:
+            layers.close()
+
+    def _layers_of(self, image: ImageSource) -> Sequence[Any]:
+        """The user's layers that show the channels of an image already; empty unless all are there."""
+        from napari_pytc.ui.canvas.viewer.layer_choice import shows_volume
+
+        choices, found = self.viewer.image_choices(), []
+        for channel in image.channels:
+            for choice in choices:
+                if shows_volume(choice, channel.spec, channel.shape, str(channel.dtype)):
+                    found.append(choice.layer)
+                    break
+            else:
+                return ()
+        return found
+        return None
+
+    def _on_produced(self, view: JobModel, boxes: list[Box]) -> None:
+        if self.layers is None or view.kind not in ("predict", "live") or not self._is_current(view):
             return
         # A prediction comes to the canvas with its first voxels; after that the user may look at another one.
         if not view.is_shown or view.output == self.layers.predictions.folder:
@@ -217,15 +353,20 @@ class Workspace(JobStarter):
             view.is_shown = True
             self.layers.show_new_voxels(view.output, boxes)
 
-    def _on_ended(self, view: JobView) -> None:
+    def _on_ended(self, view: JobModel) -> None:
         if self.session is None:
             return
         if view.kind in ("train", "live"):
             self.models_changed.emit()
         elif view.kind == "predict":
-            if view.state == JobState.FINISHED and not view.is_shown and self.layers is not None:
+            is_hidden = view.state == JobState.FINISHED and not view.is_shown and self._is_current(view)
+            if is_hidden and self.layers is not None:
                 self.layers.show_new_voxels(view.output, [])  # it was all there already
             self.predictions_changed.emit()
+
+    def _is_current(self, view: JobModel) -> bool:
+        """Whether a job works on the volume that is shown."""
+        return self.session is not None and view.volume in ("", self.session.image.volume.id)
 
     def _show_segments(self) -> None:
         if self.layers is not None:

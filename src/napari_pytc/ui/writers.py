@@ -12,13 +12,14 @@ from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting.base import Exporter, ExportOptions, exporter_for
+from napari_pytc.exporting.base import Exporter, ExportOptions
+from napari_pytc.exporting.formats import exporter_for
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.jobs.events import JobEvent, Progressed
 from napari_pytc.jobs.execution import EventContext
-from napari_pytc.ui.arrays import LazyArray
-from napari_pytc.ui.choices import VOLUME, lengths_nm
+from napari_pytc.ui.canvas.arrays import LazyArray
+from napari_pytc.ui.canvas.viewer.layer_choice import VOLUME, lengths_nm
 from napari_pytc.volumes.layout import check_dtype
 from napari_pytc.volumes.opening import split_dataset
 
@@ -27,7 +28,7 @@ _POLL_MS = 50
 
 
 class LayerLabels:
-    """A labels layer as what an exporter reads; a block at a time, so that lazy data stays lazy.
+    """A labels layer as the source of an exporter; read by blocks, so that lazy data stays lazy.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a labels layer to a TIFF, OME-TIFF, HDF5 or OME-Zarr, complete or not at all; for npe2.
 
     What is large is written by a thread while a dialog shows how far it is; an existing file is replaced, as napari
-    has asked for that. The voxel size is written where the layer's scale has a unit of length.
+    has confirmed that. The voxel size is written where the layer's scale has a unit of length.
 
     Returns
     -------
@@ -104,11 +105,11 @@ def _write_with_dialog(exporter: Exporter, labels: LayerLabels, target: Path) ->
     """Write in a thread; the window stays alive and can cancel. Whether it was written."""
     done = [0, 1]
 
-    def take(event: JobEvent) -> None:
+    def on_event(event: JobEvent) -> None:
         if isinstance(event, Progressed):
             done[:] = event.done, event.total
 
-    context = EventContext("save", take)
+    context = EventContext("save", on_event)
     dialog = QProgressDialog(f"Writing {target.name} …", "Cancel", 0, 1000, QApplication.activeWindow())
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setAutoReset(False)
@@ -117,13 +118,13 @@ def _write_with_dialog(exporter: Exporter, labels: LayerLabels, target: Path) ->
     with ThreadPoolExecutor(1, thread_name_prefix="napari-pytc-save") as pool:
         future = pool.submit(_write, exporter, labels, target, context)
 
-        def look() -> None:
+        def update() -> None:
             if future.done():
                 loop.quit()
             else:
                 dialog.setValue(1000 * done[0] // max(1, done[1]))
 
-        timer.timeout.connect(look)
+        timer.timeout.connect(update)
         timer.start(_POLL_MS)
         loop.exec()
         timer.stop()

@@ -1,4 +1,4 @@
-"""Volumes that live in memory."""
+"""Volumes in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.geometry import Box, Shape, VoxelSpace
+from napari_pytc.volumes.formats.npy import save_npy
 from napari_pytc.volumes.layout import check_box, check_dtype
-from napari_pytc.volumes.npy import save_npy
 from napari_pytc.volumes.spec import NpySpec
 
 
@@ -33,6 +33,7 @@ class MemoryVolume:
         self.array = array if array.ndim == 3 else array[None]
         self.dtype = check_dtype(array.dtype, "The array")
         self.space = space or VoxelSpace.unknown()
+        self.notes: tuple[str, ...] = ()
         self._saved: Path | None = None
 
     @property

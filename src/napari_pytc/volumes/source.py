@@ -1,4 +1,4 @@
-"""What the rest of the program may ask of a volume."""
+"""Protocols of volumes that can be read and written."""
 
 from __future__ import annotations
 
@@ -28,10 +28,21 @@ class VolumeSource(Protocol):
 
     @property
     def spec(self) -> VolumeSpec:
-        """How another process opens the same volume."""
+        """Spec by which another process opens the same volume."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the reader assumed, converted or left out; empty where it read what is there."""
 
     def read(self, box: Box) -> np.ndarray:
         """The voxels of a box that lies within the volume, shape ``box.shape``; the caller pads."""
+
+
+class BoundaryReader(Protocol):
+    """A reader of the probability that each voxel is a boundary between objects."""
+
+    def read(self, box: Box) -> np.ndarray:
+        """float32 of shape ``box.shape``, 0 to 1; 1 = boundary."""
 
 
 @runtime_checkable

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,15 +12,16 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 
-from napari_pytc.durable import wait_for_all
 from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.files import atomic_write, is_access_problem, plain_path, wait_for_all
 from napari_pytc.geometry import Box, Shape, VoxelSpace, cells
-from napari_pytc.volumes.kvstore import kvstore_spec
+from napari_pytc.volumes.kvstore import kvstore_spec, tensorstore_reason
 from napari_pytc.volumes.layout import check_box, check_dtype
 from napari_pytc.volumes.ome_metadata import multiscale_of, ome_attributes
 from napari_pytc.volumes.spec import ChunkedSpec
 
 LEVEL = "0"
+"""Name of the full resolution in an OME-Zarr that this program writes."""
 _CHUNK: Shape = (32, 128, 128)
 _CACHE_BYTES = 128 * 2**20
 
@@ -41,16 +40,17 @@ class ChunkedArray:
         self.attributes: dict[str, Any] = own.get("attributes", {})
         self.channels: tuple[str, ...] = tuple(own.get("channels", ()))
         multiscale = multiscale_of(group)
-        self.space = multiscale.space(0).space if multiscale else VoxelSpace.unknown()
+        self.space = multiscale.space(0, is_own=True).space if multiscale else VoxelSpace.unknown()
         self.dtype: np.dtype = np.dtype(array.dtype.numpy_dtype)
         n_z, n_y, n_x = array.shape[-3:]
         self.shape: Shape = (n_z, n_y, n_x)
         c_z, c_y, c_x = array.chunk_layout.write_chunk.shape[-3:]
         self.chunk_shape: Shape = (c_z, c_y, c_x)
+        self.notes: tuple[str, ...] = ()
 
     @property
     def spec(self) -> ChunkedSpec:
-        """How another process opens the array; of several channels it then picks one."""
+        """Spec by which another process opens the array; of several channels it then picks one."""
         return ChunkedSpec(url=str(self.path), driver="zarr3", array=LEVEL)
 
     def read(self, box: Box) -> np.ndarray:
@@ -60,7 +60,10 @@ class ChunkedArray:
             return np.asarray(self._array[self._index(box)].read().result())
         except (ValueError, OSError) as error:
             raise VolumeError(
-                f"Voxels {box} of {self.path} could not be read: {_reason(error)}.", "Delete it and compute it again."
+                f"Voxels {box} of {self.path} could not be read: {tensorstore_reason(error)}.",
+                "Check its disk and its permissions."
+                if is_access_problem(error)
+                else "Delete it and compute it again.",
             ) from error
 
     def write(self, box: Box, data: np.ndarray) -> None:
@@ -77,19 +80,19 @@ class ChunkedArray:
         expected = (len(self.channels), *box.shape) if self.channels else box.shape
         if data.shape != expected:
             raise InvalidInput(f"Expected data of shape {expected} for the box {box}, got {data.shape}.")
-        if not self._is_there():  # tensorstore would make the folder again, without a description
-            raise self._gone()
+        if not self._exists():  # tensorstore would make the folder again, without a description
+            raise self._missing_error()
         failure = None
         try:
             self._write_chunks(box, np.ascontiguousarray(data, self.dtype))
         except (ValueError, OSError) as error:
             failure = error
-        if not self._is_there():
-            self._take_away()
-            raise self._gone() from failure
+        if not self._exists():
+            self._remove_leftovers()
+            raise self._missing_error() from failure
         if failure is not None:
             raise VolumeError(
-                f"Voxels {box} could not be written to {self.path}: {_reason(failure)}.",
+                f"Voxels {box} could not be written to {self.path}: {tensorstore_reason(failure)}.",
                 "Free space on the disk or choose another folder.",
             ) from failure
 
@@ -103,14 +106,14 @@ class ChunkedArray:
                 writes.append(self._array[piece.slices].write(data[inner]))
         wait_for_all(writes)
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         return (self.path / "zarr.json").exists()
 
-    def _gone(self) -> VolumeError:
+    def _missing_error(self) -> VolumeError:
         return VolumeError(f"{self.path} is gone: it was deleted or moved while it was written.", "Start again.")
 
-    def _take_away(self) -> None:
-        """Remove what a write in flight made where the folder was, and nothing that was there before."""
+    def _remove_leftovers(self) -> None:
+        """Remove what a write in flight made in place of the deleted folder, and nothing else."""
         if (self.path / LEVEL / "zarr.json").exists():
             return
         shutil.rmtree(self.path, ignore_errors=True)
@@ -157,7 +160,7 @@ def create_ome_zarr(
     VolumeError
         If the folder exists or cannot be made.
     """
-    path = Path(path).absolute()
+    path = plain_path(path)
     kind = check_dtype(np.dtype(dtype), str(path))
     names = list(channels or ())
     lengths = [len(names), *shape] if names else list(shape)
@@ -184,16 +187,15 @@ def create_ome_zarr(
             {"name": "zstd", "configuration": {"level": 1}},
         ],
     }
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        aside.mkdir(parents=True)
-        _array(aside, create=True, metadata=metadata)
-        _write_json(aside / "zarr.json", group)
-        os.replace(aside, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as aside:
+            aside.mkdir()
+            _array(aside, create=True, metadata=metadata)
+            (aside / "zarr.json").write_text(json.dumps(group, indent=1), encoding="utf-8")
     except (ValueError, OSError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
         raise VolumeError(
-            f"{path} cannot be made: {_reason(error)}.", "Choose a folder that can be written."
+            f"{path} cannot be made: {tensorstore_reason(error)}.", "Choose a folder that can be written."
         ) from error
     return open_ome_zarr(path, writable=True)
 
@@ -212,15 +214,19 @@ def open_ome_zarr(path: str | Path, *, writable: bool = False, synced: bool = Tr
     VolumeError
         If it is not there or not whole.
     """
-    path = Path(path).absolute()
+    path = plain_path(path)
     if not path.exists():
         raise VolumeError(f"There is no folder {path}.", "Run the prediction first, or check the path.")
     try:
         group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
         return ChunkedArray(path, _array(path, synced=synced, read=True, write=writable), group)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+        if is_access_problem(error) and not isinstance(error, FileNotFoundError):
+            raise VolumeError(
+                f"{path} cannot be read: {tensorstore_reason(error)}.", "Check its disk and its permissions."
+            ) from error
         raise VolumeError(
-            f"{path} is not an OME-Zarr that this program wrote, or it is damaged: {_reason(error)}.",
+            f"{path} is not an OME-Zarr that this program wrote, or it is damaged: {tensorstore_reason(error)}.",
             "Delete it and compute it again.",
         ) from error
 
@@ -234,14 +240,3 @@ def _array(folder: Path, synced: bool = True, **options: Any) -> Any:
         **metadata,
     }
     return ts.open(spec, **options).result()
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition(" [")[0].partition("\n")[0].rstrip(".")

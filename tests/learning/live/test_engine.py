@@ -12,17 +12,17 @@ from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobMessage
 from napari_pytc.learning.live.blend import Blend
-from napari_pytc.learning.live.job import SUGGESTIONS
-from napari_pytc.learning.live.messages import (
+from napari_pytc.learning.live.tiles import FeatureTiles
+from napari_pytc.learning.prediction.model import TrainedModel
+from napari_pytc.plans.live_messages import (
     annotations_message,
     painting_message,
     stop_message,
     suggest_message,
     view_message,
 )
-from napari_pytc.learning.live.tiles import FeatureTiles
-from napari_pytc.learning.model import TrainedModel
-from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.plans.live_spec import SUGGESTIONS
+from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.volumes.zarr_output import open_ome_zarr
 from tests.support.live import LiveContext, LiveProject, Script, live_plan, live_tissue, tiny_network
 
@@ -50,7 +50,8 @@ def look_once(project: LiveProject) -> Script:
     return script
 
 
-def test_what_is_looked_at_is_predicted_and_the_model_kept(project: LiveProject) -> None:
+@pytest.mark.slow
+def test_the_view_is_predicted_and_the_model_written(project: LiveProject) -> None:
     ctx = LiveContext(look_once(project))
 
     result = project.job().run(ctx)
@@ -63,16 +64,18 @@ def test_what_is_looked_at_is_predicted_and_the_model_kept(project: LiveProject)
     assert not ctx.warnings
 
 
-def test_the_kept_model_predicts_what_was_shown(project: LiveProject) -> None:
+@pytest.mark.slow
+def test_the_written_model_predicts_what_was_shown(project: LiveProject) -> None:
     project.job().run(LiveContext(look_once(project)))
 
     model = TrainedModel.load(project.root / "models" / "m-live")
-    image = model.normalisation.apply(project.tissue.raw)
-    found = model.network(torch.from_numpy(image)[None, None])[0].softmax(0).numpy()
+    image = model.normalisation.apply(project.tissue.raw[None])
+    found = model.network(torch.from_numpy(image)[None])[0].softmax(0).numpy()
     shown = open_ome_zarr(project.root / "live" / "prediction.zarr").read(project.section()) / 255
     assert np.abs(found[:, 2:3] - shown).max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_stroke_changes_the_view(project: LiveProject) -> None:
     before: list[np.ndarray] = []
 
@@ -90,12 +93,13 @@ def test_a_stroke_changes_the_view(project: LiveProject) -> None:
     project.job().run(ctx)
 
     after = open_ome_zarr(project.root / "live" / "prediction.zarr").read(project.section())
-    assert (after[0] > before[0][0]).mean() > 0.5  # all of these were said to be of the first class
+    assert (after[0] > before[0][0]).mean() > 0.5  # all of these were painted as the first class
     revisions = [step for name, step, _ in ctx.metrics if name == "generation"]
     assert revisions == [revisions[0], project.store.revision]
 
 
-def test_erased_strokes_teach_nothing_any_more(project: LiveProject, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_erased_strokes_are_no_training_data(project: LiveProject, tmp_path: Path) -> None:
     wrong = Box((4, 0, 0), (5, 64, 64))
 
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
@@ -119,6 +123,7 @@ def test_erased_strokes_teach_nothing_any_more(project: LiveProject, tmp_path: P
     assert np.abs(found - expected).max() <= 2  # features of the strokes come rounded from tiles that were looked at
 
 
+@pytest.mark.slow
 def test_nothing_is_predicted_before_there_are_two_classes(tmp_path: Path) -> None:
     project = LiveProject(tmp_path, n_strokes=0)
     project.store.paint(Box((2, 0, 0), (3, 4, 64)), 1)
@@ -141,9 +146,9 @@ def test_nothing_is_predicted_before_there_are_two_classes(tmp_path: Path) -> No
 def test_features_of_the_view_are_there_before_the_first_stroke(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, asked = LiveProject(tmp_path, n_strokes=0), []
+    project, computed = LiveProject(tmp_path, n_strokes=0), []
     real = FeatureTiles.get
-    monkeypatch.setattr(FeatureTiles, "get", lambda self, box: (asked.append(box), real(self, box))[1])
+    monkeypatch.setattr(FeatureTiles, "get", lambda self, box: (computed.append(box), real(self, box))[1])
 
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view()]
@@ -153,12 +158,12 @@ def test_features_of_the_view_are_there_before_the_first_stroke(
 
     project.job().run(LiveContext(script))
 
-    assert asked
-    assert all(box.overlaps(project.section()) for box in asked)
-    assert len(set(asked)) == len(asked)
+    assert computed
+    assert all(box.overlaps(project.section()) for box in computed)
+    assert len(set(computed)) == len(computed)
 
 
-def test_stopping_before_anything_was_learnt_leaves_no_model(tmp_path: Path) -> None:
+def test_stopping_before_the_first_fit_leaves_no_model(tmp_path: Path) -> None:
     project = LiveProject(tmp_path, n_strokes=0)
 
     result = project.job().run(LiveContext(lambda ctx: iter([[stop_message()]])))
@@ -167,6 +172,7 @@ def test_stopping_before_anything_was_learnt_leaves_no_model(tmp_path: Path) -> 
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow
 def test_a_view_that_moved_on_is_not_finished(tmp_path: Path) -> None:
     project = LiveProject(tmp_path, tissue=live_tissue(shape=(6, 300, 300)))
 
@@ -187,6 +193,7 @@ def test_a_view_that_moved_on_is_not_finished(tmp_path: Path) -> None:
     assert 3 not in sections
 
 
+@pytest.mark.slow
 def test_tiles_nearest_the_middle_of_the_view_come_first(tmp_path: Path) -> None:
     project = LiveProject(tmp_path, tissue=live_tissue(shape=(2, 384, 384)))
 
@@ -202,6 +209,7 @@ def test_tiles_nearest_the_middle_of_the_view_come_first(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("anisotropy", [1.0, 8.0])
+@pytest.mark.slow
 def test_other_voxels_and_a_view_from_the_side(tmp_path: Path, anisotropy: float) -> None:
     project = LiveProject(tmp_path, tissue=live_tissue(anisotropy, (16, 40, 48)))
     side = Box((0, 10, 0), (16, 11, 48))
@@ -216,6 +224,7 @@ def test_other_voxels_and_a_view_from_the_side(tmp_path: Path, anisotropy: float
     assert accuracy(project, side) > 0.75
 
 
+@pytest.mark.slow
 def test_a_single_section(tmp_path: Path) -> None:
     project = LiveProject(tmp_path, tissue=live_tissue(shape=(1, 64, 64)))
 
@@ -230,7 +239,8 @@ def test_a_single_section(tmp_path: Path) -> None:
     assert result["steps"] >= 4
 
 
-def test_the_network_rests_while_a_stroke_is_painted(project: LiveProject) -> None:
+@pytest.mark.slow
+def test_the_network_pauses_while_a_stroke_is_painted(project: LiveProject) -> None:
     n_losses: list[int] = []
 
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
@@ -252,7 +262,7 @@ def test_the_network_rests_while_a_stroke_is_painted(project: LiveProject) -> No
     assert n_losses[0] == n_losses[1]
 
 
-def network_takes_over(project: LiveProject) -> Script:
+def until_the_network_is_shown(project: LiveProject) -> Script:
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view()]
         yield from ctx.wait_for(lambda: ctx.curve("shown") == [0, 1])
@@ -263,8 +273,9 @@ def network_takes_over(project: LiveProject) -> Script:
     return script
 
 
+@pytest.mark.slow
 def test_a_network_with_the_better_score_takes_over_the_view(project: LiveProject) -> None:
-    ctx = LiveContext(network_takes_over(project))
+    ctx = LiveContext(until_the_network_is_shown(project))
 
     # An instant model that hardly learns is soon overtaken.
     weak = live_plan().instant.model_copy(update={"learning_rate": 1e-6})
@@ -280,7 +291,8 @@ def test_a_network_with_the_better_score_takes_over_the_view(project: LiveProjec
     assert shown.info.steps == result["steps"] > 0
 
 
-def test_the_instant_model_answers_for_another_section_until_the_network_has(project: LiveProject) -> None:
+@pytest.mark.slow
+def test_another_section_is_predicted_by_the_instant_model_first(project: LiveProject) -> None:
     begun: list[int] = []
 
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
@@ -298,15 +310,16 @@ def test_the_instant_model_answers_for_another_section_until_the_network_has(pro
     ctx = LiveContext(script)
     project.job(live_plan(score_every=40, instant=weak, network=network)).run(ctx)
 
-    told = ctx.tiles(begun[0])
-    n = len(set(told))
+    tiles = ctx.tiles(begun[0])
+    n = len(set(tiles))
     assert n
-    assert len(set(told[:n])) == n, "not all of the section is answered at once"
-    assert set(told[n : 2 * n]) == set(told), "the network's answer did not follow"
+    assert len(set(tiles[:n])) == n, "not all of the section is predicted at once"
+    assert set(tiles[n : 2 * n]) == set(tiles), "the network's prediction did not follow"
     assert accuracy(project, project.section(4)) > 0.7
 
 
-def test_a_stroke_is_answered_at_once_where_newer_weights_of_the_network_have_not(
+@pytest.mark.slow
+def test_a_stroke_shows_at_once_while_newer_weights_predict_the_view(
     project: LiveProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
@@ -316,7 +329,7 @@ def test_a_stroke_is_answered_at_once_where_newer_weights_of_the_network_have_no
         yield from ctx.wait_for(lambda: ctx.curve("shown") == [0, 1])
         n = len(ctx.curve("generation"))
         yield from ctx.wait_for(lambda: len(ctx.curve("generation")) > n)
-        monkeypatch.setattr(Blend, "knows", lambda blend, box: False)  # as right after new weights were taken
+        monkeypatch.setattr(Blend, "has_tile", lambda blend, box: False)  # as right after new weights were taken
         begun.append(len(ctx.artifacts))
         project.paint(seed=5)
         yield [annotations_message(project.store.revision)]
@@ -331,13 +344,14 @@ def test_a_stroke_is_answered_at_once_where_newer_weights_of_the_network_have_no
     ctx = LiveContext(script)
     project.job(live_plan(score_every=40, instant=weak, network=network)).run(ctx)
 
-    told = ctx.tiles(begun[0])
-    n = len(set(told))
+    tiles = ctx.tiles(begun[0])
+    n = len(set(tiles))
     assert n
-    assert len(set(told[:n])) == n, "not all of the view is answered at once"
-    assert set(told[n : 2 * n]) == set(told), "the network's answer did not follow"
+    assert len(set(tiles[:n])) == n, "not all of the view is predicted at once"
+    assert set(tiles[n : 2 * n]) == set(tiles), "the network's prediction did not follow"
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_train_leaves_the_instant_model(project: LiveProject) -> None:
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view()]
@@ -353,6 +367,7 @@ def test_a_network_that_cannot_train_leaves_the_instant_model(project: LiveProje
     assert result["model"] == "m-live"
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_keeps_its_state_and_the_next_goes_on(project: LiveProject) -> None:
     def cancelled(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view()]
@@ -376,6 +391,7 @@ def test_a_cancelled_job_keeps_its_state_and_the_next_goes_on(project: LiveProje
     assert result["steps"] > reached
 
 
+@pytest.mark.slow
 def test_suggestions_are_written_best_first_and_never_where_held_out_or_painted(project: LiveProject) -> None:
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [project.view(), suggest_message(3)]
@@ -396,7 +412,8 @@ def test_suggestions_are_written_best_first_and_never_where_held_out_or_painted(
     assert all(s["reason"] and s["gain"] >= 0 for s in found["boxes"])
 
 
-def test_a_message_that_means_nothing_is_told_and_left(project: LiveProject) -> None:
+@pytest.mark.slow
+def test_a_message_that_is_not_understood_is_warned_of(project: LiveProject) -> None:
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
         yield [JobMessage(topic="dance"), JobMessage(topic="view", content={"box": "here"})]
         yield [stop_message()]
@@ -409,4 +426,4 @@ def test_a_message_that_means_nothing_is_told_and_left(project: LiveProject) -> 
 
 def test_another_image_is_refused(project: LiveProject) -> None:
     with pytest.raises(PytcError, match="image changed"):
-        project.job(image_digest="another").run(LiveContext(lambda ctx: iter([[stop_message()]])))
+        project.job(digest="another").run(LiveContext(lambda ctx: iter([[stop_message()]])))

@@ -14,9 +14,11 @@ from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Measu
 from napari_pytc.jobs.runners.base import JobHandle
 from napari_pytc.jobs.runners.inline import InlineRunner
 from napari_pytc.jobs.runners.process import ProcessRunner
-from napari_pytc.learning.live.messages import annotations_message, stop_message, view_message
-from napari_pytc.learning.model_folder import read_model_info
+from napari_pytc.plans.live_messages import annotations_message, stop_message, view_message
+from napari_pytc.plans.model_folder import read_model_info
 from tests.support.live import LiveProject, live_plan
+
+pytestmark = pytest.mark.slow
 
 PATIENCE_S = 240.0
 

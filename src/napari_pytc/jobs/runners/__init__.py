@@ -1,4 +1,4 @@
-"""Where a job runs: in this thread, or in a worker process."""
+"""Runners of jobs: in this thread, or in a worker process."""
 
 from napari_pytc.jobs.runners.base import JobHandle, JobRunner
 from napari_pytc.jobs.runners.inline import InlineRunner

@@ -1,4 +1,4 @@
-"""What every runner can do."""
+"""Protocols of runners and of the handles of their jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pytc.jobs.spec import JobSpec
 
 
 class JobHandle(Protocol):
-    """What the one who started a job holds; every method may be called from any thread, and from the sink."""
+    """Handle of a started job; every method may be called from any thread, and from the sink."""
 
     @property
     def id(self) -> str:
@@ -19,13 +19,13 @@ class JobHandle(Protocol):
 
     @property
     def state(self) -> JobState:
-        """Where the job is."""
+        """State of the job."""
 
     def cancel(self) -> None:
         """Ask the job to end; returns at once."""
 
     def send(self, message: JobMessage) -> None:
-        """Tell the job something while it waits or runs."""
+        """Send a message while the job waits or runs."""
 
     def wait(self, timeout: float | None = None) -> JobEvent | None:
         """Wait until the sink has had the terminal event, and give it; None when the time (seconds) ran out."""
@@ -41,7 +41,7 @@ class JobRunner(Protocol):
         """The jobs that run or wait, in the order they were started."""
 
     def cancel(self, job: str) -> None:
-        """Cancel the job of this id, which a sink knows from the event before `start` has returned."""
+        """Cancel the job of this id, which a sink has from the event before `start` has returned."""
 
     def close(self) -> None:
         """Cancel what runs and waits, and let go of everything; may be called twice."""

@@ -1,4 +1,4 @@
-"""Jobs in the thread that starts them: the command line, scripts on a cluster, tests."""
+"""The inline runner: jobs in the thread that starts them, for the command line, clusters and tests."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class InlineRunner:
         InvalidInput
             When the runner is closed.
         """
-        job = Job(sink, self._stop, self._pass_on)
-        ctx = EventContext(job.id, job.tell)
+        job = Job(sink, self._stop, self._forward)
+        ctx = EventContext(job.id, job.emit)
         with self._lock:
             if self._closed:
                 raise InvalidInput("This runner is closed and takes no more jobs.", "Make a new one.")
             self._running[job.id] = (job, ctx)
         try:
-            job.tell(execute(lambda: spec, ctx))
+            job.emit(execute(lambda: spec, ctx))
         except BaseException:  # Ctrl-C: the job has its end all the same
-            job.tell(Cancelled(job=job.id))
+            job.emit(Cancelled(job=job.id))
             raise
         finally:
             with self._lock:
@@ -78,7 +78,7 @@ class InlineRunner:
         if ctx := self._context(job):
             ctx.cancel()
 
-    def _pass_on(self, job: Job, message: JobMessage) -> None:
+    def _forward(self, job: Job, message: JobMessage) -> None:
         if ctx := self._context(job):
             ctx.receive(message)
 

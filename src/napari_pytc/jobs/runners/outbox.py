@@ -1,4 +1,4 @@
-"""Lines on their way into a pipe, so that whoever writes them never waits for whoever reads them."""
+"""A queue of lines for a pipe, so that the writer never waits for the reader."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class Outbox:
 
     def _write(self) -> None:
         try:
-            while lines := self._take():
+            while lines := self._wait_for_lines():
                 rest = memoryview(b"".join(line + b"\n" for line in lines))
                 while rest:
                     rest = rest[os.write(self._pipe, rest) :]
-        except OSError:  # nobody reads any more; who put the lines learns of it from the other pipe
+        except OSError:  # the reader is gone, which the other pipe shows, too
             self.close()
         finally:
             os.close(self._pipe)
 
-    def _take(self) -> list[bytes]:
-        """All that is pending, waiting for it; empty at the end."""
+    def _wait_for_lines(self) -> list[bytes]:
+        """All pending lines, after a wait for them; empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closing)
             lines = list(self._lines.values())

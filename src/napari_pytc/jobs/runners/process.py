@@ -1,4 +1,4 @@
-"""Jobs in one worker process that is kept warm between them: the window's runner."""
+"""The process runner: jobs in one worker process, kept warm between them, for the window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_pytc.jobs.context import JobMessage
 from napari_pytc.jobs.events import TERMINAL, Cancelled, Failed, JobEvent
 from napari_pytc.jobs.job import Job, JobState, Sink
 from napari_pytc.jobs.runners.base import JobHandle
-from napari_pytc.jobs.runners.protocol import Answer, Cancel, Ready, Run, Tell, WorkerSetup
+from napari_pytc.jobs.runners.protocol import Answer, Cancel, Ready, Run, Send, WorkerSetup
 from napari_pytc.jobs.runners.worker_process import WorkerProcess, reason_of_death, usable_cores
 from napari_pytc.jobs.spec import JobSpec
 
@@ -38,7 +38,7 @@ class _Task:
     messages: list[JobMessage] = field(default_factory=list)
     log_start: int = 0
     overdue: threading.Timer | None = None
-    was_put_back: bool = False
+    was_requeued: bool = False
 
 
 class ProcessRunner:
@@ -96,8 +96,8 @@ class ProcessRunner:
             When the system cannot start a process.
         """
         with self._lock:
-            self._refuse_if_closed()
-            self._hire()
+            self._check_open()
+            self._ensure_worker()
 
     def start(self, spec: JobSpec, sink: Sink) -> JobHandle:
         """Run a job in the worker, once those before it are over; returns at once.
@@ -113,10 +113,10 @@ class ProcessRunner:
             described = json.loads(spec.model_dump_json())
         except PydanticSerializationError as error:
             raise InvalidInput(f"The job {spec.kind!r} cannot be written as JSON: {error}.") from error
-        task = _Task(Job(sink, self._stop, self._pass_on), described)
+        task = _Task(Job(sink, self._stop, self._forward), described)
         with self._lock:
-            self._refuse_if_closed()
-            self._hire()
+            self._check_open()
+            self._ensure_worker()
             self._waiting.append(task)
             self._dispatch()
         return task.job
@@ -146,7 +146,7 @@ class ProcessRunner:
         if worker is None:
             self._remove_log()
             return
-        worker.hang_up()
+        worker.close_commands()
         if not worker.is_ready or not worker.join(end_s):
             worker.kill()
             worker.join()
@@ -159,7 +159,7 @@ class ProcessRunner:
 
     @property
     def is_warm(self) -> bool:
-        """Whether the worker has loaded what it should, so that a job starts at once."""
+        """Whether the worker has loaded its libraries, so that a job starts at once."""
         with self._lock:
             return self._worker is not None and self._worker.is_ready
 
@@ -169,17 +169,17 @@ class ProcessRunner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    # What follows up to the next line of this kind is called with the lock held, and never calls a sink.
+    # The methods up to the next such comment are called with the lock held, and never call a sink.
 
-    def _refuse_if_closed(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise InvalidInput("This runner is closed and takes no more jobs.", "Make a new one.")
 
     def _tasks(self) -> list[_Task]:
         return [*([self._current] if self._current is not None else []), *self._waiting]
 
-    def _hire(self) -> None:
-        """See to it that there is a worker."""
+    def _ensure_worker(self) -> None:
+        """Make sure that there is a worker."""
         if self._worker is not None:
             return
         try:
@@ -198,11 +198,11 @@ class ProcessRunner:
         if self._worker is None or not self._worker.is_ready:
             return
         task = self._current = self._waiting.popleft()
-        with suppress(OSError):  # somebody cleaned up; the tail is shown from the start then
+        with suppress(OSError):  # the log was deleted; the tail then begins at its start
             task.log_start = self._log_file().stat().st_size
         self._worker.send(Run(job=task.job.id, spec=task.spec))
         for message in task.messages:
-            self._worker.send(Tell(job=task.job.id, message=message))
+            self._worker.send(Send(job=task.job.id, message=message))
 
     def _log_file(self) -> Path:
         if self._log is None:
@@ -212,7 +212,7 @@ class ProcessRunner:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         return self._log
 
-    # What follows is called without the lock.
+    # The methods below are called without the lock.
 
     def _stop(self, job: Job) -> None:
         with self._lock:
@@ -226,20 +226,20 @@ class ProcessRunner:
                 task_of_worker.overdue.daemon = True
                 task_of_worker.overdue.start()
         if waiting:
-            job.tell(Cancelled(job=job.id))
+            job.emit(Cancelled(job=job.id))
 
     def _kill_overdue(self, task: _Task) -> None:
         with self._lock:
             if self._current is task and self._worker is not None:
                 self._worker.kill()
 
-    def _pass_on(self, job: Job, message: JobMessage) -> None:
+    def _forward(self, job: Job, message: JobMessage) -> None:
         with self._lock:
             for task in self._tasks():
                 if task.job is job and job.state is JobState.WAITING:
                     task.messages.append(message)
             if self._worker is not None and self._current is not None and self._current.job is job:
-                self._worker.send(Tell(job=job.id, message=message))
+                self._worker.send(Send(job=job.id, message=message))
 
     def _on_answer(self, worker: WorkerProcess, answer: Answer) -> None:
         with self._lock:
@@ -251,70 +251,70 @@ class ProcessRunner:
             if worker is not self._worker or task is None or answer.job != task.job.id:
                 return
             if isinstance(answer, TERMINAL):
-                self._leave(task)
+                self._release(task)
         if isinstance(answer, Failed):
             answer = answer.model_copy(update={"log": "\n".join(filter(None, (answer.log, self._log_tail(task))))})
-        task.job.tell(answer)
+        task.job.emit(answer)
         with self._lock:
             self._dispatch()
 
     def _on_end(self, worker: WorkerProcess) -> None:
-        """The worker is gone: by `close`, by `_kill_overdue`, by a signal or by itself."""
+        """Handle the end of the worker: by `close`, by `_kill_overdue`, by a signal or by itself."""
         with self._lock:
             self._worker = None
             task = self._current
             if task is not None:
-                self._leave(task)
-                if self._is_innocent(task):
-                    task.was_put_back = True
+                self._release(task)
+                if self._may_run_again(task):
+                    task.was_requeued = True
                     self._waiting.appendleft(task)
                     task = None
             never_ready = self._waiting.popleft() if not worker.is_ready and self._waiting else None
         if task is not None:
-            task.job.tell(self._end_of(task, reason_of_death(worker.exit_code)))
+            task.job.emit(self._terminal_event(task, reason_of_death(worker.exit_code)))
         if never_ready is not None:
-            never_ready.job.tell(self._end_of(never_ready, _never_started(worker.exit_code)))
+            never_ready.job.emit(self._terminal_event(never_ready, _never_started(worker.exit_code)))
         with self._lock:
             closed = self._closed
         if closed:
             self._remove_log()
         else:
-            self._replace(wanted_now=task is not None)
+            self._start_fresh_worker(needed_now=task is not None)
 
-    def _is_innocent(self, task: _Task) -> bool:
-        """Whether the worker died before the job began, as one that was killed while idle; asked once a job."""
-        return task.job.state is JobState.WAITING and not (task.was_put_back or task.job.cancel_requested)
+    def _may_run_again(self, task: _Task) -> bool:
+        """Whether the worker died before the job began, as one that was killed while idle; true at most once a job."""
+        return task.job.state is JobState.WAITING and not (task.was_requeued or task.job.cancel_requested)
 
-    def _replace(self, wanted_now: bool) -> None:
-        """Hire a fresh worker, if jobs wait or it is `wanted_now`; when there can be none, the jobs that wait fail."""
+    def _start_fresh_worker(self, needed_now: bool) -> None:
+        """Start a fresh worker, if jobs wait or it is `needed_now`; when there can be none, the jobs that wait fail."""
         try:
             with self._lock:
-                if (self._waiting or wanted_now) and not self._closed:
-                    self._hire()
+                if (self._waiting or needed_now) and not self._closed:
+                    self._ensure_worker()
         except WorkerDied as error:
             with self._lock:
-                stranded = list(self._waiting)
+                waiting = list(self._waiting)
                 self._waiting.clear()
-            for task in stranded:
-                task.job.tell(Failed(job=task.job.id, message=error.message, hint=error.hint))
+            for task in waiting:
+                task.job.emit(Failed(job=task.job.id, message=error.message, hint=error.hint))
 
-    def _leave(self, task: _Task) -> None:
+    def _release(self, task: _Task) -> None:
         self._current = None
         if task.overdue is not None:
             task.overdue.cancel()
 
-    def _end_of(self, task: _Task, reason: WorkerDied) -> JobEvent:
+    def _terminal_event(self, task: _Task, reason: WorkerDied) -> JobEvent:
         if task.job.cancel_requested:
             return Cancelled(job=task.job.id)
         return Failed(job=task.job.id, message=reason.message, hint=reason.hint, log=self._log_tail(task))
 
     def _log_tail(self, task: _Task) -> str:
-        """What the worker printed during this job, the end of it if it is much."""
+        """The tail of what the worker printed during this job."""
         try:
             with self._log_file().open("rb") as file:
                 file.seek(max(task.log_start, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
                 return file.read().decode("utf-8", "replace")
-        except OSError:  # somebody cleaned up; a job must have its end without the log
+        except OSError:  # the log was deleted; the job must end without it
             return ""
 
     def _remove_log(self) -> None:

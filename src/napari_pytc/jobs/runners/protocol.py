@@ -1,4 +1,4 @@
-"""What the runner and its worker process say to each other: one JSON object a line, over two pipes."""
+"""Messages between the runner and its worker process: one JSON object a line, over two pipes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _Line(BaseModel):
 
 
 class WorkerSetup(_Line):
-    """The worker's argument."""
+    """Argument of the worker process."""
 
-    imports: tuple[str, ...] = Field((), description="Modules that define kinds of jobs; the worker needs them.")
+    imports: tuple[str, ...] = Field((), description="Modules that define kinds of jobs.")
     preload: tuple[str, ...] = Field((), description="Modules loaded ahead of time; one that is missing is skipped.")
     grace_s: float = Field(5.0, description="Seconds a job may take to end when the runner's process is gone.")
 
@@ -46,20 +46,22 @@ class Cancel(_Line):
     job: str
 
 
-class Tell(_Line):
+class Send(_Line):
     """A message to the job, if it still runs."""
 
-    do: Literal["tell"] = "tell"
+    do: Literal["send"] = "send"
     job: str
     message: JobMessage
 
 
-Command = Annotated[Run | Cancel | Tell, Field(discriminator="do")]
+Command = Annotated[Run | Cancel | Send, Field(discriminator="do")]
+"""What the window sends to the worker."""
 COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
+"""Reads a command from its JSON."""
 
 
 class Ready(_Line):
-    """The worker has imported what it should and takes jobs."""
+    """The worker has imported its modules and takes jobs."""
 
     event: Literal["ready"] = "ready"
 
@@ -68,4 +70,6 @@ Answer = Annotated[
     Ready | Started | Progressed | Measured | Produced | Warned | Finished | Failed | Cancelled,
     Field(discriminator="event"),
 ]
+"""What the worker sends back."""
 ANSWERS: TypeAdapter[Answer] = TypeAdapter(Answer)
+"""Reads an answer from its JSON."""

@@ -1,4 +1,4 @@
-"""The worker process as the runner sees it: started, told, watched, ended."""
+"""The worker process as its runner starts, commands, watches and ends it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WorkerProcess:
     Parameters
     ----------
     setup : WorkerSetup
-        What it imports first.
+        Modules that it imports first.
     n_threads : int
         Cores it may use at most.
     log : Path
@@ -62,7 +62,7 @@ class WorkerProcess:
         self.is_ready = False
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "napari_pytc.jobs.runners.worker", setup.model_dump_json()],
+                [sys.executable, "-P", "-m", "napari_pytc.jobs.runners.command_loop", setup.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -86,15 +86,15 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """What the process ended with, negative for a signal; None while it lives."""
+        """Exit code of the process, negative for a signal; None while it runs."""
         return self._process.returncode
 
     def send(self, command: BaseModel) -> None:
-        """Send a command; never waits, and tells nothing when the process is gone."""
+        """Send a command; never waits, and does nothing when the process is gone."""
         self._outbox.put(command.model_dump_json().encode())
 
-    def hang_up(self) -> None:
-        """Let it cancel its job and end by itself."""
+    def close_commands(self) -> None:
+        """Close the pipe of commands: the worker cancels its job and ends by itself."""
         self._outbox.close()
 
     def kill(self) -> None:
@@ -164,7 +164,7 @@ def worker_environment(environment: Mapping[str, str], n_threads: int) -> dict[s
 
 
 def reason_of_death(exit_code: int | None) -> WorkerDied:
-    """Why a worker is gone, in words."""
+    """The error with the reason why a worker ended."""
     if exit_code is not None and exit_code < 0:
         name = _signal_name(-exit_code)
         if name == "SIGKILL":

@@ -1,18 +1,19 @@
-"""The network's view, brought up to date at once by what the instant model learnt since.
+"""The network's prediction of the view, updated at once by what the instant model has learnt since.
 
-A network needs seconds to learn a stroke and seconds more to predict a view; who paints wants to see something before.
-Its logits of a tile are kept, and moved by how much those of the instant model changed since the network's weights were
-taken (a product of experts, Hinton 2002, one of which is renewed). With the next weights of the network it begins anew.
+A network needs seconds to learn a stroke and seconds more to predict a view; users want to see an effect before.
+Its probabilities of a tile are cached, and moved by how much the instant model's log-probabilities have changed since
+the network's weights were taken (a product of experts, Hinton 2002, one of which is replaced). New weights of the
+network start over.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from napari_pytc.caching import ByteBoundedCache
 from napari_pytc.geometry import Box
 from napari_pytc.learning.live.instant import InstantModel
 
@@ -21,34 +22,34 @@ _MOST_TILES = 512
 
 
 class Blend:
-    """Tiles of the network's view as it was and as it is.
+    """The network's probabilities of tiles, moved by the instant model.
 
     Parameters
     ----------
     instant : InstantModel
-        Learns after every stroke.
+        Fitted after every stroke.
     reference : InstantModel
-        Another one of its kind, for what it was.
+        Another one of its kind, which takes the weights of the moment of `reset`.
     """
 
     def __init__(self, instant: InstantModel, reference: InstantModel) -> None:
         self._instant, self._reference = instant, reference
-        self._tiles: OrderedDict[Box, Tensor] = OrderedDict()
+        self._tiles: ByteBoundedCache[Box, Tensor] = ByteBoundedCache(_MOST_TILES, size_of=lambda tile: 1)
         self.is_changed = False
-        """Whether the instant model learnt more since the network's weights were taken."""
+        """Whether the instant model was fitted again since `reset`."""
 
-    def begin(self) -> None:
-        """The network has new weights, which know what the instant model knows."""
+    def reset(self) -> None:
+        """Start over with new weights of the network, which have learnt all strokes."""
         self._tiles.clear()
         self.is_changed = False
         self._reference.network.load_state_dict(self._instant.network.state_dict())
 
-    def note_change(self) -> None:
-        """The instant model learnt more."""
+    def mark_changed(self) -> None:
+        """Note that the instant model was fitted again."""
         self.is_changed = True
 
-    def knows(self, box: Box) -> bool:
-        """Whether the network need not be asked for a tile."""
+    def has_tile(self, box: Box) -> bool:
+        """Whether the network's probabilities of a tile are cached."""
         return box in self._tiles
 
     @torch.inference_mode()
@@ -58,16 +59,14 @@ class Blend:
         Parameters
         ----------
         network : callable
-            Its probabilities (k, *box.shape) of a tile that was not predicted yet.
+            Gives its probabilities (k, *box.shape) of a tile.
         features : callable
-            What the instant model sees of a tile.
+            Gives the features of a tile.
         """
-        before = self._tiles.get(box)
+        before = self._tiles.find(box)
         if before is None:
             before = network(box)
-            self._tiles[box] = before.half()
-            if len(self._tiles) > _MOST_TILES:
-                self._tiles.popitem(last=False)
+            self._tiles.put(box, before.half())
         before = before.float()
         if not self.is_changed:
             return before

@@ -1,4 +1,4 @@
-"""The loop of live learning: what is most urgent, one small piece at a time."""
+"""The loop of live learning: the most urgent piece of work, one after the other."""
 
 from __future__ import annotations
 
@@ -8,44 +8,38 @@ from typing import Any
 
 from torch import Tensor
 
-from napari_pytc.annotations.store import AnnotationStore
+from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.errors import OutOfMemory
-from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobContext
-from napari_pytc.learning.data import TrainingImage
-from napari_pytc.learning.devices import limit_threads, one_thread
-from napari_pytc.learning.jobs import check_image
-from napari_pytc.learning.live.behind import CACHE_BYTES, Behind
+from napari_pytc.learning.data.training_image import TrainingImage
+from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.live.blend import Blend
-from napari_pytc.learning.live.contest import Contest, Rounds
-from napari_pytc.learning.live.gate import standing
+from napari_pytc.learning.live.finish import NOTHING, FinishedInstant, keep_model
 from napari_pytc.learning.live.instant import InstantModel
-from napari_pytc.learning.live.job import SUGGESTIONS, LiveJob
-from napari_pytc.learning.live.keeping import (
-    KeptModel,
-    KeptState,
-    fingerprint_of,
-    info_of,
-    keep_model,
-    keep_state,
-    kept_state,
-    network_of,
+from napari_pytc.learning.live.instant_learner import InstantLearner
+from napari_pytc.learning.live.labelled_features import LabelledFeatures
+from napari_pytc.learning.live.model_selection import LearningCurve, ModelSelector
+from napari_pytc.learning.live.other_volumes import OtherVolumes
+from napari_pytc.learning.live.persistence import (
+    LiveRunState,
+    load_live_state,
+    save_live_state,
+    work_fingerprint,
 )
-from napari_pytc.learning.live.memory import Memory
-from napari_pytc.learning.live.messages import Inbox, View
-from napari_pytc.learning.live.painter import ViewPainter
 from napari_pytc.learning.live.prediction_store import TileWriter, open_live_prediction
-from napari_pytc.learning.live.scores import ScoredPlace, Scoring, chosen_places
-from napari_pytc.learning.live.strokes import StrokeBook
-from napari_pytc.learning.live.suggesting import PlaceFinder, Places, write_suggestions
-from napari_pytc.learning.live.taught import Examples, TaughtVoxels
+from napari_pytc.learning.live.stroke_split import StrokeSplit
+from napari_pytc.learning.live.suggestions import SuggestionFinder, SuggestionGrid, write_suggestions
 from napari_pytc.learning.live.tiles import FeatureTiles
-from napari_pytc.learning.model_folder import read_model_info
-from napari_pytc.learning.networks.limits import measure_limits
-from napari_pytc.learning.normalisation import Normalisation
-from napari_pytc.volumes.opening import open_spec
-from napari_pytc.volumes.source import VolumeSource
-from napari_pytc.volumes.statistics import sample_statistics
+from napari_pytc.learning.live.trainer import CACHE_BYTES, NetworkTrainer
+from napari_pytc.learning.live.view_predictor import ViewPredictor
+from napari_pytc.learning.machine.devices import limit_threads
+from napari_pytc.plans.input_channels import check_n_inputs
+from napari_pytc.plans.live_messages import Inbox, LiveView
+from napari_pytc.plans.live_spec import SUGGESTIONS, LiveJob
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.volumes.fingerprint import check_image, fingerprint
+from napari_pytc.volumes.image import ImageSource, open_image_spec
 
 _IDLE_S = 0.005
 _MOST_AHEAD = 32
@@ -53,13 +47,22 @@ _MOST_AHEAD = 32
 _REPORT_S, _SAVE_S = 0.5, 60.0
 
 
-def learn_live(job: LiveJob, ctx: JobContext) -> dict[str, Any]:
-    """Open what a job names and learn until told to stop; what `LiveJob.run` answers."""
+def run(job: LiveJob, ctx: JobContext) -> dict[str, Any]:
+    """Learn from strokes as they are painted, until a stop message comes.
+
+    Returns
+    -------
+    dict
+        ``model`` and ``folder`` of the best model (None where nothing was learnt), ``shown`` ("instant" or "network"),
+        ``scores`` and ``steps`` of the network.
+    """
     job.plan.check()
+    for note in (*job.notes, *job.plan.notes):
+        ctx.warn(note)
     limit_threads()
-    source = open_spec(job.image)
-    check_image(source, job.image_digest)
-    engine = LiveEngine(job, source, AnnotationStore.open(job.annotations, writable=False), ctx)
+    source = open_image_spec(job.in_view.volume)
+    digest = check_image(source, job.in_view.digest)
+    engine = LiveEngine(job, source, PaintStore.open(job.in_view.annotations, writable=False), ctx, digest)
     try:
         return engine.run()
     finally:
@@ -67,7 +70,7 @@ def learn_live(job: LiveJob, ctx: JobContext) -> dict[str, Any]:
 
 
 class LiveEngine:
-    """Everything one live job holds, and the order in which it does things.
+    """The parts of a live job, and the order in which they work.
 
     ::
 
@@ -75,304 +78,288 @@ class LiveEngine:
            ^                                                                                       |
            +---------------------------------------------------------------------------------------+
 
-    After each piece the loop begins again, so that whatever was told meanwhile comes first. While a stroke is painted
-    only the first three are done.
+    After each piece the loop begins again, so that new messages come first. While a stroke is painted only the first
+    three are done. While there is a network the loop runs within Lightning's, which requests a batch
+    before each of its steps.
     """
 
-    def __init__(self, job: LiveJob, source: VolumeSource, store: AnnotationStore, ctx: JobContext) -> None:
+    def __init__(
+        self, job: LiveJob, source: ImageSource, store: PaintStore, ctx: JobContext, digest: str | None = None
+    ) -> None:
         self._job, self._plan, self._ctx = job, job.plan, ctx
-        self._source, self._store = source, store
+        if job.output.parent is not None:
+            check_n_inputs(read_model_info(job.output.parent), source.n_channels)
+        scaling = (job.plan.instant if job.plan.instant_only else job.plan.network).normalisation
+        digest = digest or fingerprint(source).digest
         self._started = time.monotonic()
-        self._space = VoxelSpace(job.voxel_size_nm, source.space.origin_nm)
+        self._space = job.in_view.space
         self._whole = Box.of_shape(source.shape)
-        self._fingerprint = fingerprint_of(job, source.shape)
-        earlier = kept_state(job.run_folder, self._fingerprint, ctx)
-        self._book = StrokeBook(store, len(job.classes), job.held_out, None if earlier is None else earlier.anchors)
-        self._book.refresh()
-        self._normalisation = _normalisation(source, job.held_out, [page.box for page in self._book.pages.values()])
-        image = TrainingImage(source, self._normalisation, job.held_out, CACHE_BYTES)
-        visible = TrainingImage(source, self._normalisation, (), CACHE_BYTES) if job.held_out else image
-        self._instant, self._twin, reference = (
-            InstantModel(self._plan.instant, len(job.classes), self._space) for _ in range(3)
+        self._fingerprint = work_fingerprint(job, source.shape)
+        earlier = load_live_state(job.output.run_folder, self._fingerprint, ctx)
+        self._split = StrokeSplit(
+            store, len(job.classes), job.in_view.held_out, None if earlier is None else earlier.anchors
+        )
+        self._split.refresh()
+        self._in_view = VolumeData(
+            source,
+            store,
+            job.classes,
+            job.in_view.held_out,
+            self._space,
+            name=job.in_view.name,
+            digest=digest,
+        )
+        painted = [chunk.box for chunk in self._split.chunks.values()]
+        self._normalisation, notes = self._in_view.normalisation(painted, scaling, is_learnt=True)
+        for note in notes:
+            ctx.warn(note)
+        image = TrainingImage(source, self._normalisation, job.in_view.held_out, CACHE_BYTES)
+        unmasked = TrainingImage(source, self._normalisation, (), CACHE_BYTES) if job.in_view.held_out else image
+        self._instant, validation_copy, reference = (
+            InstantModel(self._plan.instant, len(job.classes), self._space, source.n_channels) for _ in range(3)
         )
         self._blend = Blend(self._instant, reference)
         bank = self._instant.network
-        self._limits = measure_limits(bank)
-        self._features = FeatureTiles(bank, self._limits, visible, self._plan.feature_cache_mb * 2**20)
-        self._taught = TaughtVoxels(bank, self._limits, image, visible, self._features)
-        self._memory = Memory(job, self._instant, self._twin, self._taught.sees_held_out)
-        if earlier is not None:  # else what is kept to score by may be chosen anew, and the twin must not know it
-            self._memory.restore(self._book.painted())
-        self._contest = Contest(self._plan.margin, self._plan.tolerance)
-        self._rounds = Rounds(() if earlier is None else earlier.rounds)
-        self._behind = Behind(
-            job, source, self._space, self._normalisation, visible, self._contest, self._show_network, ctx
+        self._limits = bank.limits()
+        self._features = FeatureTiles(bank, self._limits, unmasked, self._plan.feature_cache_mb * 2**20)
+        labelled = LabelledFeatures(bank, self._limits, image, unmasked, self._features)
+        self._others = OtherVolumes(job.inputs[1:], job.classes, self._space, bank, self._limits, scaling, ctx)
+        self._learner = InstantLearner(
+            job, self._split, self._others, self._instant, validation_copy, labelled, is_resumed=earlier is not None
         )
-        self._behind.begin(None if earlier is None else earlier.network)
-        self._inbox = Inbox(ctx, self._whole)
-        store_of_tiles = open_live_prediction(job.output, self._whole.shape, self._space, job.classes)
+        self._selector = ModelSelector(self._plan.margin, self._plan.tolerance)
+        self._curve = LearningCurve(() if earlier is None else earlier.round_scores)
+        store_of_tiles = open_live_prediction(job.prediction, self._whole.shape, self._space, job.classes)
         self._writer = TileWriter(store_of_tiles, ctx)
-        self._painter = ViewPainter(self._whole, self._space.voxel_size_nm, self._writer)
-        self._of_network: set[Box] = set()
-        self._learnt: Examples | None = None
-        self._fitted_revision = -1
-        self._places: list[ScoredPlace] = []
-        self._place_features: dict[Any, Tensor] = {}
-        self._instant_scores: dict[str, Any] = {}
-        self._told: tuple[int, View] | None = None
-        self._ahead: tuple[View, list[Box]] | None = None
-        self._looking: Iterator[Places | None] | None = None
-        self._scores_are_due = False
+        self._view_predictor = ViewPredictor(self._whole, self._space.voxel_size_nm, self._writer)
+        self._trainer = NetworkTrainer(
+            job,
+            source,
+            self._space,
+            self._normalisation,
+            unmasked,
+            self._selector,
+            self._view_predictor,
+            self._on_weights_shown,
+            ctx,
+        )
+        self._trainer.restore(None if earlier is None else earlier.network)
+        self._inbox = Inbox(ctx, self._whole)
+        self._network_tiles: set[Box] = set()
+        self._reported_view: tuple[int, LiveView] | None = None
+        self._features_ahead: tuple[LiveView, list[Box]] | None = None
+        self._search: Iterator[SuggestionGrid | None] | None = None
+        self._is_score_due = False
         self._reported = self._saved = self._started
 
     def run(self) -> dict[str, Any]:
-        """Work until told to stop; what was learnt is also kept when the job is cancelled."""
-        self._ctx.metric("shown", self._behind.step, 0)
+        """Work until a stop message comes; a cancelled job saves its state, too."""
+        self._ctx.metric("shown", self._trainer.step, 0)
         try:
             while not self._inbox.stop:
-                if not self.turn():
+                if self._trainer.is_training:
+                    self._trainer.train(self._work_until_step)
+                elif not self.turn():
                     time.sleep(_IDLE_S)
         except JobCancelled:
-            self._keep_state()
+            self._save_state()
             raise
         return self._finish()
 
     def close(self) -> None:
-        """End what runs beside."""
-        self._behind.close()
+        """End the threads."""
+        self._trainer.close()
         self._writer.close()
 
+    def _work_until_step(self) -> bool:
+        """Do all that is more urgent than the next step of the network; False to leave its loop."""
+        while self._trainer.is_training and not self._inbox.stop:
+            if not self.turn():
+                if not self._inbox.is_stroke_coming and self._trainer.is_step_ready():
+                    return True
+                time.sleep(_IDLE_S)
+        return False
+
     def turn(self) -> bool:
-        """Listen and do the most urgent piece of work; False when there was nothing to do."""
+        """Read messages and do the most urgent piece of work but a step of the network; False when there is none."""
         self._ctx.check()
-        self._inbox.listen()
-        worked = self._learn_strokes() or self._predict_tile() or self._work_behind()
-        self._writer.tell_done()
+        self._inbox.read_messages()
+        worked = self._fit_instant() or self._predict_tile() or self._work_in_background()
+        self._writer.report_written()
         self._report()
         return worked
 
-    def _work_behind(self) -> bool:
-        """What nobody waits for; nothing of it while a stroke is painted, so that the worker is free at its end."""
+    def _work_in_background(self) -> bool:
+        """Do work that nobody waits for; none while a stroke is painted, so that the worker is free at its end."""
         if self._inbox.is_stroke_coming:
-            self._behind.hold()
+            self._trainer.pause_batches()
             return False
-        return self._score_instant() or self._suggest() or self._behind.work(self._places, self._painter)
+        return self._validate_instant() or self._suggest() or self._trainer.score(self._learner.regions)
 
-    def _learn_strokes(self) -> bool:
-        """Fit the instant model to strokes that changed."""
-        self._book.refresh()
-        if self._book.revision == self._fitted_revision:
+    def _fit_instant(self) -> bool:
+        """Fit the instant model if strokes changed."""
+        if not self._learner.refresh():
             return False
-        self._behind.hold()
-        is_first = self._fitted_revision < 0
-        self._fitted_revision = self._book.revision
-        if not self._book.is_enough:
-            self._behind.pause()
+        self._trainer.pause_batches()
+        is_first = self._learner.revision < 0
+        if not self._learner.fit():
+            self._trainer.clear_data()
             return False
-        with one_thread():
-            self._learnt, kept = self._taught.gather(self._book.pages.values())
-            # Kept strokes teach the model that is shown, too: who paints one wants to see it. Its twin is scored.
-            self._memory.fit("instant", self._learnt + kept, self._book.painted())
-        self._contest.expire()
-        self._scores_are_due = True
+        self._selector.invalidate()
+        self._is_score_due = True
         if not is_first:
-            self._rounds.painted()
-        self._blend.note_change()
-        self._painter.renew()
+            self._curve.start_round()
+        self._blend.mark_changed()
+        self._view_predictor.invalidate()
         return True
 
     def _predict_tile(self) -> bool:
-        """Predict the tile in view, nearest to its centre, that the model on show has not predicted yet."""
+        """Predict the next tile in view that the model in use has not predicted yet."""
         view = self._inbox.view
         if view is None:
             return False
         if not self._instant.is_fitted:
-            return self._look_ahead(view)
-        if not self._painter.is_done(view):
-            self._behind.hold()
-            self._painter.advance(view, self._probabilities, self._at_once)
+            return self._compute_features_ahead(view)
+        if not self._view_predictor.is_done(view):
+            self._trainer.pause_batches()
+            self._view_predictor.predict_next(view, self._probabilities, self._interim)
             return True
-        if (self._painter.n_renewed, view) != self._told:
-            self._told = (self._painter.n_renewed, view)
-            self._ctx.metric("generation", self._fitted_revision, view.generation)
+        if (self._view_predictor.n_invalidated, view) != self._reported_view:
+            self._reported_view = (self._view_predictor.n_invalidated, view)
+            self._ctx.metric("generation", self._learner.revision, view.generation)
         return False
 
-    def _look_ahead(self, view: View) -> bool:
-        """Compute a tile's features before there are strokes, so that the first ones are answered at once."""
-        if self._ahead is None or self._ahead[0] != view:
-            self._ahead = view, self._painter.waiting(view)[:_MOST_AHEAD]
-        if not self._ahead[1]:
+    def _compute_features_ahead(self, view: LiveView) -> bool:
+        """Compute features of a tile before there are strokes, so that the first ones have an effect at once."""
+        if self._features_ahead is None or self._features_ahead[0] != view:
+            self._features_ahead = view, self._view_predictor.pending(view)[:_MOST_AHEAD]
+        if not self._features_ahead[1]:
             return False
-        self._features.get(self._ahead[1].pop(0))
+        self._features.get(self._features_ahead[1].pop(0))
         return True
 
     def _probabilities(self, box: Box) -> Tensor:
-        if self._contest.shown == "network":
+        if self._selector.shown == "network":
             try:
-                found = self._blend.probabilities(box, self._behind.predict, self._features.get)
+                found = self._blend.probabilities(box, self._trainer.predict, self._features.get)
             except OutOfMemory as error:
-                self._behind.give_up(error.message, self._painter)
+                self._trainer.give_up(error.message)
             else:
-                self._of_network.add(box)
+                self._network_tiles.add(box)
                 return found
-        self._of_network.discard(box)
-        return self._of_instant(box)
+        self._network_tiles.discard(box)
+        return self._instant_probabilities(box)
 
-    def _at_once(self, box: Box) -> Tensor | None:
-        """What to show of a tile until the network has answered, which may take a second for each.
+    def _interim(self, box: Box) -> Tensor | None:
+        """The instant model's prediction of a tile, to show until the network's, which may take a second a tile.
 
-        Nothing where its former weights have, unless a stroke came since: who paints wants to see it.
+        Returns None where earlier weights of the network have predicted it, unless strokes were painted since.
         """
-        if self._contest.shown == "instant" or self._blend.knows(box):
+        if self._selector.shown == "instant" or self._blend.has_tile(box):
             return None
-        return None if box in self._of_network and not self._blend.is_changed else self._of_instant(box)
+        return None if box in self._network_tiles and not self._blend.is_changed else self._instant_probabilities(box)
 
-    def _of_instant(self, box: Box) -> Tensor:
-        features = self._features.get(box)
-        self._memory.look(box, features)
-        return self._instant.probabilities(features).reshape(-1, *box.shape)
+    def _instant_probabilities(self, box: Box) -> Tensor:
+        return self._instant.probabilities(self._features.get(box)).reshape(-1, *box.shape)
 
-    def _show_network(self) -> None:
-        """The network's weights on show changed."""
-        self._blend.begin()
-        self._painter.renew()
+    def _on_weights_shown(self) -> None:
+        """Predict the view again, because the network's weights in use have changed."""
+        self._blend.reset()
+        self._view_predictor.invalidate()
 
-    def _score_instant(self) -> bool:
-        """Fit the instant model's twin without what is kept, and score it on that."""
-        if not self._scores_are_due or self._learnt is None:
+    def _validate_instant(self) -> bool:
+        """Fit the copy of the instant model without validation strokes, and score it on those."""
+        if not self._is_score_due or self._learner.examples is None:
             return False
-        self._scores_are_due = False
-        self._places = chosen_places(self._book.pages.values(), self._plan.seed)
-        with one_thread():
-            self._memory.fit("twin", self._learnt, self._book.painted())
-            scoring = Scoring(self._places, self._instant_classes)
-            while not scoring.is_over:
-                scoring.advance()
-        self._instant_scores = scoring.result(self._job.classes)
-        self._contest.score_instant(self._instant_scores["mean"], not self._book.scores_held_out)
-        if self._contest.instant is not None:
-            self._ctx.metric("instant/score", self._behind.step, self._contest.instant)
-        self._behind.teach(self._book, self._twin, self._limits, self._learnt)
+        self._is_score_due = False
+        self._learner.validate()
+        self._selector.set_instant_score(self._learner.scores["mean"], not self._split.has_held_out_strokes)
+        if self._selector.instant is not None:
+            self._ctx.metric("instant/score", self._trainer.step, self._selector.instant)
+        self._trainer.set_strokes(
+            self._split, self._learner.validation_copy, self._limits, self._learner.examples, self._others
+        )
         return True
 
-    def _instant_classes(self, place: ScoredPlace) -> Any:
-        known = self._place_features.get(place.key)
-        if known is None:
-            known = self._taught.features(place.where, visible=self._book.scores_held_out)
-            self._place_features[place.key] = known
-        return (self._twin.probabilities(known).argmax(0) + 1).numpy()
-
     def _suggest(self) -> bool:
-        """Look at one candidate of the places to paint next, when they are wanted."""
-        wish = self._inbox.take_wish() if self._instant.is_fitted else None
-        if wish is not None:
-            finder = PlaceFinder(
+        """Rate one candidate of the places to paint next, if suggestions were requested."""
+        request = self._inbox.pop_request() if self._instant.is_fitted else None
+        if request is not None:
+            finder = SuggestionFinder(
                 self._space,
-                self._job.held_out,
+                self._job.in_view.held_out,
                 lambda box: self._features.get(box).float(),
                 self._instant.probabilities,
-                self._behind.predict_newest if self._behind.is_trained else None,
-                self._plan.seed + self._fitted_revision,
+                self._trainer.predict_best if self._trainer.has_scored_weights else None,
+                self._plan.seed + self._learner.revision,
             )
-            self._looking = finder.find(wish, list(self._book.pages.values()))
-        if self._looking is None:
+            self._search = finder.find(request, list(self._split.chunks.values()))
+        if self._search is None:
             return False
-        places = next(self._looking)
+        places = next(self._search)
         if places is not None:
-            self._looking = None
-            saturated, text = self._rounds.verdict()
-            write_suggestions(self._job.output.parent / SUGGESTIONS, places, saturated, text)
+            self._search = None
+            saturated, text = self._curve.saturation()
+            write_suggestions(self._job.prediction.parent / SUGGESTIONS, places, saturated, text)
             self._ctx.artifact("suggestions", places.within)
         return True
 
     def _report(self) -> None:
-        """The status line, and every so often the state."""
-        scores = [score for score in (self._contest.instant, self._contest.network) if score is not None]
+        """Report the status line, and save the state once a minute."""
+        scores = [score for score in (self._selector.instant, self._selector.network) if score is not None]
         if scores:
-            self._rounds.scored(max(scores))
+            self._curve.add_score(max(scores))
         now = time.monotonic()
         if now - self._reported >= _REPORT_S:
             self._reported = now
             self._ctx.report(0, 0, self._note())
         if now - self._saved >= _SAVE_S:
-            self._keep_state()
+            self._save_state()
 
     def _note(self) -> str:
-        contest, step = self._contest, self._behind.step
+        selector, step = self._selector, self._trainer.step
         if not self._instant.is_fitted:
             return "waiting for strokes of two classes"
-        instant, network = _text(contest.instant), _text(contest.network)
-        if contest.shown == "network":
+        instant, network = _text(selector.instant), _text(selector.network)
+        if selector.shown == "network":
             note = f"network shown, step {step}, score {network} against {instant} of the instant model"
-            return f"{note}, too close to tell on a few strokes" if contest.is_doubtful else note
+            return f"{note}, too close to tell on a few strokes" if selector.is_doubtful else note
         note = f"instant model shown, score {instant}"
-        if self._behind.failure:
-            return f"{note}; {self._behind.failure}"
+        if self._trainer.failure:
+            return f"{note}; {self._trainer.failure}"
         if step:
             note += f"; network at step {step}, score {network}"
         return note
 
-    def _keep_state(self) -> None:
+    def _save_state(self) -> None:
         self._saved = time.monotonic()
         if self._instant.is_fitted:
-            state = self._behind.state(self._fingerprint, self._saved - self._started)
-            keep_state(
-                self._job.run_folder, self._fingerprint, KeptState(state, self._book.anchors(), self._rounds.scores)
+            state = self._trainer.state(self._fingerprint, self._saved - self._started)
+            save_live_state(
+                self._job.output.run_folder,
+                self._fingerprint,
+                LiveRunState(state, self._split.anchors(), self._curve.scores),
             )
-            self._memory.keep()
+            self._learner.save()
 
     def _finish(self) -> dict[str, Any]:
-        """Keep what is shown as the model, and the state to go on from."""
+        """Write the model in use, and the state from which the next session continues."""
         self._ctx.report(0, 0, "keeping the best model")
         if not self._instant.is_fitted:
-            return {"model": None, "folder": None, "shown": "instant", "scores": {}, "steps": 0}
-        self._keep_state()
-        is_network = self._contest.shown == "network"
-        plan, weights, limits, precision = (
-            self._behind.kept()
-            if is_network
-            else (self._plan.instant, dict(self._instant.network.state_dict()), self._limits, "float32")
+            return dict(NOTHING)
+        self._save_state()
+        instant = FinishedInstant(dict(self._instant.network.state_dict()), self._limits, self._learner.scores)
+        return keep_model(
+            self._job,
+            [(self._in_view, self._normalisation), *self._others.volumes],
+            self._learner.counts,
+            instant,
+            self._trainer,
+            self._selector,
+            self._split.has_held_out_strokes,
+            self._started,
+            self._ctx,
         )
-        model = KeptModel(
-            plan=plan,
-            weights=weights,
-            limits=limits,
-            normalisation=self._normalisation,
-            steps=self._behind.step if is_network else self._plan.instant.steps,
-            seconds=time.monotonic() - self._started,
-            precision=precision,
-            n_annotated={n: int(c) for n, c in zip(self._job.classes, self._book.counts, strict=True)},
-            scores=self._scores(),
-        )
-        parent = None if self._job.parent is None or not is_network else read_model_info(self._job.parent).id
-        info = info_of(self._job, model, parent)
-        compared = standing(self._job, self._source, self._store, network_of(info, model), self._ctx)
-        info = info.model_copy(update={"scores": {**info.scores, **compared}})
-        keep_model(self._job, info, model)
-        return {
-            "model": info.id,
-            "folder": str(self._job.model_folder),
-            "shown": self._contest.shown,
-            "scores": info.scores,
-            "steps": self._behind.step,
-        }
-
-    def _scores(self) -> dict[str, Any]:
-        """Scores of what is shown: those of held-out boxes as every model's, others under a name of their own."""
-        found = self._behind.scores if self._contest.shown == "network" else self._instant_scores
-        both = {"instant": self._contest.instant, "network": self._contest.network}
-        if found.get("mean") is None:
-            return {}
-        if self._book.scores_held_out:
-            return {**found, "boxes": [str(box) for box in self._job.held_out], "live": both}
-        return {"live": {**both, "mean": found["mean"], "dice": found["dice"], "of": "strokes kept from learning"}}
-
-
-def _normalisation(source: VolumeSource, held_out: tuple[Box, ...], painted: list[Box]) -> Normalisation:
-    statistics = sample_statistics(source, exclude=held_out)
-    if statistics.minimum == statistics.maximum and painted:  # mostly padding: tissue is where the strokes are
-        statistics = sample_statistics(source, exclude=held_out, blocks=painted)
-    return Normalisation.from_statistics(statistics)
 
 
 def _text(score: float | None) -> str:

@@ -1,18 +1,18 @@
-"""Tiles of what is looked at, and the features of those that were computed before."""
+"""Tiles of the view, and a cache of their features."""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from napari_pytc.caching import ByteBoundedCache
 from napari_pytc.geometry import Box, Shape, TileGrid, hull_of
-from napari_pytc.learning.data import TrainingImage
-from napari_pytc.learning.networks import NetworkLimits
+from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.networks.filter_bank import FilterBank
+from napari_pytc.plans.networks import NetworkLimits
 
 _THIN = 4
 _EDGES = {1: 512, 2: 128, 3: 48}
@@ -38,7 +38,7 @@ def tiles_in_view(view: Box, volume: Box, shape: Shape, scale: tuple[float, floa
     """
     centre = np.array(view.centre)
     while math.prod(-(-n // t) for n, t in zip(view.shape, shape, strict=True)) > 4 * _MOST_TILES:
-        view = _halved(view, shape)  # far more than anybody will wait for: the middle of it
+        view = _halved(view, shape)  # far more than a user will wait for
     grid = TileGrid(volume, shape)
 
     def distance(box: Box) -> float:
@@ -55,43 +55,45 @@ def _halved(view: Box, shape: Shape) -> Box:
 
 
 class FeatureTiles:
-    """Features of tiles that were looked at, the least recently used forgotten first.
+    """Cache of the features of tiles; the least recently used go first.
 
-    They are kept in half precision: features are of the order of 1, and a rounding of one in two thousand is far below
-    the noise that the perceptron has learnt to live with.
+    Features are stored in half precision: they are of the order of 1, and a rounding of one in two thousand is far
+    below the noise between neighbouring voxels.
 
     Parameters
     ----------
     image : TrainingImage
         Normalised intensities.
     most_bytes : int
-        Bound of what is kept.
+        Size of the cache.
     """
 
     def __init__(self, bank: FilterBank, limits: NetworkLimits, image: TrainingImage, most_bytes: int) -> None:
-        self._bank, self._limits, self._image, self._most_bytes = bank, limits, image, most_bytes
-        self._tiles: OrderedDict[Box, torch.Tensor] = OrderedDict()
-        self.n_bytes = 0
+        self._bank, self._limits, self._image = bank, limits, image
+        self._tiles: ByteBoundedCache[Box, torch.Tensor] = ByteBoundedCache(most_bytes)
         self.n_computed = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the cached features."""
+        return self._tiles.n_bytes
 
     def get(self, box: Box) -> torch.Tensor:
         """Features (n, f) float16 of a tile's voxels in their order."""
-        if box in self._tiles:
-            self._tiles.move_to_end(box)
-            return self._tiles[box]
+        found = self._tiles.find(box)
+        if found is not None:
+            return found
         group = self._group(box)
         for one, features in self._compute(group):
             self.n_computed += 1
-            if one not in self._tiles and features.nbytes <= self._most_bytes:
-                self._tiles[one] = features
-                self.n_bytes += features.nbytes
-        # The last of its group, so that it is the box that was asked for.
-        while self.n_bytes > self._most_bytes:
-            self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
+            if one not in self._tiles and features.nbytes <= self._tiles.most_bytes:
+                self._tiles.put(one, features, evict=False)
+        # The wanted box is the last of its group, so that `features` are its own.
+        self._tiles.evict()
         return features
 
     def at(self, where: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
-        """Which of the places (n, 3) lie in tiles that are kept, as indices, and their features (m, f) float32."""
+        """Indices of the voxels (n, 3) that lie in cached tiles, and their features (m, f) float32."""
         low, high = where.min(axis=0), where.max(axis=0) + 1
         hull = Box(tuple(low), tuple(high))
         missing = np.ones(len(where), bool)
@@ -115,14 +117,14 @@ class FeatureTiles:
         grid = TileGrid(self._image.whole, shape)
         pairs = box.aligned([n * (1 if n == 1 else 2) for n in shape]).intersect(self._image.whole)
         tiles = [grid[index].write for index in grid.overlapping(pairs)]
-        fits = box in tiles and 2 * self._bank.n_features * pairs.size <= self._most_bytes
+        fits = box in tiles and 2 * self._bank.n_features * pairs.size <= self._tiles.most_bytes
         return [*(tile for tile in tiles if tile != box), box] if fits else [box]
 
     @torch.inference_mode()
     def _compute(self, boxes: list[Box]) -> Iterator[tuple[Box, torch.Tensor]]:
         hull = hull_of(boxes)
         read = hull.grow(self._limits.halo).aligned(self._limits.alignment).intersect(self._image.whole)
-        image = torch.from_numpy(self._image.read(read))[None, None]
+        image = torch.from_numpy(self._image.read(read))[None]
         found = self._bank.features(image, hull.relative_to(read.start))[0].movedim(0, -1)
         for box in boxes:
             yield box, found[box.relative_to(hull.start).slices].reshape(-1, self._bank.n_features).half()

@@ -1,4 +1,4 @@
-"""What does not change when a smoothed image is turned: intensity, gradient, curvature, and local orientation."""
+"""Rotation invariants of a smoothed image: intensity, gradient, curvature, and local orientation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def n_invariants(volumetric: bool, structure: bool) -> int:
 
 
 def of_hessian(smooth: Tensor, z_spacing: float, out: Tensor) -> None:
-    """Intensity, gradient magnitude and what the Hessian's eigenvalues say.
+    """Intensity, gradient magnitude and invariants of the Hessian's eigenvalues.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class Scale:
 
     @property
     def margin(self) -> Shape:
-        """Cells that a feature looks at on every side."""
+        """Cells that a feature depends on, on every side."""
         return _sum(self.radii, self.derivative, self.window_radii)
 
     @property
@@ -45,13 +45,13 @@ class Scale:
 
     @property
     def derivative(self) -> Shape:
-        """Cells that finite differences look at on every side."""
+        """Cells that finite differences depend on, on every side."""
         return (int(self.sigmas[0] > 0), 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is computed for a whole box before its slabs: smoothed images, one cell larger, and finished maps."""
+    """Intermediates of a whole box before its slabs: smoothed images, one cell larger, and finished maps."""
 
     smoothed: list[Tensor]
     structure: list[Tensor]
@@ -85,12 +85,12 @@ class Level:
 
     @property
     def margin(self) -> Shape:
-        """Cells that the features look at on every side."""
+        """Cells that the features depend on, on every side."""
         z, y, x = (max((s.margin[axis] for s in self.scales), default=0) for axis in range(3))
         return (z, y, x)
 
     def prepare(self, image: Tensor, box: Box) -> Prepared:
-        """Smooth what the features of a box (z, y, x cells) need."""
+        """Smooth the image around a box (z, y, x cells) for its features."""
         prepared = Prepared([], [])
         for scale in self.scales:
             reach = _sum(scale.derivative, scale.window_radii)
@@ -205,7 +205,7 @@ def upsample(rows: Tensor, window: Box, box: Box, step: Shape, out: Tensor) -> N
 
 
 def _upsample_along(cells: Tensor, axis: int, start: int, out: Tensor) -> None:
-    """Linear interpolation at twice the cells along an axis, from one of the finer places on."""
+    """Linear interpolation at twice the cells along an axis, from one of the finer cells on."""
     n, last = out.shape[axis], cells.shape[axis] - 1
     for first in (0, 1):
         near = (start + first) // 2

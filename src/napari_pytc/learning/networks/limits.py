@@ -1,129 +1,143 @@
-"""How far a network looks, found by asking it."""
+"""Measurement of a network's halo and alignment."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import nn
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
-from napari_pytc.learning.networks.base import NetworkLimits
+from napari_pytc.plans.networks.base import NetworkLimits
 
 _CANDIDATES = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32)
 _ACROSS = (16, 24, 32, 36, 96)
-"""Lengths along the axes that are not looked at: the first that the network takes."""
+"""Lengths along the axes that are not measured: the first that the network takes."""
 _SAME = 1e-4
 _FARTHEST = 512
 
 
-def measure_limits(network: nn.Module) -> NetworkLimits:
-    """The halo and alignment of a network in eval mode.
+def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | None = None) -> NetworkLimits:
+    """The halo and alignment of a network in eval mode, which takes images of `n_inputs` channels.
 
-    A network that knows its own (`halo`, `alignment`) is believed. Any other is asked: the alignment is the smallest
-    multiple at which it returns the shape it was given and treats a shifted image alike; the halo is how far the
-    gradient of an aligned block of outputs reaches into the input, rounded up to whole blocks, so that it also holds
-    for tiles that begin within one.
+    The alignment is the smallest multiple at which the network returns the shape of its input and treats a shifted
+    image alike; the halo is how far the gradient of an aligned block of outputs reaches into the input, rounded up to
+    whole blocks, so that it also holds for tiles that begin within one.
+
+    Parameters
+    ----------
+    alignment : Shape, optional
+        The alignment, where the architecture tells: a deep network with random weights depends so little on its deepest
+        level that it treats images alike which are shifted by less than its stride.
 
     Raises
     ------
     ModelError
-        If there is no such multiple up to 32, or the network looks at the whole image (instance norm, attention).
+        If there is no such multiple up to 32, or an output depends on the whole image (instance norm, attention).
     """
-    if hasattr(network, "halo") and hasattr(network, "alignment"):
-        return NetworkLimits(halo=cast(Shape, network.halo), alignment=cast(Shape, network.alignment))
     was_training = network.training
     network.eval()
     try:
-        alignment = _alignment(network)
-        found = [_limits_along(network, axis, alignment) for axis in range(3)]
+        probe = _Probe(network, n_inputs, alignment)
+        if alignment is None:
+            keeping = probe.alignment()
+            found = [probe.limits_along(axis, keeping[axis]) for axis in range(3)]
+        else:
+            found = [(probe.halo(axis, block), block) for axis, block in enumerate(alignment)]
     finally:
         network.train(was_training)
-    halo, alignment = zip(*found, strict=True)
-    return NetworkLimits(halo=halo, alignment=alignment)
+    halo, blocks = zip(*found, strict=True)
+    return NetworkLimits(halo=halo, alignment=blocks)
 
 
-def _alignment(network: nn.Module) -> Shape:
-    """The smallest multiples at which the network keeps the shape."""
-    across = next((n for n in _ACROSS if _keeps_shape(network, [n, n, n])), _ACROSS[0])
-    found = [1, 1, 1]
-    for axis in range(3):
-        for candidate in _CANDIDATES:
-            shape = [across] * 3
-            # Seven of them: a length that a multiple of the candidate's divisors alone would not pass.
-            shape[axis] = 7 * candidate
-            if _keeps_shape(network, shape):
-                found[axis] = candidate
-                break
+class _Probe:
+    """Trials of a network on images of random intensities."""
+
+    def __init__(self, network: nn.Module, n_inputs: int, alignment: Shape | None) -> None:
+        self._network, self._n_inputs = network, n_inputs
+        if alignment is None:
+            across = next((n for n in _ACROSS if self._keeps_shape([n, n, n])), _ACROSS[0])
+            self._across = [across, across, across]
         else:
-            raise ModelError(
-                f"The network takes no multiple of up to {_CANDIDATES[-1]} voxels along axis {axis}.",
-                "Choose a network with fewer levels.",
-            )
-    return (found[0], found[1], found[2])
+            self._across = [2 * a if a > 1 else 1 for a in alignment]
 
+    def alignment(self) -> Shape:
+        """The smallest multiples at which the network keeps the shape."""
+        found = [1, 1, 1]
+        for axis in range(3):
+            for candidate in _CANDIDATES:
+                shape = list(self._across)
+                # An odd number of them: a length that a multiple of the candidate's divisors alone would not pass; no
+                # shorter than what the network takes at all, since one that pads what does not fit has a shortest.
+                shape[axis] = candidate * max(7, -(-self._across[axis] // candidate) | 1)
+                if self._keeps_shape(shape):
+                    found[axis] = candidate
+                    break
+            else:
+                raise ModelError(
+                    f"The network takes no multiple of up to {_CANDIDATES[-1]} voxels along axis {axis}.",
+                    "Choose a network with fewer levels.",
+                )
+        return (found[0], found[1], found[2])
 
-def _keeps_shape(network: nn.Module, shape: Sequence[int]) -> bool:
-    # Zeros suffice, since only shapes matter.
-    image = torch.zeros(1, 1, *shape, device=next(network.parameters()).device)
-    try:
-        with torch.no_grad():
-            return bool(network(image).shape[2:] == image.shape[2:])
-    except (RuntimeError, ValueError):
-        return False
-
-
-def _limits_along(network: nn.Module, axis: int, alignment: Shape) -> tuple[int, int]:
-    """Halo and alignment along an axis: a network may keep every shape by padding and still have strides."""
-    for block in (c for c in _CANDIDATES if c % alignment[axis] == 0):
-        reach = _reach(network, axis, alignment, block)
-        halo = -(-reach // block) * block
-        if _is_alike_when_shifted(network, axis, alignment, block, halo):
-            return halo, block
-    raise ModelError(
-        f"The network treats places along axis {axis} differently, at any multiple of up to {_CANDIDATES[-1]} voxels.",
-        "Let it tell a `halo` and an `alignment` of its own, and expect tiles to differ a little.",
-    )
-
-
-def _image(network: nn.Module, axis: int, alignment: Shape, length: int) -> torch.Tensor:
-    shape = [2 * a for a in alignment]
-    shape[axis] = length
-    parameter = next(network.parameters())
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(1, 1, *shape, generator=generator).to(parameter.device, parameter.dtype)
-
-
-def _is_alike_when_shifted(network: nn.Module, axis: int, alignment: Shape, block: int, halo: int) -> bool:
-    """Whether leaving out the first block of an image only shifts what comes out, beyond the halo."""
-    dim = axis + 2
-    n_kept = max(8, 4 * block)
-    image = _image(network, axis, alignment, 2 * halo + n_kept + block)
-    with torch.no_grad():
-        whole = network(image).narrow(dim, block + halo, n_kept)
-        later = network(image.narrow(dim, block, 2 * halo + n_kept)).narrow(dim, halo, n_kept)
-    return bool((whole - later).abs().max() <= _SAME * (1 + whole.abs().max()))
-
-
-def _reach(network: nn.Module, axis: int, alignment: Shape, block: int, radius: int = 64) -> int:
-    length = math.ceil(radius / block) * block
-    image = _image(network, axis, alignment, 2 * length + block).requires_grad_()
-    output = network(image).narrow(axis + 2, length, block)
-    weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.device, output.dtype)
-    (gradient,) = torch.autograd.grad((output * weights).sum(), image)
-    others = [a + 2 for a in range(3) if a != axis]
-    reached = gradient.abs().sum(dim=[0, 1, *others]).nonzero().flatten()
-    if not len(reached):
-        return 0
-    reach = max(length - int(reached.min()), int(reached.max()) - (length + block - 1), 0)
-    if reach < length:
-        return reach
-    if radius >= _FARTHEST:
+    def limits_along(self, axis: int, multiple: int) -> tuple[int, int]:
+        """Halo and alignment along an axis: a network may keep every shape by padding and still have strides."""
+        for block in (c for c in _CANDIDATES if c % multiple == 0):
+            halo = self.halo(axis, block)
+            if self._is_alike_when_shifted(axis, block, halo):
+                return halo, block
         raise ModelError(
-            f"The network looks further than {_FARTHEST} voxels along axis {axis}, perhaps at the whole image.",
-            "Let it tell a `halo` and an `alignment` of its own, and expect tiles to differ a little.",
+            f"The network treats places along axis {axis} differently, at any multiple of up to {_CANDIDATES[-1]} "
+            "voxels.",
+            "Let it override `limits`, and expect tiles to differ a little.",
         )
-    return _reach(network, axis, alignment, block, radius * 2)
+
+    def halo(self, axis: int, block: int, radius: int = 64) -> int:
+        """How far a block of outputs looks along an axis, in whole blocks."""
+        length = math.ceil(radius / block) * block
+        image = self._image(axis, 2 * length + block).requires_grad_()
+        output = self._network(image).narrow(axis + 2, length, block)
+        weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.device, output.dtype)
+        (gradient,) = torch.autograd.grad((output * weights).sum(), image)
+        others = [a + 2 for a in range(3) if a != axis]
+        reached = gradient.abs().sum(dim=[0, 1, *others]).nonzero().flatten()
+        if not len(reached):
+            return 0
+        reach = max(length - int(reached.min()), int(reached.max()) - (length + block - 1), 0)
+        if reach < length:
+            return -(-reach // block) * block
+        if radius >= _FARTHEST:
+            raise ModelError(
+                f"The network looks further than {_FARTHEST} voxels along axis {axis}, perhaps at the whole image.",
+                'Let its settings return "windows" from `tiles`: it is then predicted in overlapping windows.',
+            )
+        return self.halo(axis, block, radius * 2)
+
+    def _keeps_shape(self, shape: Sequence[int]) -> bool:
+        # Zeros suffice, since only shapes matter.
+        image = torch.zeros(1, self._n_inputs, *shape, device=next(self._network.parameters()).device)
+        try:
+            with torch.no_grad():
+                return bool(self._network(image).shape[2:] == image.shape[2:])
+        except (RuntimeError, ValueError):
+            return False
+
+    def _image(self, axis: int, length: int) -> torch.Tensor:
+        shape = list(self._across)
+        shape[axis] = length
+        parameter = next(self._network.parameters())
+        generator = torch.Generator().manual_seed(0)
+        image = torch.randn(1, self._n_inputs, *shape, generator=generator)
+        return image.to(parameter.device, parameter.dtype)
+
+    def _is_alike_when_shifted(self, axis: int, block: int, halo: int) -> bool:
+        """Whether leaving out the first block of an image only shifts what comes out, beyond the halo."""
+        dim = axis + 2
+        n_kept = max(8, 4 * block)
+        image = self._image(axis, 2 * halo + n_kept + block)
+        with torch.no_grad():
+            whole = self._network(image).narrow(dim, block + halo, n_kept)
+            later = self._network(image.narrow(dim, block, 2 * halo + n_kept)).narrow(dim, halo, n_kept)
+        return bool((whole - later).abs().max() <= _SAME * (1 + whole.abs().max()))

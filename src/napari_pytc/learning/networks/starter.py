@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape
-from napari_pytc.learning.weights import load_weights
+from napari_pytc.learning.machine.weights import load_weights
 
 WEIGHTS = Path(__file__).parent / "starter.safetensors"
 WIDTHS = (16, 48, 96)
@@ -20,7 +20,7 @@ _DEEP_CONVOLUTIONS = 3
 _PIXELS_TOGETHER = 1 << 17
 """Small sections are computed together: a call costs more than their arithmetic."""
 _APART_NM = 12.0
-"""About the distance of the sections that are seen together; training saw 10 to 20 nm."""
+"""Approximate distance of the sections that are read together; the training data had 10 to 20 nm."""
 
 
 class StarterNetwork(nn.Module):
@@ -66,7 +66,7 @@ class StarterNetwork(nn.Module):
 
 
 class StarterFeatures(nn.Module):
-    """What the starter network finds in a volume; it never learns any further.
+    """Features of the starter network, which never learns any further.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class StarterFeatures(nn.Module):
         image : Tensor
             Normalised intensities (z, y, x) whose start is a multiple of the alignment.
         inner : Box
-            Where they are wanted.
+            The box for which they are computed.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What every edit is: a frozen value, known by its kind, that plans a change and makes none."""
+"""Base of edits: frozen values, known by their kind, that plan a change and make none."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from pydantic import PlainSerializer, ValidationError
 from pydantic.functional_validators import BeforeValidator
 
 from napari_pytc.errors import InvalidEdit
-from napari_pytc.geometry import Box, Shape
+from napari_pytc.geometry import Box, Shape, Voxel
 from napari_pytc.proofreading.changes import Change, Target
-from napari_pytc.settings import Settings
+from napari_pytc.proofreading.edits.constraints import Constraint, links_and_paint
+from napari_pytc.settings import TaggedSettings
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
+    from napari_pytc.proofreading.paint_document import PaintDocument
 
-_ELSEWHERE = ("napari_pytc.proofreading.split", "napari_pytc.proofreading.voxel_edits")
-"""Modules that hold edits and are large enough to be loaded when one is asked for."""
+_ELSEWHERE = ("napari_pytc.proofreading.edits.split", "napari_pytc.proofreading.edits.shape_edits")
+"""Modules that hold edits and are large enough to be loaded with the first use."""
 
 
 class Edit(Protocol):
@@ -36,38 +38,49 @@ class Edit(Protocol):
 
     @property
     def target(self) -> Target:
-        """What it changes."""
+        """The kind of document that the edit changes."""
 
     def plan(self, document: LabelDocument) -> Change:
-        """What it would change; raises `InvalidEdit` where it is refused, and changes nothing."""
+        """The change that the edit would make, without making it; raises `InvalidEdit` where it is refused."""
+
+    def constraints(self, document: LabelDocument, change: Change) -> list[Constraint]:
+        """Constraints of the edit, once it made this change, as of the present document."""
 
 
-class EditModel(Settings):
+class EditModel(TaggedSettings):
     """Base of all edits.
 
     A new kind is a subclass with ``kind: Literal["..."] = "..."`` and `plan`; its fields are its JSON.
     """
 
-    kind: str
+    noun: ClassVar[str] = "kind of edit"
     target: ClassVar[Target] = "segments"
-    kinds: ClassVar[dict[str, type[EditModel]]] = {}
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        kind = cls.model_fields["kind"].default
-        if isinstance(kind, str):
-            EditModel.kinds[kind] = cls
+    links_are_chosen: ClassVar[bool] = False
+    """Whether a person chose which segments are joined."""
+    voxels_are_chosen: ClassVar[bool] = False
+    """Whether a person chose the voxels that change; not so of those that smoothing comes to."""
 
     def plan(self, document: LabelDocument) -> Change:
-        """What the edit would change; the document stays as it is.
+        """The change that the edit would make; the document stays as it is.
 
         Raises
         ------
         InvalidEdit
             If it is refused: why, in one sentence.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it changes")
+        raise NotImplementedError(f"{type(self).__name__} plans no change")
+
+    def constraints(self, document: LabelDocument, change: Change) -> list[Constraint]:
+        """Constraints of the edit for training and for another segmentation, once it was made.
+
+        Parameters
+        ----------
+        document : LabelDocument
+            With this edit and all that came after it.
+        change : Change
+            The change that it made.
+        """
+        return links_and_paint(change, self.links_are_chosen, self.voxels_are_chosen)
 
     def to_json(self) -> dict[str, Any]:
         """The edit as `parse_edit` reads it."""
@@ -77,7 +90,7 @@ class EditModel(Settings):
 def variants() -> dict[str, type[EditModel]]:
     """All kinds of edit, by name."""
     _load_others()
-    return dict(EditModel.kinds)
+    return EditModel.variants()
 
 
 def parse_edit(value: dict[str, Any]) -> EditModel:
@@ -116,9 +129,6 @@ def _read_box(value: Any) -> Any:
 BoxText = Annotated[Box, BeforeValidator(_read_box), PlainSerializer(str, return_type=str, when_used="json")]
 """A box that is written Z0:Z1,Y0:Y1,X0:X1 in JSON."""
 
-Point = tuple[int, int, int]
-"""A voxel (z, y, x)."""
-
 
 def pack_mask(mask: np.ndarray) -> str:
     """A mask as text: a bit a voxel in C order, deflated, base64."""
@@ -143,7 +153,7 @@ def unpack_mask(text: str, shape: Shape) -> np.ndarray:
     return np.unpackbits(bits, count=n).astype(bool).reshape(shape)
 
 
-def check_box(document: LabelDocument, box: Box) -> None:
+def check_box(document: LabelDocument | PaintDocument, box: Box) -> None:
     """Refuse a box that is empty or reaches beyond the volume."""
     volume = Box.of_shape(document.shape)
     if box.is_empty or not volume.contains(box):
@@ -159,7 +169,7 @@ def check_segment(document: LabelDocument, segment: int) -> None:
         raise InvalidEdit(f"Segment {segment} is deleted.", "Restore it first.")
 
 
-def segments_named(document: LabelDocument, segments: Iterable[int], points: Iterable[Point]) -> list[int]:
+def segments_named(document: LabelDocument, segments: Iterable[int], points: Iterable[Voxel]) -> list[int]:
     """The segments that are named or lie at points, each once, in this order.
 
     Raises
@@ -174,10 +184,3 @@ def segments_named(document: LabelDocument, segments: Iterable[int], points: Ite
             raise InvalidEdit(f"There is no segment at {point}.", "Click on a segment.")
         found[segment] = None
     return list(found)
-
-
-def listed(segments: Iterable[int], most: int = 4) -> str:
-    """Segments in a title: the first few, and how many more."""
-    ids = list(segments)
-    shown = ", ".join(map(str, ids[:most]))
-    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"

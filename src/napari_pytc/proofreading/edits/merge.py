@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from napari_pytc.errors import InvalidEdit
+from napari_pytc.errors import InvalidEdit, listed
+from napari_pytc.geometry import Voxel
 from napari_pytc.proofreading.builder import ChangeBuilder
 from napari_pytc.proofreading.changes import Change
-from napari_pytc.proofreading.edits.base import EditModel, Point, check_segment, listed, segments_named
+from napari_pytc.proofreading.edits.base import EditModel, check_segment, segments_named
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
@@ -22,8 +23,9 @@ class Merge(EditModel):
     """
 
     kind: Literal["merge"] = "merge"
+    links_are_chosen: ClassVar[bool] = True
     segments: tuple[int, ...] = Field((), description="Segments by id.")
-    points: tuple[Point, ...] = Field((), description="Voxels (z, y, x), each in a segment.")
+    points: tuple[Voxel, ...] = Field((), description="Voxels (z, y, x), each in a segment.")
 
     def plan(self, document: LabelDocument) -> Change:
         """Move the supervoxels of all but the largest."""

@@ -1,4 +1,4 @@
-"""What is noted of segments: deleted, locked, their class."""
+"""Edits of the state of segments: deleted, locked, their class."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from napari_pytc.errors import InvalidEdit
+from napari_pytc.errors import InvalidEdit, listed
+from napari_pytc.geometry import Voxel
 from napari_pytc.proofreading.builder import ChangeBuilder
 from napari_pytc.proofreading.changes import Change, SegmentState
-from napari_pytc.proofreading.edits.base import EditModel, Point, check_segment, listed, segments_named
+from napari_pytc.proofreading.edits.base import EditModel, check_segment, segments_named
+from napari_pytc.proofreading.edits.constraints import Constraint, DenseTruth, HasClass, NoObject
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
 
 
 class StateEdit(EditModel):
-    """Base of the edits that note something of segments; those of which it holds already are passed over."""
+    """Base of the edits that change the state of segments; segments already in that state are passed over."""
 
     kind: str
     verb: ClassVar[str] = ""
     holds_already: ClassVar[str] = ""
     segments: tuple[int, ...] = Field((), description="Segments by id.")
-    points: tuple[Point, ...] = Field((), description="Voxels (z, y, x), each in a segment.")
+    points: tuple[Voxel, ...] = Field((), description="Voxels (z, y, x), each in a segment.")
 
     def plan(self, document: LabelDocument) -> Change:
         """Note the new state of each."""
@@ -44,7 +46,7 @@ class StateEdit(EditModel):
         return builder.build()
 
     def _after(self, state: SegmentState) -> SegmentState:
-        raise NotImplementedError(f"{type(self).__name__} does not say what it notes")
+        raise NotImplementedError(f"{type(self).__name__} has no state to note")
 
     def _check(self, document: LabelDocument, segment: int) -> None:
         check_segment(document, segment)
@@ -59,6 +61,11 @@ class Delete(StateEdit):
     kind: Literal["delete"] = "delete"
     verb: ClassVar[str] = "Delete"
     holds_already: ClassVar[str] = "deleted"
+
+    def constraints(self, document: LabelDocument, change: Change) -> list[Constraint]:
+        """No object is where segments are still deleted."""
+        segments = _still_so(document, change, "deleted")
+        return [NoObject(segments)] if segments else []
 
     def _after(self, state: SegmentState) -> SegmentState:
         return replace(state, deleted=True)
@@ -85,6 +92,11 @@ class Lock(StateEdit):
     kind: Literal["lock"] = "lock"
     verb: ClassVar[str] = "Lock"
     holds_already: ClassVar[str] = "locked"
+
+    def constraints(self, document: LabelDocument, change: Change) -> list[Constraint]:
+        """Segments that are still locked are known to the last voxel."""
+        segments = _still_so(document, change, "locked")
+        return [DenseTruth(segments)] if segments else []
 
     def _after(self, state: SegmentState) -> SegmentState:
         return replace(state, locked=True)
@@ -116,11 +128,26 @@ class SetClass(StateEdit):
             raise InvalidEdit(f"There is no class {self.class_id}, but 1 to {n}, and 0 for none.")
         return super().plan(document)
 
+    def constraints(self, document: LabelDocument, change: Change) -> list[Constraint]:
+        """Segments that still have the class are of it."""
+        segments = _still_so(document, change, "class_id")
+        return [HasClass(segments, self.class_id)] if segments else []
+
     def _after(self, state: SegmentState) -> SegmentState:
         return replace(state, class_id=self.class_id)
 
     def _title(self, segments: list[int]) -> str:
         return f"{self.verb} {listed(segments)} to {self.class_id or 'none'}"
+
+
+def _still_so(document: LabelDocument, change: Change, field: str) -> tuple[int, ...]:
+    """Segments that still have the state that a change noted."""
+    found = []
+    for note in change.notes:
+        state = document.note(note.segment)
+        if state is not None and note.after is not None and getattr(state, field) == getattr(note.after, field):
+            found.append(note.segment)
+    return tuple(found)
 
 
 def _subject(segments: list[int]) -> str:

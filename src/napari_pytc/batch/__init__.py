@@ -1,0 +1,1 @@
+"""Models applied to many files, without a project."""

@@ -1,0 +1,131 @@
+"""Sentences about what a decoder left out or gave away, which a segmentation keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_pytc.decoding.base import DecoderSettings
+from napari_pytc.geometry import Shape, VoxelSpace
+
+MOST_DROPPED = 0.5
+"""Share of objects whose loss to a size filter is told."""
+_MOST_UNPREDICTED = 0.001
+_MOST_SWALLOWED = 0.01
+_JOINED = "joined a neighbour; a lower value keeps them apart."
+_UNUSED = "is not used."
+
+
+@dataclass(frozen=True)
+class BlockCounts:
+    """Voxels that the blocks of a segmentation left out.
+
+    Parameters
+    ----------
+    n_voxels : int
+        All voxels of the blocks.
+    n_unpredicted : int
+        Voxels that no network has seen.
+    n_swallowed : int
+        Voxels inside of objects that a decoder left out by their size before there were supervoxels.
+    """
+
+    n_voxels: int = 0
+    n_unpredicted: int = 0
+    n_swallowed: int = 0
+
+    @classmethod
+    def total(cls, counts: Sequence[np.ndarray], n_voxels: int) -> BlockCounts:
+        """Add up the pairs (unpredicted, swallowed) of blocks."""
+        sums = np.sum([np.zeros(2, np.int64), *counts], axis=0)
+        return cls(n_voxels, int(sums[0]), int(sums[1]))
+
+
+class DecodingNotes:
+    """Notes of one segmentation.
+
+    Parameters
+    ----------
+    decoder : DecoderSettings
+        As the user set it, not `DecoderSettings.fitted`.
+    shape : tuple of int
+        Lengths of what is decoded.
+    """
+
+    def __init__(self, decoder: DecoderSettings, shape: Shape, space: VoxelSpace) -> None:
+        self._decoder, self._shape, self._space = decoder, shape, space
+
+    def on_blocks(self, counts: BlockCounts) -> list[str]:
+        """Notes on voxels that became no part of a supervoxel."""
+        notes = []
+        if counts.n_unpredicted > _MOST_UNPREDICTED * counts.n_voxels:
+            share = _percent(counts.n_unpredicted, counts.n_voxels)
+            notes.append(f"{share} of the voxels were not predicted and are background.")
+        if counts.n_swallowed > _MOST_SWALLOWED * counts.n_voxels:
+            share = _percent(counts.n_swallowed, counts.n_voxels)
+            notes.append(
+                f"{share} of the voxels lie in pieces that are smaller than {self._smallest} and touch no larger one: "
+                "they are background."
+            )
+        return notes
+
+    def on_dropped(self, keep: np.ndarray) -> list[str]:
+        """Notes on supervoxels that a size filter dropped; `keep` is `DecoderSettings.large_enough`."""
+        n, n_kept = len(keep) - 1, int(np.count_nonzero(keep[1:]))
+        if not n:
+            return ["There is no object: the prediction shows none with these settings."]
+        if n - n_kept <= MOST_DROPPED * n:
+            return []
+        what = f"All {n} objects are" if n > 1 else "The only object is"
+        what = what if not n_kept else f"{n - n_kept} of {n} objects are"
+        verb = "were dropped" if n > 1 else "was dropped"
+        return [f"{what} smaller than {self._smallest} and {verb}; a lower value keeps them."]
+
+    def on_joined(self, before: np.ndarray, after: np.ndarray) -> list[str]:
+        """Notes on segments that joined a neighbour for their size; both are the segment of each supervoxel."""
+        n, n_after = len(np.unique(before[1:])), len(np.unique(after[1:]))
+        if n - n_after <= MOST_DROPPED * n:
+            return []
+        return [f"{n - n_after} of {n} segments are smaller than {self._smallest} and {_JOINED}"]
+
+    @property
+    def _smallest(self) -> str:
+        return self._decoder.smallest_text(self._shape, self._space)
+
+
+def unused_channels(titles: Sequence[str]) -> list[str]:
+    """A note on channels of a prediction that no decoder uses; empty where all are used."""
+    if not titles:
+        return []
+    verb = "is" if len(titles) == 1 else "are"
+    return [f"Of the prediction {', '.join(titles)} {verb} left out: no decoder uses it."]
+
+
+def unused_sizes(changes: Mapping[str, Any], depth: int) -> list[str]:
+    """Notes on a smallest size that was given for volumes where sections count, or the other way round.
+
+    Parameters
+    ----------
+    changes : mapping
+        Settings of a decoder that are not its defaults.
+    depth : int
+        Number of sections that are decoded.
+    """
+    used, unused = ("smallest_um2", "smallest_um3") if depth == 1 else ("smallest_um3", "smallest_um2")
+    if unused not in changes or used in changes:
+        return []
+    what = "A single section has areas, not volumes" if depth == 1 else "A volume has no areas"
+    return [f"{what}: {used} counts, and {unused}={changes[unused]} {_UNUSED}"]
+
+
+def is_on_grouping(note: str) -> bool:
+    """Whether a note is about sizes of segments, which another grouping of the same supervoxels changes."""
+    return note.endswith((_JOINED, _UNUSED))
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

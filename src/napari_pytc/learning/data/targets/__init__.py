@@ -1,0 +1,1 @@
+"""Targets of channels from the labels of a patch, and where the labels decide them."""

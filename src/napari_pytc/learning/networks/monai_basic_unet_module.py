@@ -1,0 +1,39 @@
+"""MONAI's BasicUNet (Falk et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.networks import nets
+
+from napari_pytc.geometry import VoxelSpace
+from napari_pytc.learning.networks.network import Network
+from napari_pytc.plans.networks.monai_basic_unet import MonaiBasicUNetNetwork
+
+_MOST_GROUPS = 8
+
+
+class BasicUNet(Network, nets.BasicUNet):
+    """MONAI's BasicUNet as a `Network`."""
+
+
+def build_basic_unet(
+    settings: MonaiBasicUNetNetwork, n_classes: int, space: VoxelSpace, n_inputs: int = 1
+) -> BasicUNet:
+    """The network with random weights."""
+    return BasicUNet(
+        spatial_dims=3,
+        in_channels=n_inputs,
+        out_channels=n_classes,
+        features=settings.channels,
+        norm=_norm(settings),
+        dropout=settings.dropout,
+        upsample=settings.upsample,
+    )
+
+
+def _norm(settings: MonaiBasicUNetNetwork) -> Any:
+    if settings.norm == "group":
+        n_groups = next(n for n in range(_MOST_GROUPS, 0, -1) if all(c % n == 0 for c in settings.channels))
+        return ("group", {"num_groups": n_groups})
+    return (settings.norm, {"affine": True})

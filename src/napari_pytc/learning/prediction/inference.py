@@ -1,0 +1,186 @@
+"""Inference of one block: memory format, precision, flips, and fallbacks when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import torch
+
+from napari_pytc.errors import ModelError, OutOfMemory
+from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
+from napari_pytc.learning.machine.precision import Precision, autocast_for
+from napari_pytc.learning.networks.network import Network
+from napari_pytc.learning.prediction.activations import FlipMean, OutputActivation
+from napari_pytc.learning.prediction.predictor import ReadImage
+from napari_pytc.plans.networks import NetworkLimits
+from napari_pytc.volumes.channels import ChannelRole
+
+_LEAST_VOXELS = 32**3
+
+
+class Inferer:
+    """Probabilities of a block of normalised intensities.
+
+    When memory runs out the block is computed in halves, quarters and so on, then on the CPU; results stay the same,
+    because the pieces overlap by the network's halo. The number of pieces is kept for the blocks to come.
+
+    Parameters
+    ----------
+    network : Network
+        In eval mode.
+    limits : NetworkLimits
+        Those of the network.
+    flips : bool
+        Average over mirrored copies.
+    warn : callable
+        Called with a sentence for each step down.
+    roles : sequence of ChannelRole
+        Roles of the channels, where they are no classes.
+    kept : sequence of int, optional
+        Numbers of the channels to return, by default all.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        limits: NetworkLimits,
+        device: torch.device,
+        precision: Precision,
+        *,
+        flips: bool = False,
+        warn: Callable[[str], None] = lambda _: None,
+        roles: Sequence[ChannelRole] = (),
+        kept: Sequence[int] | None = None,
+    ) -> None:
+        self._activation = OutputActivation(roles, kept)
+        self.network = network
+        self.limits = self._activation.with_reach(limits) if flips else limits
+        self.device = device
+        self.precision = precision
+        self._flips = flips
+        self._warn = warn
+        self._halvings = 0
+
+    def __call__(self, image: np.ndarray, inner: Box) -> torch.Tensor:
+        """Probabilities of the voxels of `inner`.
+
+        Parameters
+        ----------
+        image : ndarray
+            (c, z, y, x) float32, its first voxel at a multiple of the network's alignment in the volume.
+        inner : Box
+            The voxels to keep.
+
+        Returns
+        -------
+        Tensor
+            (k, *inner.shape) float32 on the CPU.
+        """
+        while True:
+            try:
+                return self._finite(image, inner)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the handler: the error's traceback would hold the tensors that are to be released.
+            release_memory(self.device)
+            self._step_down(inner)
+
+    def predict_box(self, read: ReadImage, box: Box, whole: Box) -> torch.Tensor:
+        """Probabilities (k, *box.shape) of a box of a volume; see `BoxInferer`."""
+        seen = box.grow(self.limits.halo).aligned(self.limits.alignment).intersect(whole)
+        return self(read(seen), box.relative_to(seen.start))
+
+    def _finite(self, image: np.ndarray, inner: Box) -> torch.Tensor:
+        found = self._in_pieces(image, inner)
+        if torch.isfinite(found.sum()):  # a sum keeps what is not finite, and needs no further memory a voxel
+            return found
+        if self.precision.number_format == "float32":
+            raise ModelError(
+                "The network returned values that are not finite numbers.", "Train it again with a lower learning_rate."
+            )
+        self._warn(f"Not all probabilities were finite in {self.precision.number_format}; going on in float32.")
+        self.precision = Precision("float32", self.precision.channels_last)
+        return self._finite(image, inner)
+
+    def _step_down(self, inner: Box) -> None:
+        pieces = 2**self._halvings
+        if inner.size / (2 * pieces) >= _LEAST_VOXELS:
+            self._halvings += 1
+            self._warn(f"Out of memory with a tile in {pieces} piece(s) on {self.device}; trying {2 * pieces}.")
+        elif self.device.type != "cpu":
+            self._warn(f"Out of memory on {self.device} even in small pieces; going on with the CPU.")
+            self.device, self._halvings = torch.device("cpu"), 0
+            self.precision = Precision()
+            self.network = self.network.to(self.device)
+        else:
+            raise OutOfMemory(
+                f"There is not enough memory to predict a tile of {inner.shape} voxels, even in {pieces} pieces.",
+                "Close other programs, or set a smaller tile_shape.",
+            )
+
+    def _in_pieces(self, image: np.ndarray, inner: Box) -> torch.Tensor:
+        if not self._halvings:
+            return self._forward(image, inner)
+        grid = TileGrid(
+            inner, self._piece(inner.shape), self.limits.halo, Box.of_shape(image.shape[1:]), self.limits.alignment
+        )
+        parts: torch.Tensor | None = None
+        for tile in grid:
+            part = self._forward(np.ascontiguousarray(image[(..., *tile.read.slices)]), tile.inner)
+            if parts is None:
+                parts = torch.empty(part.shape[0], *inner.shape)
+            parts[(slice(None), *tile.write.relative_to(inner.start).slices)] = part
+        if parts is None:
+            raise ModelError(f"There is no voxel to predict in {inner}.")
+        return parts
+
+    def _piece(self, shape: Shape) -> Shape:
+        piece = list(shape)
+        for _ in range(self._halvings):
+            axis = int(np.argmax(piece))
+            piece[axis] = -(-piece[axis] // 2)
+        return (piece[0], piece[1], piece[2])
+
+    def _forward(self, image: np.ndarray, inner: Box) -> torch.Tensor:
+        shown = Box.of_shape(image.shape[1:])
+        missing = [-n % a for n, a in zip(shown.shape, self.limits.alignment, strict=True)]
+        if any(missing):
+            image = np.pad(image, [(0, 0), *((0, n) for n in missing)], "symmetric")
+        block = self.precision.place(torch.from_numpy(image)[None].to(self.device))
+        with torch.inference_mode(), autocast_for(self.device, self.precision):
+            if self._flips and self._activation.is_directed:
+                return self._directed_mean(block, inner, shown)
+            total: torch.Tensor | None = None
+            n = 0
+            for axes in self._mirrored(block):
+                kept = self.network.forward_inner(block.flip(axes), _mirror(inner, block, axes)).flip(axes)
+                probabilities = self._activation.probabilities(kept[0])
+                total, n = (probabilities if total is None else total.add_(probabilities)), n + 1
+        assert total is not None
+        return self._activation.kept(total / n if n > 1 else total).cpu()
+
+    def _directed_mean(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
+        """The mean over flips where a mirrored channel is about another voxel."""
+        mean, whole = FlipMean(self._activation, inner, shown), Box.of_shape(block.shape[2:])
+        for axes in self._mirrored(block):
+            logits = self.network.forward_inner(block.flip(axes), whole).flip(axes)
+            mean.add(self._activation.probabilities(logits[0]), [axis - 2 for axis in axes])
+        return self._activation.kept(mean.mean).cpu()
+
+    def _mirrored(self, block: torch.Tensor) -> Iterator[list[int]]:
+        axes = [axis for axis in (2, 3, 4) if block.shape[axis] > 1] if self._flips else []
+        for chosen in product((False, True), repeat=len(axes)):
+            yield [axis for axis, flip in zip(axes, chosen, strict=True) if flip]
+
+
+def _mirror(inner: Box, block: torch.Tensor, axes: list[int]) -> Box:
+    """The box that holds the same voxels after the block was flipped."""
+    start, stop = list(inner.start), list(inner.stop)
+    for axis in axes:
+        length = block.shape[axis]
+        start[axis - 2], stop[axis - 2] = length - inner.stop[axis - 2], length - inner.start[axis - 2]
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))

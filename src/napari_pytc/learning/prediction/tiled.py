@@ -1,0 +1,133 @@
+"""Prediction of volumes of any size in tiles whose joins cannot be seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+import torch
+
+from napari_pytc.geometry import Box, Shape, Tile, TileGrid
+from napari_pytc.jobs.context import JobContext
+from napari_pytc.learning.machine.prefetch import prefetch
+from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles, PredictionReport
+from napari_pytc.learning.prediction.tile_shape import CHUNK
+from napari_pytc.plans.networks import NetworkLimits
+from napari_pytc.plans.normalisation import ImageNormalisation
+from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.resampling import ResampledImage
+from napari_pytc.volumes.source import VolumeSink
+
+
+class TiledPredictor:
+    """Predicts a volume tile by tile.
+
+    ::
+
+        reader thread          this thread             writer thread
+        read, normalise, pad   network, softmax        round to the sink's type, write
+              --- 2 tiles --->              --- 2 tiles --->
+
+    Memory depends on the tile, never on the volume. Tiles overlap by the halo the network needs and are cut to their
+    write boxes, so that the result equals that of the network applied to the volume in one piece (for networks that
+    treat every place alike: batch norm does, instance norm does not).
+
+    Parameters
+    ----------
+    inferer : Inferer
+        The network on its device.
+    normalisation : ImageNormalisation
+        Normalisation of the intensities.
+    tile_shape : Shape
+        Voxels written at a time.
+    resampled : ResampledImage, optional
+        The volume on the network's voxels, where its own are of another size. The network sees these; its probabilities
+        are interpolated back, so that the result is on the volume's own voxels.
+    """
+
+    def __init__(
+        self,
+        inferer: Inferer,
+        normalisation: ImageNormalisation,
+        tile_shape: Shape,
+        resampled: ResampledImage | None = None,
+    ) -> None:
+        self._inferer = inferer
+        self._normalisation = normalisation
+        self.tile_shape = tile_shape
+        self._resampled = resampled
+
+    @property
+    def limits(self) -> NetworkLimits:
+        """Halo and alignment of the tiles."""
+        return self._inferer.limits
+
+    def for_view(self, part: Box) -> TiledPredictor:
+        """The same with tiles of a chunk of a prediction on disk, so that the first one is there at once."""
+        z, y, x = (math.lcm(c, a) for c, a in zip(CHUNK, self.limits.alignment, strict=True))
+        return TiledPredictor(self._inferer, self._normalisation, (z, y, x), self._resampled)
+
+    def n_computed(self, source: ImageSource, box: Box, indices: Iterable[int] | None = None) -> int:
+        """Voxels that the network reads for tiles of a box, by default for all."""
+        grid = self.grid(source, box)
+        return sum(grid[index].read.size for index in (range(len(grid)) if indices is None else indices))
+
+    def grid(self, source: ImageSource, box: Box) -> TileGrid:
+        """The tiles that cover a box of a volume."""
+        whole = Box.of_shape(source.shape)
+        if self._resampled is None:
+            return TileGrid(box, self.tile_shape, self.limits.halo, whole, self.limits.alignment)
+        halo = [math.ceil(h * f) + 1 for h, f in zip(self.limits.halo, self._resampled.grid.factors, strict=True)]
+        return TileGrid(box, self.tile_shape, (halo[0], halo[1], halo[2]), whole)
+
+    def predict(
+        self,
+        source: ImageSource,
+        sink: VolumeSink,
+        box: Box,
+        ctx: JobContext,
+        *,
+        focus: Sequence[float] | None = None,
+        done: FinishedTiles | None = None,
+    ) -> PredictionReport:
+        """Write the probabilities of a box; see `Predictor`."""
+        grid = self.grid(source, box)
+        with OutputTiles(sink, ctx, len(grid), done) as output:
+            order = (
+                iter(grid.nearest_first(focus, source.space.voxel_size_nm)) if focus is not None else range(len(grid))
+            )
+            todo = (grid[index] for index in order if index not in output.before)
+            with closing(self._read(source, todo)) as images:
+                for tile, seen, image in images:
+                    ctx.check()
+                    probabilities = self._inferer(image, seen.inner)
+                    output.put(tile, self._on_own_voxels(probabilities, seen.write, tile.write))
+                    ctx.check()
+        return output.report()
+
+    def _read(self, source: ImageSource, tiles: Iterator[Tile]) -> Generator[tuple[Tile, Tile, np.ndarray], None, None]:
+        """Each tile, the same on the network's voxels, and its image."""
+
+        def make(tile: Tile) -> tuple[Tile, Tile, np.ndarray]:
+            seen = self._on_network_voxels(tile)
+            return tile, seen, self._normalisation.apply((self._resampled or source).read(seen.read))
+
+        return prefetch(make, tiles, name="read")
+
+    def _on_network_voxels(self, tile: Tile) -> Tile:
+        """The voxels of the network that a tile of the volume's own voxels needs."""
+        if self._resampled is None:
+            return tile
+        write = self._resampled.grid.inverse.source_box(tile.write)
+        whole = Box.of_shape(self._resampled.shape)
+        read = write.grow(self.limits.halo).aligned(self.limits.alignment).intersect(whole)
+        return Tile(tile.index, read, write, write.relative_to(read.start))
+
+    def _on_own_voxels(self, probabilities: torch.Tensor, seen: Box, box: Box) -> torch.Tensor:
+        """Probabilities of a box of the volume's own voxels, from those on the network's voxels in `seen`."""
+        if self._resampled is None:
+            return probabilities
+        return torch.from_numpy(self._resampled.grid.inverse.interpolate(probabilities.numpy(), seen, box))

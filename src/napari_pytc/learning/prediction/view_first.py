@@ -1,0 +1,83 @@
+"""Prediction of the box in view before the large tiles of the volume around it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.context import JobContext, JobMessage
+from napari_pytc.learning.prediction.predictor import Predictor
+from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import VolumeSink
+
+_WORTH = 0.5
+"""Tiles of the view cost at most this share of the voxels that the large tiles around it cost."""
+
+
+def predict_view_first(
+    view: Box,
+    predictor: Predictor,
+    source: ImageSource,
+    sink: VolumeSink,
+    box: Box,
+    ctx: JobContext,
+    finished: Collection[int],
+) -> bool:
+    """Predict the box in view in small tiles, unless it is there already or its large tiles come nearly as soon.
+
+    None of these tiles counts as finished: the prediction of everything goes over them again, with the same result.
+
+    Parameters
+    ----------
+    view : Box
+        The box in view; the part of it within `box` is predicted, its middle first.
+    box : Box
+        The box that the predictor is about to predict.
+    finished : collection of int
+        Tiles of that which are on the disk.
+
+    Returns
+    -------
+    bool
+        Whether anything was predicted.
+    """
+    part = view.intersect(box)
+    if part.is_empty:
+        return False
+    wanted = [index for index in predictor.grid(source, box).overlapping(part) if index not in finished]
+    small = predictor.for_view(part)
+    if small.n_computed(source, part) > _WORTH * predictor.n_computed(source, box, wanted):
+        return False
+    small.predict(source, sink, part, _ViewContext(ctx), focus=part.centre)
+    return True
+
+
+class _ViewContext:
+    """A job's context that passes on new voxels, but no progress: the view is predicted again with its tiles."""
+
+    def __init__(self, ctx: JobContext) -> None:
+        self._ctx = ctx
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """Progress stays at the beginning."""
+        self._ctx.report(0, 1, "predicting what is in view")
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """As the job's."""
+        self._ctx.metric(name, step, value)
+
+    def artifact(self, kind: str, box: Box) -> None:
+        """As the job's."""
+        self._ctx.artifact(kind, box)
+
+    def warn(self, message: str) -> None:
+        """As the job's."""
+        self._ctx.warn(message)
+
+    def messages(self) -> Iterator[JobMessage]:
+        """As the job's."""
+        return self._ctx.messages()
+
+    def check(self) -> None:
+        """As the job's."""
+        self._ctx.check()

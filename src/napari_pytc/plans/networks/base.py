@@ -1,0 +1,201 @@
+"""Settings of network architectures, and the limits of tiled predictions."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import SerializeAsAny
+from pydantic.functional_validators import BeforeValidator
+
+from napari_pytc.errors import InvalidInput, ModelError
+from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.settings import Settings, TaggedSettings, resolve
+
+
+class NetworkLimits(Settings):
+    """Context and alignment with which a prediction in tiles equals one in a single piece.
+
+    Parameters
+    ----------
+    halo : Shape
+        Context in voxels on each side of what is kept (z, y, x).
+    alignment : Shape
+        Tiles start, and have lengths, at multiples of this.
+    """
+
+    halo: Shape
+    alignment: Shape
+
+
+class NetworkSettings(TaggedSettings):
+    """Base of an architecture's settings.
+
+    A new architecture is a subclass with ``kind: Literal["..."] = "..."``, `builds` and `patch_shape`, imported by
+    `napari_pytc.plans.networks` or named in the entry-point group ``napari_pytc.networks``. Its module imports no
+    torch, so that forms and command line stay quick.
+    """
+
+    noun: ClassVar[str] = "network"
+    entry_point_group: ClassVar[str] = "napari_pytc.networks"
+    learns_from: ClassVar[Literal["patches", "voxels"]] = "patches"
+    needs_zscores: ClassVar[bool] = False
+    """Whether it has fixed filters, made for intensities of mean 0 and standard deviation 1."""
+    builds: ClassVar[str]
+    """The function that makes the network, ``"package.module:function"``: it takes these settings, the number of
+    classes, the `VoxelSpace` and the number of the image's channels, and returns a module with random weights from a
+    normalised (b, n_inputs, z, y, x) to logits (b, n_classes, z, y, x)."""
+
+    def build(self, n_classes: int, space: VoxelSpace, n_inputs: int = 1) -> Any:
+        """The network with random weights, a `torch.nn.Module`; torch is imported now.
+
+        Raises
+        ------
+        ModelError
+            If an image has several channels and the function that makes the network takes none.
+        """
+        builder = resolve(self.builds)
+        if _takes_inputs(builder):
+            return builder(self, n_classes, space, n_inputs)
+        if n_inputs != 1:
+            raise ModelError(
+                f"The network {getattr(self, 'kind', type(self).__name__)!r} reads images of one channel, got "
+                f"{n_inputs}: its function {self.builds} takes no n_inputs.",
+                "Choose another network or a single channel, or let the function take (settings, n_classes, space, "
+                "n_inputs).",
+            )
+        return builder(self, n_classes, space)
+
+    def tiles(self) -> Literal["exact", "windows"]:
+        """How a network of these settings predicts a volume.
+
+        ``"exact"``: in tiles with a halo, equal to one piece; its halo is finite. ``"windows"``: in overlapping windows
+        that are blended, because an output depends on the whole patch (instance and group norm, attention).
+        """
+        return "exact"
+
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """Lengths of the patches and windows of a network in windows are multiples of this."""
+        return (1, 1, 1)
+
+    def check_patch(self, patch: Shape) -> None:
+        """Refuse a training patch that the network cannot learn from; its lengths fit the network's strides.
+
+        Raises
+        ------
+        InvalidInput
+            If it is too small.
+        """
+
+    def check_deepest_level(self, shape: Shape, space: VoxelSpace) -> None:
+        """Refuse a patch shape that is asked for and is smaller than a voxel of the deepest level, or a single one.
+
+        Raises
+        ------
+        InvalidInput
+            With the least lengths.
+        """
+        multiple = self.window_multiple(space)
+        if max(multiple) > 1 and (
+            any(n < m for n, m in zip(shape, multiple, strict=True)) or math.prod(shape) < 2 * math.prod(multiple)
+        ):
+            least = above_one_voxel(multiple, multiple)
+            raise InvalidInput(
+                f"The deepest level of the network {self.kind} has voxels of {'x'.join(map(str, multiple))} and needs "
+                f"several of them in a patch, got patch_shape {'x'.join(map(str, shape))}.",
+                f"Take at least {'x'.join(map(str, least))}, fewer levels, or leave patch_shape to the network.",
+            )
+
+    def teacher_settings(self) -> list[str]:
+        """Settings, as ``network.name=value``, that the teacher of a network's pseudo-labels shares with it."""
+        return []
+
+    @property
+    def training_margin(self) -> Shape:
+        """Voxels on each side of a training patch, along z, y, x, that are context alone: nothing is learnt there."""
+        return 0, 0, 0
+
+    def patch_shape(self, space: VoxelSpace) -> Shape:
+        """The training patch that suits network and voxel size."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how large a patch should be")
+
+
+MOST_EXACT_LEVELS = 4
+"""Networks in 3D with more levels look so far that exact tiles cost more than overlapping windows do."""
+
+
+def _takes_inputs(builder: Callable[..., Any]) -> bool:
+    """Whether a builder takes the number of channels, which those of before version 0.4 do not."""
+    parameters = inspect.signature(builder).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    n_positional = sum(one.kind in positional for one in parameters)
+    return n_positional >= 4 or any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+
+
+AnyNetwork = Annotated[SerializeAsAny[NetworkSettings], BeforeValidator(NetworkSettings.parse)]
+"""Settings of any network, told apart by their `kind`; also of other packages."""
+
+
+def strides_and_kernels(space: VoxelSpace, n_levels: int) -> tuple[list[Shape], list[Shape]]:
+    """Strides and kernels of each level such that the voxels of deeper levels become isotropic.
+
+    An axis is halved only where its voxels are less than twice as long as the finest, and convolved over only where
+    they are at most twice as long (the planning rule of nnU-Net, Isensee et al. 2021).
+
+    Returns
+    -------
+    strides, kernels : list of Shape
+        One entry a level; the first level has stride 1.
+    """
+    size = list(space.voxel_size_nm)
+    strides: list[Shape] = [(1, 1, 1)]
+    kernels: list[Shape] = [_kernel(size)]
+    for _ in range(n_levels - 1):
+        step = [2 if length < 2 * min(size) else 1 for length in size]
+        size = [length * s for length, s in zip(size, step, strict=True)]
+        strides.append((step[0], step[1], step[2]))
+        kernels.append(_kernel(size))
+    return strides, kernels
+
+
+def _kernel(size: Sequence[float]) -> Shape:
+    z, y, x = (3 if length <= 2 * min(size) else 1 for length in size)
+    return (z, y, x)
+
+
+def total_stride(strides: Sequence[Shape]) -> Shape:
+    """Factor by which the deepest level is coarser than the input."""
+    z, y, x = (math.prod(stride[axis] for stride in strides) for axis in range(3))
+    return (z, y, x)
+
+
+def patch_of_budget(kernels: Sequence[Shape], stride: Shape, anisotropy: float, n_voxels: int) -> Shape:
+    """A patch of about `n_voxels` that is as deep as the network's context, and a multiple of its stride.
+
+    Strokes are drawn in sections, so a patch is kept flatter than it is wide; a network without context across
+    sections gets a single one.
+    """
+    depth = (
+        1 if all(kernel[0] == 1 for kernel in kernels) else max(1.0, (n_voxels / 4 / max(anisotropy, 1.0)) ** (1 / 3))
+    )
+    side = (n_voxels / depth) ** 0.5
+    z, y, x = (max(s, round(length / s) * s) for length, s in zip((depth, side, side), stride, strict=True))
+    return (z, y, x)
+
+
+def above_one_voxel(patch: Shape, stride: Shape) -> Shape:
+    """The patch, no shorter in the plane than two voxels of the deepest level: norms of a single voxel are 0."""
+    return (patch[0], max(patch[1], 2 * stride[1]), max(patch[2], 2 * stride[2]))
+
+
+def level_strides(
+    space: VoxelSpace, n_levels: int, which: Literal["isotropic", "voxels"], dimensions: Literal["2d", "3d"] = "3d"
+) -> list[Shape]:
+    """Strides between the levels: of two along each axis, or as the voxels ask for; none across sections in 2D."""
+    if dimensions == "2d":
+        return [(1, 2, 2)] * (n_levels - 1)
+    if which == "isotropic":
+        return [(2, 2, 2)] * (n_levels - 1)
+    return strides_and_kernels(space, n_levels)[0][1:]

@@ -1,0 +1,57 @@
+"""What all kinds of targets have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.settings import Settings
+from napari_pytc.volumes.roles import ChannelRole
+
+
+class Target(Settings):
+    """Base of the kinds of targets: which channels a network has, and from what they are learnt."""
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether strokes of classes are learnt from."""
+        return False
+
+    @property
+    def learns_objects(self) -> bool:
+        """Whether labels of single objects are learnt from."""
+        return True
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the semantic classes that the target itself says; none where it takes those of the project."""
+        return ()
+
+    def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
+        """The role of each channel of the network, in order.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Names of the project's classes.
+        space : VoxelSpace
+            Voxel size of the network.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no channels")
+
+    def kept(self, classes: Sequence[str], space: VoxelSpace) -> tuple[int, ...]:
+        """Numbers of the channels that a prediction has; by default all."""
+        return tuple(range(len(self.roles(classes, space))))
+
+    def predicted_roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
+        """The role of each channel of a prediction."""
+        roles = self.roles(classes, space)
+        return tuple(roles[channel] for channel in self.kept(classes, space))
+
+    def of_classes(self, classes: Sequence[str]) -> Self:
+        """The target with the names of the classes that it learns, so that its channels are known without a project."""
+        return self
+
+    def check_patch(self, shape: Shape) -> None:
+        """Refuse channels that a patch of this shape (z, y, x) cannot teach."""

@@ -1,0 +1,194 @@
+"""The predictions of a volume."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_pytc.errors import ProjectError
+from napari_pytc.files import plain_path
+from napari_pytc.geometry import Box
+from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.windows import WindowSettings
+from napari_pytc.session.project.ids import new_id, plain
+from napari_pytc.session.project.volume_state import VolumeState
+from napari_pytc.session.records import PredictionRecord
+from napari_pytc.session.runs.active_jobs import ActiveJobs
+
+_VARIANTS = ("training-intensities", "not-resampled")
+"""Parts of the ids of predictions with other settings than usual: of the normalisation, and of resampling."""
+_WINDOWS = "windows_"
+_WINDOWS_PART = re.compile(_WINDOWS + r"(?:patch|\d+x\d+x\d+)_[0-9p]+_[a-z]+")
+"""The part for other windows than usual: shape, overlap with p for the point, and blending."""
+
+
+class Predictions:
+    """The predictions of a volume, kept in the project's database and the volume's folder.
+
+    `updated` is emitted by the thread that delivers a job's events: connect with ``thread="main"``.
+    """
+
+    changed = Signal()
+    """A prediction was deleted."""
+    updated = Signal(PredictionRecord)
+    """A job that wrote to this prediction is over."""
+
+    def __init__(self, state: VolumeState, active: ActiveJobs) -> None:
+        self._state, self._active = state, active
+
+    def records(self) -> list[PredictionRecord]:
+        """Predictions whose folder exists, the oldest first."""
+        known = self._known()
+        return [record for record, _ in known if record.folder.is_dir()]
+
+    def resolve(self, prediction: str | Path | PredictionRecord | None = None) -> Path:
+        """The folder of a prediction named by its id, the beginning of one, or a path; by default the newest finished.
+
+        Raises
+        ------
+        ProjectError
+            If there is none, or several.
+        """
+        if isinstance(prediction, PredictionRecord):
+            return prediction.folder
+        records = self.records()
+        if prediction is None:
+            chosen = [r for r in records if r.state == "finished"] or records
+            if not chosen:
+                raise ProjectError(
+                    f"{self._state.owner} has no prediction yet.",
+                    f"Make one: napari-pytc predict PROJECT{self._state.option}.",
+                )
+            return chosen[-1].folder
+        name = str(prediction)
+        found = [r.folder for r in records if r.id == name] or [r.folder for r in records if r.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        path = plain_path(prediction)
+        if not found and path.is_dir():
+            return path
+        listed = ", ".join(r.id for r in records) or "none"
+        raise ProjectError(
+            f"{'Several predictions begin with' if found else f'{self._state.owner} has no prediction'} {name!r}; "
+            f"there are: {listed}.",
+            "Give the id of one of them.",
+        )
+
+    def newest_of(self, model: str) -> Path:
+        """The folder of the newest prediction of a model, a finished one where there is one.
+
+        Parameters
+        ----------
+        model : str
+            Id of the model.
+
+        Raises
+        ------
+        ProjectError
+            If it made none.
+        """
+        records = [record for record in self.records() if record.model == model]
+        if not records:
+            raise ProjectError(
+                f"{self._state.owner} has no prediction of model {model!r}.",
+                f"Make one: napari-pytc predict {self._state.project.folder.path}{self._state.option} --model {model}.",
+            )
+        return ([record for record in records if record.state == "finished"] or records)[-1].folder
+
+    def delete(self, id: str) -> None:
+        """Delete a prediction. `empty_trash` frees the disk space."""
+        self._state.check_writable()
+        for record in self.records():
+            if record.id == id:
+                self._active.check_unused(record.folder, "prediction")
+                self._state.project.folder.discard(record.folder)
+                self._state.project.database.forget_prediction(self._state.id, id)
+                self.changed.emit()
+                return
+        raise ProjectError(f"{self._state.owner} has no prediction {id!r}.", "Choose one of those that are listed.")
+
+    def find_or_make(
+        self, model: str, box: Box | None, plan: PredictPlan, output: Path | None = None
+    ) -> PredictionRecord:
+        """Return the record of the same work if there is one, else a new one."""
+        flips, variant = plan.flips, _variant(plan)
+        image, folder, known = self._state.image_digest, self._state.folder.predictions, self._known()
+        for record, of in known:
+            same = (record.model, record.box, record.flips, of) == (model, box, flips, image)
+            is_meant = record.folder == output if output else _variant_of(record.id) == variant
+            if same and is_meant:
+                return record
+        if output is None:
+            taken = {record.id for record, _ in known}
+            stem = "-".join([model, *variant, *(["flips"] if flips else []), *([plain(str(box))] if box else [])])
+            name = new_id(stem, lambda name: name in taken or (folder / f"{name}.zarr").exists())
+            output = folder / f"{name}.zarr"
+        created = self._state.project.clock().isoformat(timespec="seconds")
+        return PredictionRecord(
+            id=output.stem,
+            volume=self._state.id,
+            model=model,
+            folder=output,
+            box=box,
+            flips=flips,
+            created=created,
+            state="running",
+        )
+
+    def stamp(self, folder: Path) -> str:
+        """Text that differs after a prediction was continued."""
+        state = next((record.state for record in self.records() if record.folder == folder), "")
+        runs = [run for run in self._state.project.database.runs() if run.volume == self._state.id]
+        ends = [run.ended for run in runs if run.subject == folder.stem and run.kind == "predict"]
+        return f"{state} {max((end for end in ends if end is not None), default=0.0)}"
+
+    def take_in(self, id: str) -> None:
+        """Announce a prediction that a job wrote to; any thread."""
+        for record in self.records():
+            if record.id == id:
+                self.updated.emit(record)
+
+    def _known(self) -> list[tuple[PredictionRecord, str]]:
+        return self._state.project.database.predictions(self._state.id, self._state.folder.predictions)
+
+
+def plan_of(record: PredictionRecord) -> PredictPlan:
+    """The settings of a prediction that tell it from others, to go on with it."""
+    variant = _variant_of(record.id)
+    windows = WindowSettings()
+    for part in variant:
+        if part.startswith(_WINDOWS):
+            shape, overlap, blending = part.removeprefix(_WINDOWS).split("_")
+            windows = WindowSettings.model_validate(
+                {
+                    "shape": [int(n) for n in shape.split("x")] if shape != "patch" else None,
+                    "overlap": float(overlap.replace("p", ".")),
+                    "blending": blending,
+                }
+            )
+    of_training, not_resampled = (name in variant for name in _VARIANTS)
+    return PredictPlan(
+        flips=record.flips,
+        normalisation="training" if of_training else "own",
+        resample=not not_resampled,
+        windows=windows,
+    )
+
+
+def _variant(plan: PredictPlan) -> list[str]:
+    """The parts of a prediction's id that tell it from one with the usual settings."""
+    used = (plan.normalisation == "training", not plan.resample)
+    found = [name for name, is_used in zip(_VARIANTS, used, strict=True) if is_used]
+    windows = plan.windows
+    if windows != WindowSettings(batch_size=windows.batch_size):
+        shape = "patch" if windows.shape is None else "x".join(map(str, windows.shape))
+        found.append(f"{_WINDOWS}{shape}_{f'{windows.overlap:g}'.replace('.', 'p')}_{windows.blending}")
+    return found
+
+
+def _variant_of(id: str) -> list[str]:
+    """The same parts of the id of a prediction that is there."""
+    windows = _WINDOWS_PART.search(id)
+    return [*(name for name in _VARIANTS if name in id), *([windows.group()] if windows else [])]

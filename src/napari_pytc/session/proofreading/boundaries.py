@@ -1,0 +1,79 @@
+"""Boundary maps for proofreading: from the prediction, else from dark ridges in the image."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pytc.errors import PytcError
+from napari_pytc.geometry import Box
+from napari_pytc.volumes.ridges import RidgeReader
+from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.statistics import sample_statistics
+
+_N_BLOCKS = 16
+
+
+class ProjectBoundary:
+    """A `BoundaryReader` that is opened when it is first read; any thread.
+
+    Parameters
+    ----------
+    prediction : Path, optional
+        The prediction that was segmented. Where it is gone or has no boundary, the image is used instead.
+    boundary_class : str, optional
+        The class of it that stands for the boundary.
+    image : callable
+        Opens a channel of the image; may raise a `PytcError`, and then there is no boundary anywhere.
+    boundaries : dict, optional
+        The `BoundaryMap`, as JSON, that scored the contacts of an imported segmentation.
+    """
+
+    def __init__(
+        self,
+        prediction: Path | None,
+        boundary_class: str | None,
+        image: Callable[[], VolumeSource],
+        boundaries: dict[str, Any] | None = None,
+    ) -> None:
+        self._prediction, self._boundary_class, self._image = prediction, boundary_class, image
+        self._boundaries = boundaries
+        self._opening = threading.Lock()
+        self._read: Callable[[Box], np.ndarray] | None = None
+        self._was_there = False
+
+    def read(self, box: Box) -> np.ndarray:
+        """Boundary probability of each voxel, float32, 0 to 1; shape ``box.shape``."""
+        with self._opening:
+            there = self._prediction is not None and self._prediction.is_dir()
+            if self._read is None or there != self._was_there:  # deleted since: its chunks would read as 0
+                self._read, self._was_there = self._open(), there
+            read = self._read
+        return read(box)
+
+    def _open(self) -> Callable[[Box], np.ndarray]:
+        if self._prediction is not None and self._prediction.is_dir():
+            from napari_pytc.decoding.evidence import EvidenceReader
+
+            try:
+                reader = EvidenceReader.open(self._prediction, self._boundary_class)
+            except PytcError:  # damaged, or without that class: the image is still there
+                reader = None
+            if reader is not None and reader.kind.has_boundary_map:
+                return lambda box: reader.read(box).boundary_map()
+        if self._boundaries is not None:
+            from napari_pytc.decoding.imports.boundary_map import BoundaryMap
+
+            with suppress(PytcError, ValueError):  # moved or deleted: the image is still there
+                return BoundaryMap.model_validate(self._boundaries).open().read
+        try:
+            image = self._image()
+            spread = sample_statistics(image, n_blocks=_N_BLOCKS).std
+        except PytcError:
+            return lambda box: np.zeros(box.shape, np.float32)
+        return RidgeReader(image.read, image.shape, image.space, spread).read

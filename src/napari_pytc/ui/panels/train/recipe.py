@@ -1,0 +1,208 @@
+"""Form of the recipe: recipe, starting point, settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_pytc.errors import PytcError
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.targets import ChannelsTarget
+from napari_pytc.ui.panels.train.channel_table import ChannelTable
+from napari_pytc.ui.panels.train.recipe_controller import RecipeController
+from napari_pytc.ui.widgets.buttons import allow
+from napari_pytc.ui.widgets.choices import Combo
+from napari_pytc.ui.widgets.forms import SettingsForm
+from napari_pytc.ui.widgets.labels import wrapped
+from napari_pytc.ui.widgets.layout import row, section
+from napari_pytc.ui.widgets.notice import Notice
+
+SIMPLE = ("steps", "minutes", "class_balance")
+_OTHER = "\0other"
+_YAML = "Recipes (*.yaml *.yml)"
+
+
+class RecipeChooser(QWidget):
+    """A recipe, whether it begins with a model, and its settings.
+
+    Its settings are a widget of their own, `settings`, for the panel to place.
+
+    Parameters
+    ----------
+    controller : RecipeController
+        Controller of the recipe that is shown and edited.
+    """
+
+    built = Signal()
+    """The settings were read for the first time, and `settings` has their controls now."""
+
+    def __init__(self, controller: RecipeController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._form: SettingsForm | None = None
+        self.channels: ChannelTable | None = None
+        """The channels of a target that says each; None until the first recipe was read."""
+        self._channel_box = QWidget()
+        self.notice = Notice()
+        self.combo = Combo(
+            "recipeCombo", "A recipe has all settings of a training. Begin with instant; fast is better."
+        )
+        self.parents = Combo(
+            "parentCombo",
+            "Begin with a model and teach it more, or begin anew. With a model, instant and fast stay near what it "
+            "answers where you did not paint, so that corrections do not bring back other errors. From the second "
+            "training on it is the recipe's last model, unless you choose. Choosing a model also takes over its "
+            "settings.",
+        )
+        self._about = wrapped(dim=True)
+        self.parent_note = wrapped()
+        self.save_button, self.reset_button = QPushButton("Save as recipe…"), QPushButton("Reset")
+        self.save_button.setObjectName("saveRecipeButton")
+        self.reset_button.setObjectName("resetButton")
+        top = QFormLayout()
+        top.setContentsMargins(0, 0, 0, 0)
+        top.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        top.addRow("Recipe", self.combo)
+        top.addRow(self._about)
+        top.addRow("Begin with", self.parents)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.parent_note)
+        layout.addWidget(self.notice)
+        self.settings = QWidget()
+        self._settings = QVBoxLayout(self.settings)
+        self._settings.setContentsMargins(0, 0, 0, 0)
+        self._settings.addLayout(row(self.save_button, self.reset_button, 1))
+        self.combo.activated.connect(self._choose_recipe)
+        self.parents.activated.connect(lambda: controller.choose_parent(self.parents.currentData()))
+        self.save_button.clicked.connect(self._save)
+        self.reset_button.clicked.connect(self._reset)
+        controller.loaded.connect(self._show_plan)
+        controller.failed.connect(self._show_error)
+        controller.changed.connect(self.refresh)
+        controller.parents_changed.connect(self._show_parents)
+        controller.begin()
+        self._show_recipes()
+        self._show_parents()
+        if controller.loaded_plan is not None:
+            self._show_plan()
+        self.refresh()
+
+    @property
+    def form(self) -> SettingsForm | None:
+        """The settings; None until the first recipe was read."""
+        return self._form
+
+    def refresh(self) -> None:
+        """Show the actions on the settings, and how the model to begin with is used."""
+        controller = self._controller
+        unchanged = "" if controller.is_edited else "nothing was changed."
+        allow(self.save_button, controller.problem, "Write these settings into a YAML file, to use again and to share.")
+        allow(self.reset_button, unchanged, "Go back to the recipe's settings.")
+        self.parent_note.setText(controller.parent_text)
+        self.parent_note.setVisible(bool(controller.parent_text))
+        plan, form = controller.plan, self._form
+        if plan is not None and form is not None and not form.problem and form.value() != plan:
+            form.set_value(plan)  # edited in another panel
+            self._show_channels(plan)
+
+    # ---- private
+
+    def _show_plan(self) -> None:
+        plan = self._controller.loaded_plan
+        assert plan is not None
+        self.notice.clear()
+        self._show_recipes()
+        if self._form is None:
+            self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe", "target", "decoder"))
+            self.channels = ChannelTable()
+            box, inside = section("Channels")
+            inside.addWidget(self.channels)
+            self._channel_box = box
+            self._settings.insertWidget(0, box)
+            self._settings.insertWidget(1, self._form)
+            self.channels.changed.connect(self._on_channels)
+            self._form.changed.connect(self._on_edited)
+            self.built.emit()
+        else:
+            self._form.set_value(plan)
+        self._show_channels(plan)
+
+    def _show_channels(self, plan: TrainPlan) -> None:
+        """Show the channels of a target that says each."""
+        assert self.channels is not None
+        is_of_channels = isinstance(plan.target, ChannelsTarget)
+        self._channel_box.setVisible(is_of_channels)
+        if isinstance(plan.target, ChannelsTarget):
+            self.channels.set_target(plan.target)
+
+    def _on_channels(self) -> None:
+        form, channels = self._form, self.channels
+        assert form is not None
+        assert channels is not None
+        target = channels.target
+        if target is None:
+            self._controller.set_plan(None, channels.problem)
+        elif not form.problem:
+            form.set_value(form.value().model_copy(update={"target": target}))
+
+    def _on_edited(self) -> None:
+        form = self._form
+        assert form is not None
+        plan = None if form.problem else form.value()
+        assert plan is None or isinstance(plan, TrainPlan)
+        wrong = self.channels.problem if self.channels is not None and not self._channel_box.isHidden() else ""
+        self._controller.set_plan(None if wrong else plan, form.problem or wrong)
+
+    def _show_error(self, error: PytcError) -> None:
+        self.notice.show_error(error)
+        self._show_recipes()
+
+    def _show_recipes(self) -> None:
+        """Show the recipes, and which is chosen."""
+        controller = self._controller
+        if self.combo.count() != len(controller.recipes) + 2:
+            self.combo.clear()
+            for recipe in controller.recipes:
+                self.combo.addItem(Path(recipe).name, recipe)
+            self.combo.insertSeparator(self.combo.count())
+            self.combo.addItem("Other file…", _OTHER)
+        self.combo.setCurrentIndex(self.combo.findData(controller.recipe))
+        self._about.setText(controller.recipes.get(controller.recipe, ""))
+
+    def _show_parents(self) -> None:
+        with QSignalBlocker(self.parents):
+            self.parents.clear()
+            self.parents.addItem("a new model", None)
+            for record in self._controller.parents:
+                mean = record.scores.get("mean")
+                self.parents.addItem(record.name if mean is None else f"{record.name} · Dice {mean:.2f}", record)
+                if record == self._controller.parent_record:
+                    self.parents.setCurrentIndex(self.parents.count() - 1)
+
+    def _choose_recipe(self) -> None:
+        recipe = self.combo.currentData()
+        if recipe == _OTHER:
+            recipe, _ = QFileDialog.getOpenFileName(self, "Recipe", "", _YAML)
+            if not recipe:
+                self._show_recipes()
+                return
+        self._about.setText(self._controller.recipes.get(recipe, ""))
+        self._controller.choose_recipe(recipe)
+
+    def _reset(self) -> None:
+        if self._form is not None and self._controller.loaded_plan is not None:
+            self._form.set_value(self._controller.loaded_plan)
+
+    def _save(self) -> None:
+        plan = self._controller.plan
+        if plan is None:
+            return
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save as recipe", f"{plan.recipe}-mine.yaml", _YAML)
+        if chosen:
+            path = Path(chosen)
+            path = path if path.suffix in (".yaml", ".yml") else path.with_name(f"{path.name}.yaml")
+            self._controller.save(path)

@@ -1,0 +1,1 @@
+"""Implementations of `VolumeSource`, one file a format."""

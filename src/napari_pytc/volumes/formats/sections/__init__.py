@@ -1,0 +1,1 @@
+"""Folders of numbered sections, one image file each."""

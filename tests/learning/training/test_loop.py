@@ -1,0 +1,174 @@
+"""The options of the training loop: each does what it says, and a resumed training is the same bit for bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pytc.errors import InvalidInput, ModelError
+from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.learning.machine.weights import load_weights
+from napari_pytc.learning.training import compiling
+from napari_pytc.learning.training.train import train
+from napari_pytc.plans.networks import FilterBankNetwork, UNetNetwork
+from tests.learning.training.test_resume import CancelAtStep
+from tests.support.contexts import RecordingContext
+from tests.support.learning import folders, same_weights, tiny_plan, train_tiny, training_data, weights_of
+
+SGD = {"kind": "sgd", "decays_norms": False}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimiser": SGD, "schedule": {"kind": "polynomial"}, "gradients": {"accumulate": 2, "clip": 0.5}},
+        {"optimiser": "adam", "schedule": {"kind": "plateau", "patience": 0}, "watching": {"score": "loss"}},
+        {"losses": ["dice", "ce"], "loss_balancing": "uncertainty", "averaging": {"swa_start": 0.4}},
+        {"schedule": {"kind": "cosine", "restarts": 1}, "watching": {"keep_best": 2, "min_change": 0.1}},
+        {"network": FilterBankNetwork(), "optimiser": SGD, "schedule": "exponential", "gradients": {"accumulate": 2}},
+    ],
+    ids=["accumulated", "plateau", "balanced", "restarts", "filter bank"],
+)
+def test_a_resumed_training_is_the_same_bit_for_bit(tmp_path: Path, settings: dict[str, Any]) -> None:
+    whole = train_tiny(tmp_path / "whole", **settings)
+    for step in (1, 3):
+        with pytest.raises(JobCancelled):
+            train_tiny(tmp_path / "parts", ctx=CancelAtStep(step), **settings)
+    parts = train_tiny(tmp_path / "parts", **settings)
+    assert same_weights(weights_of(whole), weights_of(parts))
+    assert parts.info.scores == whole.info.scores
+    plain = train_tiny(tmp_path / "plain", network=settings.get("network", tiny_plan().network))
+    assert not same_weights(weights_of(whole), weights_of(plain))
+
+
+def test_accumulated_batches_are_a_step_of_a_larger_one(tmp_path: Path) -> None:
+    ctx = RecordingContext()
+    train_tiny(tmp_path, ctx=ctx, gradients={"accumulate": 3}, steps=4)
+    assert [done for done, _, note in ctx.progress if note == "training"] == [1, 2, 3, 4]
+    plain = RecordingContext()
+    train_tiny(tmp_path / "plain", ctx=plain, steps=4)
+    (loss, *_), (first, *_) = ([v for n, _, v in c.metrics if n == "loss"] for c in (ctx, plain))
+    assert loss != first  # the mean of three batches, not the first or a third of it
+    assert 0.6 < loss / first < 3
+
+
+def test_curves_have_rate_and_norm_of_gradients(tmp_path: Path) -> None:
+    ctx = RecordingContext()
+    train_tiny(tmp_path, ctx=ctx, steps=10)
+    found = {name: [step for n, step, _ in ctx.metrics if n == name] for name, _, _ in ctx.metrics}
+    assert found["gradient norm"] == found["learning rate"] == found["loss"] == [1, 10]
+
+
+def test_the_best_weights_are_kept_beside_the_model(tmp_path: Path) -> None:
+    made = train_tiny(tmp_path, steps=10, watching={"keep_best": 2}, patience=0)
+    folder = made.folder / "checkpoints"
+    listed = json.loads((folder / "checkpoints.json").read_text())["checkpoints"]
+    assert {path.name for path in folder.iterdir()} == {"checkpoints.json", *(one["file"] for one in listed)}
+    *best, last = listed
+    assert last == {"step": 10, "score": None, "file": "last.safetensors"}
+    scores = {entry["step"]: entry["mean"] for entry in made.info.scores["history"]}
+    assert [one["score"] for one in best] == sorted(scores.values(), reverse=True)[:2]
+    assert all(scores[one["step"]] == one["score"] for one in best)
+    assert same_weights(load_weights(folder / best[0]["file"]), weights_of(made))
+
+
+def test_a_least_change_ends_the_training_sooner(tmp_path: Path) -> None:
+    made = train_tiny(tmp_path, steps=20, patience=2, watching={"min_change": 0.9})
+    assert made.stopped == "no better score"
+    assert made.info.steps == 6
+
+
+def test_the_score_of_a_class_can_decide(tmp_path: Path) -> None:
+    made = train_tiny(tmp_path, watching={"score": "membrane"}, patience=0)
+    history = made.info.scores["history"]
+    assert [entry["watched"] for entry in history] == [entry["dice"]["membrane"] for entry in history]
+    with pytest.raises(InvalidInput, match="No score is called 'nucleus'") as caught:
+        train_tiny(tmp_path / "wrong", watching={"score": "nucleus"})
+    assert "mean, loss, membrane" in caught.value.hint
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_the_loss_decides_where_nothing_is_held_out(tmp_path: Path) -> None:
+    ctx = RecordingContext()
+    made = train_tiny(tmp_path, training_data(held_out=[]), ctx, watching={"score": "loss", "keep_best": 1}, steps=8)
+    assert any("those of the least loss are kept" in sentence for sentence in ctx.warnings)
+    listed = json.loads((made.folder / "checkpoints" / "checkpoints.json").read_text())["checkpoints"]
+    assert same_weights(load_weights(made.folder / "checkpoints" / listed[0]["file"]), weights_of(made))
+
+
+@pytest.mark.parametrize("network", [UNetNetwork(channels=(4, 8)), FilterBankNetwork()], ids=lambda one: one.kind)
+def test_a_loss_that_is_no_number_stops_with_its_batch(tmp_path: Path, network: Any) -> None:
+    with pytest.raises(ModelError, match=r"The loss of step \d+ is no finite number") as caught:
+        train_tiny(tmp_path, network=network, learning_rate=1e30, optimiser="sgd", steps=25)
+    (path,) = (tmp_path / "run").glob("bad-batch-step-*.npz")
+    assert str(path) in caught.value.message
+    with np.load(path) as kept:
+        assert set(kept) >= {"image", "labels", "loss"}
+        assert len(kept["image"]) == len(kept["labels"])
+        assert not np.isfinite(kept["loss"])
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_image_that_is_no_number_is_named_as_the_cause(tmp_path: Path) -> None:
+    from napari_pytc.learning.data.sampling import Batch
+    from napari_pytc.learning.training.nonfinite import LossGuard
+
+    class Counter:
+        step = 6
+
+    image = torch.full((1, 1, 2, 2, 2), float("nan"))
+    guard = LossGuard(tmp_path, Counter())
+    with pytest.raises(ModelError, match="step 7") as caught:
+        guard.checked(image.sum(), Batch(image, torch.ones(1, 2, 2, 2)), lambda: image.sum())
+    assert "Its image has values that are no numbers" in caught.value.hint
+    once = guard.checked(image.sum(), Batch(image, torch.ones(1, 2, 2, 2)), lambda: torch.tensor(2.0))
+    assert once == 2  # a glitch that does not come again
+
+
+def test_deterministic_training_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    made = train_tiny(tmp_path, execution={"deterministic": True})
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert same_weights(weights_of(made), weights_of(train_tiny(tmp_path / "plain")))
+
+
+def test_a_compiled_network_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dynamo's own backend that needs no compiler."""
+    plain = train_tiny(tmp_path / "plain")
+    compile_of = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_of(self, backend="aot_eager"))
+    ctx = RecordingContext()
+    made = train_tiny(tmp_path / "compiled", ctx=ctx, execution={"compile": True})
+    assert not any("torch.compile" in sentence for sentence in ctx.warnings)
+    assert weights_of(made).keys() == weights_of(plain).keys()
+    for name, tensor in weights_of(made).items():
+        torch.testing.assert_close(tensor.float(), weights_of(plain)[name].float(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: torch.nn.Module) -> None:
+        raise RuntimeError("no C++ compiler\nlong explanation")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", refuse)
+    ctx = RecordingContext()
+    made = train_tiny(tmp_path, ctx=ctx, execution={"compile": True})
+    sentence = "torch.compile does not work here (no C++ compiler): the network is trained as it is."
+    assert sentence in ctx.warnings
+    assert sentence in made.summary()["notes"]
+    assert same_weights(weights_of(made), weights_of(train_tiny(tmp_path / "plain")))
+    assert compiling.compile_network.__doc__
+
+
+def test_a_profile_is_a_table_and_a_trace_beside_the_model(tmp_path: Path) -> None:
+    ctx = RecordingContext()
+    made = train(tiny_plan(steps=9), training_data(), folders(tmp_path), ctx, profile=True)
+    assert "aten::" in (made.folder / "profile.txt").read_text()
+    assert json.loads((made.folder / "profile-trace.json").read_text())["traceEvents"]
+    assert any("profile.txt" in sentence for sentence in ctx.warnings)
+    assert any("profile.txt" in sentence for sentence in made.notes)
