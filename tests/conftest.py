@@ -34,7 +34,8 @@ for _variable in (
 os.environ["NAPARI_CONFIG"] = str(_CACHE / "napari.yaml")
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("default"), max_examples=120, print_blob=True)
+# The same examples each time: a check of somebody's change must not fail of an example that nobody has seen before.
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 

@@ -109,7 +109,8 @@ def test_it_gives_way_to_a_prediction_and_continues(painter: Painter) -> None:
     painter.begin()
     painter.wait(lambda: painter.is_right(SECTION), 120)
     painter.workspace.launcher.predict("all")
-    assert painter.box.status.text() == "Live waits for “Predict the volume” and goes on by itself."
+    waits = "Live waits for “Predict the volume” and goes on by itself."  # said once the strokes are on the disk
+    painter.wait(lambda: painter.box.status.text() == waits, 60)
     jobs = painter.workspace.jobs
     painter.wait(lambda: any(job.kind == "predict" and job.is_over for job in jobs.jobs), 180)
     (done,) = [job for job in jobs.jobs if job.kind == "predict"]
