@@ -17,6 +17,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def changed_names(self) -> list[str]:
+        """Names of the settings that are not at their default."""
+        return [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+
 
 def setting(default: Any, title: str, description: str, unit: str = "", **bounds: Any) -> Any:
     """A field whose title, description, unit and bounds are shown to people."""

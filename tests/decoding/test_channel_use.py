@@ -132,7 +132,7 @@ def test_what_no_decoder_uses_is_refused_in_one_sentence_and_told_beside_others(
         write_prediction(tmp_path / "beside", np.ones((4, 4, 5, 6), np.float32), [*FLOWS, ForegroundRole()], SPACE)
     )
     assert unused_channels(beside.kind.unused) == [
-        "Of the prediction flow z, flow y, flow x are left out: no decoder uses it."
+        "Of the prediction flow z, flow y, flow x are left out: no decoder uses them."
     ]
     assert unused_channels(()) == []
 

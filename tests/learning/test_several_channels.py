@@ -123,11 +123,30 @@ def test_an_image_of_another_number_of_channels_is_not_normalised() -> None:
         normalisation.apply(np.zeros((3, 1, 2, 2)))
 
 
-def test_a_channel_that_is_constant_is_named(tmp_path: Path) -> None:
+def test_a_channel_that_is_constant_is_told_and_nothing(tmp_path: Path) -> None:
     raw = two_channels()
     raw[0] = 7
-    with pytest.raises(ModelError, match="The channel 'noise' of the volume 'a': The image is 7 everywhere"):
-        train_tiny(tmp_path, data_of(raw, "a"))
+    done = train_tiny(tmp_path, data_of(raw, "a"), steps=1)
+    (note,) = (note for note in done.notes if "everywhere" in note)
+    assert note.startswith("The channel 'noise' of the volume 'a' is 7 everywhere: nothing is learnt from it")
+    applied = read_normalisation(done.folder).apply(raw)
+    assert not applied[0].any()
+    assert applied[1].std() == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["zscore", "min-max", "divide"])
+def test_a_constant_channel_is_nothing_whatever_the_scaling(method: Any) -> None:
+    raw = two_channels()
+    raw[0] = 7
+    found, _ = data_of(raw).normalisation([], NormalisationSettings(method=method))
+    assert not found.apply(raw)[0].any()
+    assert np.isfinite(found.to_zscores(found.apply(raw))).all()
+
+
+def test_an_image_that_is_constant_in_all_channels_is_refused() -> None:
+    raw = np.stack([np.full(WHOLE.shape, value, np.uint8) for value in (7, 8)])
+    with pytest.raises(ModelError, match="The channel 'noise' of the volume: The image is 7 everywhere"):
+        data_of(raw).normalisation([], NormalisationSettings())
 
 
 @pytest.mark.slow

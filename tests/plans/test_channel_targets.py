@@ -125,3 +125,36 @@ def test_an_offset_that_leaves_every_patch_is_refused() -> None:
     of.check_patch((16, 33, 32))
     with pytest.raises(InvalidInput, match="leads out of every training patch of 16 x 32 x 32"):
         of.check_patch((16, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (
+            target("foreground", class_share=0.3),
+            "target.class_share=0.3 has no effect: the target learns objects alone",
+        ),
+        (target("classes", class_share=0.3), "the target learns classes alone"),
+        (target("classes", small_object_weight=3), "target.small_object_weight=3 has no effect"),
+        (target("foreground", small_object_um3=3), "target.small_object_um3=3 has no effect"),
+        (target("foreground", cut_objects="counted"), "target.cut_objects=counted has no effect"),
+    ],
+)
+def test_a_setting_without_effect_is_told(of: ChannelsTarget, told: str) -> None:
+    (note,) = of.notes()
+    assert told in note
+
+
+def test_settings_that_count_are_not_told() -> None:
+    assert target("foreground", "classes", class_share=0.3, small_object_weight=3, small_object_um3=2).notes() == []
+    assert target("foreground", small_object_weight=3, cut_objects="counted").notes() == []
+    assert target("flow", cut_objects="counted").notes() == []
+
+
+@pytest.mark.parametrize(
+    "channel", [{"role": "foreground", "erosion": [0, -1, 0]}, {"role": "lsd", "components": [1, 1]}]
+)
+def test_numbers_that_are_refused_have_a_hint(channel: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        target(channel)
+    assert caught.value.hint.startswith("For example ")

@@ -33,6 +33,69 @@ def test_random_changes_have_probabilities(name: str, value: float) -> None:
         Augmentation.model_validate({name: value})
 
 
+def test_an_elastic_deformation_has_no_larger_shifts_than_it_can_make() -> None:
+    assert Augmentation(elastic_shift=8).elastic_shift == 8
+    with pytest.raises(ValidationError, match="elastic_shift"):
+        Augmentation(elastic_shift=8.1)
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({"losses": ["bce"], "dice_weight": 0.1}, "losses says what the loss is: dice_weight=0.1 has no effect."),
+        (
+            {"target": {"kind": "channels", "channels": [{"role": "foreground", "loss": "bce"}]}, "dice_weight": 0.1},
+            "dice_weight=0.1 has no effect: every channel of the target names its loss",
+        ),
+        (
+            {"target": {"kind": "instances", "affinities": False, "distance": True}, "dice_weight": 0.1},
+            "dice_weight=0.1 has no effect",
+        ),
+        (
+            {
+                "target": {"kind": "channels", "channels": [{"role": "foreground"}], "small_object_weight": 9},
+                "losses": ["dice", "bce"],
+            },
+            "target.small_object_weight=9 has no effect on dice: these losses compare regions",
+        ),
+        (
+            {"network": "filter_bank", "augmentation": {"elastic": 0.5, "flips": False}, "recent": 0.1},
+            "augmentation.flips, augmentation.elastic, recent have no effect: this network learns from single voxels",
+        ),
+        ({"network": "filter_bank", "patch_shape": [4, 4, 4]}, "patch_shape has no effect"),
+        ({"target": {"kind": "instances", "reach_um": 1}}, "target.reach_um=1 has no effect"),
+        (
+            {"target": {"kind": "instances", "offsets": [[0, 1, 0]], "long_range": [4]}},
+            "target.long_range=[4] has no effect: target.offsets names every affinity.",
+        ),
+        (
+            {"target": {"kind": "instances", "offsets": [[0, 1, 0]], "affinities": False, "boundary": True}},
+            "target.offsets has no effect: target.affinities is off.",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_told(plan: dict[str, Any], told: str) -> None:
+    (note,) = TrainPlan.model_validate(plan).notes()
+    assert told in note
+
+
+def test_no_recipe_has_a_setting_without_effect() -> None:
+    assert [load_recipe(name).notes() for name in recipes()] == [[]] * len(recipes())
+
+
+def test_settings_that_have_an_effect_are_not_told() -> None:
+    half = [{"role": "foreground", "loss": "bce"}, {"role": "boundary"}]
+    target = {"kind": "channels", "channels": half, "small_object_weight": 9}
+    assert TrainPlan.model_validate({"target": target, "dice_weight": 0.1}).notes() == []
+
+
+def test_an_offset_that_leads_out_of_every_patch_is_refused() -> None:
+    target = InstancesTarget(offsets=((-1, 0, 0), (0, 0, -32)))
+    TrainPlan(target=target, patch_shape=(8, 32, 33)).check()
+    with pytest.raises(InvalidInput, match="leads out of every training patch of 8 x 32 x 32 voxels"):
+        TrainPlan(target=target, patch_shape=(8, 32, 32)).check()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

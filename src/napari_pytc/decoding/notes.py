@@ -100,8 +100,8 @@ def unused_channels(titles: Sequence[str]) -> list[str]:
     """A note on channels of a prediction that no decoder uses; empty where all are used."""
     if not titles:
         return []
-    verb = "is" if len(titles) == 1 else "are"
-    return [f"Of the prediction {', '.join(titles)} {verb} left out: no decoder uses it."]
+    verb, them = ("is", "it") if len(titles) == 1 else ("are", "them")
+    return [f"Of the prediction {', '.join(titles)} {verb} left out: no decoder uses {them}."]
 
 
 def unused_sizes(changes: Mapping[str, Any], depth: int) -> list[str]:

@@ -10,7 +10,9 @@ from napari_pytc.settings import Settings, setting
 class Augmentation(Settings):
     """Frequency of each random change of a training patch."""
 
-    flips: bool = setting(True, "Flips", "Mirror along every axis, and turn by 90 degrees where the voxels are square.")
+    flips: bool = setting(
+        True, "Flips", "Mirror along every axis; turns by 90 degrees go with it unless turns says otherwise."
+    )
     turns: Literal["with_flips", "always", "never"] = setting(
         "with_flips",
         "Turns by 90 degrees",
@@ -27,7 +29,13 @@ class Augmentation(Settings):
         le=1,
     )
     elastic_shift: float = setting(
-        4.0, "Elastic shift", "Largest usual shift of an elastic deformation, in the plane.", "voxels", gt=0, le=16
+        4.0,
+        "Elastic shift",
+        "Largest usual shift of an elastic deformation, in the plane. None is more than a quarter of the distance of "
+        "two nodes of its grid, so that nothing folds: 8 voxels, and fewer in small patches.",
+        "voxels",
+        gt=0,
+        le=8,
     )
     contrast: float = setting(0.5, "Contrast", "Probability of a random brightness, contrast and gamma.", ge=0, le=1)
     noise: float = setting(0.2, "Noise", "Probability of Gaussian noise.", ge=0, le=1)

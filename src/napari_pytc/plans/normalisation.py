@@ -161,6 +161,11 @@ class Normalisation(Settings):
         shift, scale = found.affine
         return found.model_copy(update={"fill": (found.mean - shift) / scale})
 
+    @classmethod
+    def of_constant(cls, value: float) -> Normalisation:
+        """That of a channel with one value everywhere, beside others that say something: 0 everywhere."""
+        return cls(mean=value, std=1.0, low=value, high=value)
+
     @property
     def affine(self) -> tuple[float, float]:
         """What is subtracted, and what is divided by then."""
@@ -207,11 +212,16 @@ def _check(statistics: IntensityStatistics) -> None:
             "The image holds no finite number where it was sampled; nothing can be learnt from it.",
             "Check that the right dataset and channel were opened.",
         )
-    if statistics.maximum <= statistics.minimum or statistics.std <= 0:
+    if is_constant(statistics):
         raise ModelError(
             f"The image is {statistics.mean:g} everywhere; nothing can be learnt from a constant image.",
             "Check that the right dataset and channel were opened.",
         )
+
+
+def is_constant(statistics: IntensityStatistics) -> bool:
+    """Whether all voxels that were sampled are the same number."""
+    return statistics.n_sampled > 0 and (statistics.maximum <= statistics.minimum or statistics.std <= 0)
 
 
 def _largest(dtype: np.dtype | None) -> float:

@@ -224,16 +224,50 @@ class TrainPlan(Settings):
 
     def notes(self) -> list[str]:
         """What is to be told of settings that have no effect, or may have none."""
-        found = []
-        if self.losses and self.dice_weight != type(self).model_fields["dice_weight"].default:
-            found.append(f"losses says what the loss is: dice_weight={self.dice_weight:g} has no effect.")
+        found = self.target.notes()
+        if self.dice_weight != type(self).model_fields["dice_weight"].default:
+            if self.losses:
+                found.append(f"losses says what the loss is: dice_weight={self.dice_weight:g} has no effect.")
+            elif not self.target.uses_dice_weight:
+                found.append(
+                    f"dice_weight={self.dice_weight:g} has no effect: every channel of the target names its loss, or "
+                    "is a distance or another number."
+                )
+        if (note := self._weights_note()) is not None:
+            found.append(note)
         if (note := schedule_note(self.schedule, self.steps, self.minutes)) is not None:
             found.append(note)
         if self.network.learns_from == "voxels":
-            if self.execution.compile:
-                found.append("execution.compile has no effect: this network is not compiled.")
-            if self.supervision_weights is not None:
-                found.append("supervision_weights has no effect: this network has a single level.")
+            found += self._notes_on_patches()
+        return found
+
+    def _weights_note(self) -> str | None:
+        """A sentence on losses that do not weigh small objects; None where all do."""
+        if not isinstance(self.target, ChannelsTarget) or self.target.small_object_weight == 1:
+            return None
+        losses = [term.loss for term in self.losses] or [
+            channel.loss for channel in self.target.channels if channel.loss is not None
+        ]
+        kinds = sorted({loss.kind for loss in losses if not loss.weighs_voxels})
+        if not kinds:
+            return None
+        return (
+            f"target.small_object_weight={self.target.small_object_weight:g} has no effect on {', '.join(kinds)}: "
+            "these losses compare regions, in which no voxel counts more than another."
+        )
+
+    def _notes_on_patches(self) -> list[str]:
+        """Sentences on settings of patches, for a network that learns from single voxels."""
+        found = []
+        if self.execution.compile:
+            found.append("execution.compile has no effect: this network is not compiled.")
+        if self.supervision_weights is not None:
+            found.append("supervision_weights has no effect: this network has a single level.")
+        changed = [f"augmentation.{name}" for name in self.augmentation.changed_names]
+        changed += [name for name in ("patch_shape", "recent", "guess_weight") if name in self.changed_names]
+        if changed:
+            verb = "has" if len(changed) == 1 else "have"
+            found.append(f"{', '.join(changed)} {verb} no effect: this network learns from single voxels, not patches.")
         return found
 
     def check_channels(self, roles: Sequence[ChannelRole]) -> None:

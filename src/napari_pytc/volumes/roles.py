@@ -168,7 +168,7 @@ class BoundaryRole(Role):
         thick: voxels on both sides; inner: those of objects; outer: those of the background, and both sides where two
         objects touch.
     edge_mode : str
-        seg-all: around every object; seg-no-bg: between two objects only; all: wherever two labels differ.
+        seg-all: around every object; seg-no-bg: between two objects only; all: the same as seg-all.
     thickness : int
         Number of steps from face to face within which the other side lies.
     per_section : bool

@@ -15,7 +15,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.learning.data.instance_targets import IGNORED, ONE, ZERO, instance_targets
 from napari_pytc.learning.data.objects import renumbered
 from napari_pytc.learning.data.sampling import TrainingVolume
-from napari_pytc.learning.data.targets.patch_targets import WEIGHT_STEPS, JointLabels
+from napari_pytc.learning.data.targets.patch_targets import NOT_SMALL, SMALL, JointLabels
 from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.data.volume_data import VolumeData
@@ -132,6 +132,23 @@ def test_patches_are_drawn_from_objects_and_from_strokes_by_their_share() -> Non
     assert make_task(of, data).check() == []
 
 
+def test_what_is_not_learnt_from_a_volume_is_told_of_either_half() -> None:
+    unpainted = MemoryAnnotations(np.zeros((8, 48, 48), np.uint8))
+    volumes = (
+        both(name="a"),
+        both(name="b", objects=None),
+        replace(both(name="c"), annotations=unpainted),
+        replace(both(name="d", objects=None), annotations=unpainted),
+    )
+    notes = make_task(plan({"role": "foreground"}, {"role": "classes"}), TrainingData(volumes, space())).check()
+    assert notes == [
+        "No objects are learnt from the volume 'b': it has no labels of objects.",
+        "No classes are learnt from the volume 'c': it has no strokes outside of held-out boxes.",
+        "Nothing is learnt from the volume 'd': it has no strokes outside of held-out boxes and it has no labels of "
+        "objects.",
+    ]
+
+
 def test_strokes_of_classes_that_are_not_learnt_are_not_drawn() -> None:
     labels = np.zeros((8, 48, 48), np.uint8)
     labels[2, 30:34, 30:34], labels[5, 10:14, 30:34], labels[6, 40:46, 4:8] = 1, 2, 3
@@ -151,8 +168,8 @@ def test_small_objects_can_count_more() -> None:
     target = {"small_object_weight": 4.0, "small_object_um3": 1e9, "cut_objects": "counted"}
     labels = batch_of(plan(target=target, augmentation=STILL), data).labels
     assert labels.shape[1] == 4
-    assert set(labels[:, 3].unique().tolist()) == {4 * WEIGHT_STEPS}  # all are smaller than a cubic millimetre
-    assert (batch_of(plan(target={**target, "small_object_um3": 1e-9}), data).labels[:, 3] == WEIGHT_STEPS).all()
+    assert set(labels[:, 3].unique().tolist()) == {SMALL}  # all are smaller than a cubic millimetre
+    assert (batch_of(plan(target={**target, "small_object_um3": 1e-9}), data).labels[:, 3] == NOT_SMALL).all()
 
 
 def test_a_masked_voxel_has_no_gradient_and_an_entry_weighs_as_it_says() -> None:
@@ -191,18 +208,22 @@ def test_a_masked_voxel_has_no_gradient_and_an_entry_weighs_as_it_says() -> None
     assert loss(logits, nothing) == 0
 
 
-def test_weights_of_voxels_are_those_of_repeated_voxels() -> None:
-    of = plan(*BCD, target={"small_object_weight": 3.0}, dice_weight=0.5)
+@pytest.mark.parametrize("losses", [(), ("weighted_mse",)])
+@pytest.mark.parametrize("weight", [3, 20])
+def test_weights_of_voxels_are_those_of_repeated_voxels(weight: int, losses: tuple[str, ...]) -> None:
+    channels = BCD if not losses else [{"role": "distance"}]
+    of = plan(*channels, target={"small_object_weight": weight}, dice_weight=0.5, losses=losses)
     roles = of.target.roles((), space())
     loss = make_loss(of, roles)
-    logits = torch.randn(1, 3, 1, 1, 4)
+    logits = torch.randn(1, 3, 1, 1, 4)[:, -len(roles) :]
     targets = torch.tensor([[[[[ONE, ZERO, ONE, ZERO]]], [[[ZERO, ONE, ZERO, ONE]]], [[[9, 200, 77, 1]]]]]).byte()
-    steps = torch.tensor([[[[[3, 1, 1, 2]]]]]).byte() * WEIGHT_STEPS
-    weighted = loss(logits, torch.cat([targets, steps], dim=1))
-    repeats = torch.tensor([3, 1, 1, 2])
-    ones = torch.full((1, 1, 1, 1, 7), WEIGHT_STEPS, dtype=torch.uint8)
+    targets = targets[:, -len(roles) :]
+    sizes = torch.tensor([[[[[SMALL, NOT_SMALL, NOT_SMALL, SMALL]]]]]).byte()
+    weighted = loss(logits, torch.cat([targets, sizes], dim=1))
+    repeats = torch.tensor([weight, 1, 1, weight])
+    plain = torch.full((1, 1, 1, 1, int(repeats.sum())), NOT_SMALL, dtype=torch.uint8)
     repeated = loss(
-        logits.repeat_interleave(repeats, dim=4), torch.cat([targets.repeat_interleave(repeats, dim=4), ones], dim=1)
+        logits.repeat_interleave(repeats, dim=4), torch.cat([targets.repeat_interleave(repeats, dim=4), plain], dim=1)
     )
     assert torch.allclose(weighted, repeated, atol=1e-6)
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box
-from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation, NormalisationSettings
+from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation, NormalisationSettings, is_constant
 from napari_pytc.volumes.image import ImageSource, channel_titles
 from napari_pytc.volumes.resampling import stored_dtype
 from napari_pytc.volumes.source import VolumeSource
-from napari_pytc.volumes.statistics import padding_note, sample_statistics
+from napari_pytc.volumes.statistics import IntensityStatistics, padding_note, sample_statistics
 
 
 def volume_normalisation(
@@ -22,6 +22,8 @@ def volume_normalisation(
     title: str = "the volume",
 ) -> tuple[ImageNormalisation, list[str]]:
     """The normalisation of an image by its intensities outside of hidden boxes, and notes for the user.
+
+    A channel that is the same everywhere is 0 for the network, where another one is not.
 
     Parameters
     ----------
@@ -39,11 +41,21 @@ def volume_normalisation(
     VolumeError
         If the hidden boxes leave no voxel.
     ModelError
-        If a channel is constant.
+        If a channel holds no finite number, or all are constant.
     """
+    titles = channels_in_sentences(image, title)
+    each = [_statistics(channel, hidden, painted, settings) for channel in image.channels]
+    are_constant = [is_constant(statistics) for statistics in each]
     found, notes = [], []
-    for channel, where in zip(image.channels, channels_in_sentences(image, title), strict=True):
-        normalisation, further = _channel_normalisation(channel, hidden, painted, settings, where)
+    for channel, where, statistics, is_flat in zip(image.channels, titles, each, are_constant, strict=True):
+        if is_flat and not all(are_constant):
+            found.append(Normalisation.of_constant(statistics.mean))
+            notes.append(
+                f"{where[0].upper()}{where[1:]} is {statistics.mean:g} everywhere: nothing is learnt from it, and it "
+                "is 0 for the network."
+            )
+            continue
+        normalisation, further = _channel_normalisation(channel, statistics, settings, where)
         found.append(normalisation)
         notes += further
     return ImageNormalisation.of(found), notes
@@ -61,13 +73,19 @@ def channels_in_sentences(image: ImageSource, title: str) -> list[str]:
     return [f"the channel {name!r} of {title}" for name in channel_titles(image)]
 
 
-def _channel_normalisation(
-    channel: VolumeSource, hidden: Sequence[Box], painted: Sequence[Box], settings: NormalisationSettings, where: str
-) -> tuple[Normalisation, list[str]]:
+def _statistics(
+    channel: VolumeSource, hidden: Sequence[Box], painted: Sequence[Box], settings: NormalisationSettings
+) -> IntensityStatistics:
     sample = partial(sample_statistics, channel, exclude=hidden, skip_padding=True, percentiles=settings.percentiles)
     statistics = sample()
     if statistics.minimum == statistics.maximum and painted:  # mostly padding: tissue is where the labels are
         statistics = sample(blocks=painted)
+    return statistics
+
+
+def _channel_normalisation(
+    channel: VolumeSource, statistics: IntensityStatistics, settings: NormalisationSettings, where: str
+) -> tuple[Normalisation, list[str]]:
     notes = []
     if statistics.n_nonfinite:
         image = "The image" if where == "the volume" else f"The image of {where}"

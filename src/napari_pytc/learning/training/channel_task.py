@@ -20,7 +20,14 @@ from napari_pytc.learning.evaluation.instance_scoring import InstanceScorer
 from napari_pytc.learning.evaluation.joint_scoring import JointScorer
 from napari_pytc.learning.evaluation.scoring import HeldOutScorer, VolumeScorer
 from napari_pytc.learning.evaluation.volume_scores import Scorer
-from napari_pytc.learning.training.task import ClassTask, ObjectTask, correction_weights, joint_scorer, truth_of
+from napari_pytc.learning.training.task import (
+    ClassTask,
+    ObjectTask,
+    correction_weights,
+    joint_scorer,
+    truth_of,
+    unlearnt_notes,
+)
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
@@ -53,8 +60,10 @@ class ChannelTask:
 
     def check(self) -> list[str]:
         """See `LearningTask`."""
-        parts = [task for task in (self._classes, self._objects) if task is not None]
-        notes = [note for task in parts for note in task.check()]
+        both = (("No classes are", self._classes), ("No objects are", self._objects))
+        parts = [(what, task) for what, task in both if task is not None]
+        notes = [note for _, task in parts for note in task.check_data()]
+        notes += unlearnt_notes(self._data, parts)
         if self._classes is not None and self._n_painted < 2:
             names = ", ".join(self._data.classes[n] for n in self._class_numbers.values())
             raise ModelError(

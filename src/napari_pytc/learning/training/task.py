@@ -73,10 +73,17 @@ class ClassTask:
 
     def check(self) -> list[str]:
         """See `LearningTask`."""
-        return self._data.check() + [
-            f"Nothing is learnt from {volume.title}: it has no strokes outside of held-out boxes."
+        return self.check_data() + unlearnt_notes(self._data, [("Nothing is", self)])
+
+    def check_data(self) -> list[str]:
+        """Refuse annotations that nothing can be learnt from; return notes on the others."""
+        return self._data.check()
+
+    def unlearnt(self) -> list[str | None]:
+        """Of each volume: why it is not learnt from; None where it is."""
+        return [
+            None if self.chunks(volume) else "it has no strokes outside of held-out boxes"
             for volume in self._data.volumes
-            if not self.chunks(volume)
         ]
 
     def chunks(self, volume: VolumeData) -> list[AnnotatedChunk]:
@@ -133,6 +140,10 @@ class ObjectTask:
 
     def check(self) -> list[str]:
         """See `LearningTask`."""
+        return self.check_data() + unlearnt_notes(self._data, [("Nothing is", self)])
+
+    def check_data(self) -> list[str]:
+        """Refuse annotations that nothing can be learnt from; return notes on the others."""
         volumes = self._data.volumes
         has_corrections = any(volume.corrections for volume in volumes)
         refusals = [refusal for _, refusal in self._checks if refusal is not None]
@@ -148,9 +159,14 @@ class ObjectTask:
         for volume, (_, refusal) in zip(volumes, self._checks, strict=True):
             if refusal is not None:
                 notes.append(f"The objects of {volume.title} are not learnt from: {refusal.message}")
-            elif volume.objects is None and not volume.corrections:
-                notes.append(f"Nothing is learnt from {volume.title}: it has no labels of objects.")
         return notes
+
+    def unlearnt(self) -> list[str | None]:
+        """Of each volume: why it is not learnt from; None where it is, or has objects that are refused."""
+        return [
+            "it has no labels of objects" if volume.objects is None and not volume.corrections else None
+            for volume in self._data.volumes
+        ]
 
     def chunks(self, volume: VolumeData) -> list[AnnotatedChunk]:
         """See `LearningTask`; those of corrections, then those of annotated objects."""
@@ -205,6 +221,25 @@ class ObjectTask:
             for volume, normalisation in zip(self._data.volumes, normalisations, strict=True)
         ]
         return joint_scorer(self._data, normalisations, made)
+
+
+def unlearnt_notes(data: TrainingData, parts: Sequence[tuple[str, ClassTask | ObjectTask]]) -> list[str]:
+    """Notes on volumes from which nothing is learnt, or not by a part of the channels.
+
+    Parameters
+    ----------
+    parts : sequence of (str, task)
+        How a sentence begins on a volume from which a part learns nothing and another does, as "No classes are"; and
+        the part.
+    """
+    notes = []
+    for volume, *reasons in zip(data.volumes, *(task.unlearnt() for _, task in parts), strict=True):
+        if all(reasons):
+            notes.append(f"Nothing is learnt from {volume.title}: {' and '.join(filter(None, reasons))}.")
+        else:
+            named = [(what, why) for (what, _), why in zip(parts, reasons, strict=True) if why]
+            notes += [f"{what} learnt from {volume.title}: {why}." for what, why in named]
+    return notes
 
 
 def joint_scorer(

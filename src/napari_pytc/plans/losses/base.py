@@ -33,6 +33,8 @@ class LossSettings(TaggedSettings):
     """Activations of the channels that the loss can judge."""
     is_spatial: ClassVar[bool] = False
     """Whether it looks at the neighbours of a voxel, and so needs patches rather than single voxels."""
+    weighs_voxels: ClassVar[bool] = True
+    """Whether a voxel can count more than another, as a mean over voxels has it; regions have no weights."""
     needs_all_classes: ClassVar[bool] = False
     """Whether it judges classes that exclude one another all at once, never some of them."""
     when: ClassVar[str] = ""

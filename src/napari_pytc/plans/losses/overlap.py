@@ -33,6 +33,7 @@ class DiceLoss(LossSettings):
 
     builds: ClassVar[str] = _BUILDS.format("build_dice")
     suits: ClassVar[tuple[Activation, ...]] = _SUITS
+    weighs_voxels: ClassVar[bool] = False
     when: ClassVar[str] = "Where a class is rare; alone it is slow at the start, so put a cross entropy beside it."
     cost: ClassVar[str] = "1.4"
     kind: Literal["dice"] = "dice"
@@ -46,6 +47,7 @@ class GeneralisedDiceLoss(LossSettings):
 
     builds: ClassVar[str] = _BUILDS.format("build_generalised_dice")
     suits: ClassVar[tuple[Activation, ...]] = _SUITS
+    weighs_voxels: ClassVar[bool] = False
     when: ClassVar[str] = "Several classes of very different sizes, densely labelled."
     cost: ClassVar[str] = "1.2 to 1.6"
     kind: Literal["generalised_dice"] = "generalised_dice"
@@ -60,6 +62,7 @@ class TverskyLoss(LossSettings):
 
     builds: ClassVar[str] = _BUILDS.format("build_tversky")
     suits: ClassVar[tuple[Activation, ...]] = _SUITS
+    weighs_voxels: ClassVar[bool] = False
     when: ClassVar[str] = "Where missing an object is worse than inventing one: beta above alpha, as for synapses."
     cost: ClassVar[str] = "1.6"
     kind: Literal["tversky"] = "tversky"
@@ -116,6 +119,7 @@ class CenterlineDiceLoss(LossSettings):
 
     builds: ClassVar[str] = _BUILDS.format("build_centerline_dice")
     suits: ClassVar[tuple[Activation, ...]] = _SUITS
+    weighs_voxels: ClassVar[bool] = False
     is_spatial: ClassVar[bool] = True
     when: ClassVar[str] = "Neurites, vessels, microtubules, densely labelled; beside Dice, which it does not replace."
     cost: ClassVar[str] = "50: as much as a small network"

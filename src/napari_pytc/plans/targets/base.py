@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.settings import Settings
 from napari_pytc.volumes.roles import ChannelRole
@@ -53,5 +54,30 @@ class Target(Settings):
         """The target with the names of the classes that it learns, so that its channels are known without a project."""
         return self
 
+    @property
+    def uses_dice_weight(self) -> bool:
+        """Whether a channel has the Dice loss whose share a plan says, where no losses are named."""
+        return True
+
+    def notes(self) -> list[str]:
+        """What is to be told of settings of the target that have no effect."""
+        return []
+
     def check_patch(self, shape: Shape) -> None:
         """Refuse channels that a patch of this shape (z, y, x) cannot teach."""
+
+
+def refuse_far_offset(offset: Sequence[int], shape: Shape) -> None:
+    """Refuse an affinity whose partner never lies in a patch.
+
+    Raises
+    ------
+    InvalidInput
+        If the offset is as long as the patch or longer.
+    """
+    if any(abs(step) >= length for step, length in zip(offset, shape, strict=True)):
+        raise InvalidInput(
+            f"The offset {list(offset)} of an affinity leads out of every training patch of "
+            f"{' x '.join(map(str, shape))} voxels, so that it could not be learnt.",
+            "Choose a shorter offset, or a larger patch_shape.",
+        )

@@ -138,7 +138,10 @@ class ForegroundChannel(Channel):
     @classmethod
     def _check_erosion(cls, erosion: tuple[int, int, int]) -> tuple[int, int, int]:
         if min(erosion) < 0:
-            raise InvalidInput(f"An erosion is no negative number of voxels, got {list(erosion)}.")
+            raise InvalidInput(
+                f"An erosion is no negative number of voxels, got {list(erosion)}.",
+                "For example erosion: [0,1,1]; 0,0,0 erodes nothing.",
+            )
         return erosion
 
     def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
@@ -199,8 +202,8 @@ class BoundaryChannel(Channel):
     edge_mode: EdgeMode = setting(
         "seg-all",
         "Edges",
-        "Which borders count, as PyTC names them. seg-all: of every object; seg-no-bg: between two objects; all: where "
-        "any two labels differ.",
+        "Which borders count, as PyTC names them. seg-all: of every object; seg-no-bg: between two objects; all: the "
+        "same as seg-all here, where background is a label like any other.",
     )
     thickness: int = setting(1, "Thickness", "Steps over faces within which the other side lies.", "voxels", ge=1, le=5)
     per_section: bool = setting(
@@ -375,7 +378,8 @@ class DescriptorChannels(Channel):
             not components or len(set(components)) < len(components) or not set(components) <= set(range(10))
         ):
             raise InvalidInput(
-                f"Components of shape descriptors are different numbers from 0 to 9, got {list(components)}."
+                f"Components of shape descriptors are different numbers from 0 to 9, got {list(components)}.",
+                "For example components: [0,1,2] for the offsets, or leave it out for all.",
             )
         return components
 

@@ -10,18 +10,31 @@ from pydantic import field_validator, model_validator
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.losses import AssignedLoss, LossTerm, assign_loss
-from napari_pytc.plans.targets.base import Target
+from napari_pytc.plans.targets.base import Target, refuse_far_offset
 from napari_pytc.plans.targets.channel_kinds import (
     CHANNEL_KINDS,
     AffinityChannel,
     AnyChannel,
     ClassChannels,
+    DescriptorChannels,
+    FlowChannels,
+    InstanceDistanceChannel,
     PolarityChannel,
+    SkeletonDistanceChannel,
+    SmallObjectChannel,
 )
 from napari_pytc.settings import setting
 from napari_pytc.volumes.roles import ChannelRole, ClassRole
 
 _ANY_SPACE = VoxelSpace((1.0, 1.0, 1.0))
+_OF_WHOLES = (
+    DescriptorChannels,
+    FlowChannels,
+    InstanceDistanceChannel,
+    SkeletonDistanceChannel,
+    SmallObjectChannel,
+)
+"""Channels that depend on the whole of an object."""
 
 
 class ChannelsTarget(Target):
@@ -151,6 +164,38 @@ class ChannelsTarget(Target):
             for number in range(numbers.start, numbers.stop)
         )
 
+    @property
+    def uses_dice_weight(self) -> bool:
+        """Whether a probability or classes name no loss of their own."""
+        plain = [channel for channel in self.channels if channel.loss is None]
+        roles = [role for channel in plain for role in channel.roles(("a", "b"), _ANY_SPACE)]
+        return any(role.is_probability and role.activates != "none" for role in roles)
+
+    def notes(self) -> list[str]:
+        """See `Target`."""
+        found = []
+        if not (self.learns_classes and self.learns_objects) and "class_share" in self.changed_names:
+            what = "classes" if self.learns_classes else "objects"
+            found.append(f"target.class_share={self.class_share:g} has no effect: the target learns {what} alone.")
+        if self.small_object_weight > 1 and not self.learns_objects:
+            found.append(
+                f"target.small_object_weight={self.small_object_weight:g} has no effect: the target learns classes "
+                "alone."
+            )
+        if self.small_object_weight == 1 and "small_object_um3" in self.changed_names:
+            found.append(
+                f"target.small_object_um3={self.small_object_um3:g} has no effect: target.small_object_weight is 1."
+            )
+        if self.cut_objects == "counted" and not self._has_wholes:
+            found.append("target.cut_objects=counted has no effect: no channel is relative to a whole object.")
+        return found
+
+    @property
+    def _has_wholes(self) -> bool:
+        """Whether something is learnt that an object which the patch cuts does not show."""
+        weighs = self.small_object_weight > 1 and self.learns_objects
+        return weighs or any(isinstance(channel, _OF_WHOLES) for channel in self.channels)
+
     def assigned_losses(self, roles: Sequence[ChannelRole]) -> tuple[AssignedLoss, ...]:
         """The losses that entries name, with their channels.
 
@@ -191,11 +236,5 @@ class ChannelsTarget(Target):
             If an offset is as long as the patch or longer.
         """
         for channel in self.channels:
-            if not isinstance(channel, AffinityChannel):
-                continue
-            if any(abs(step) >= length for step, length in zip(channel.offset, shape, strict=True)):
-                raise InvalidInput(
-                    f"The offset {list(channel.offset)} of an affinity leads out of every training patch of "
-                    f"{' x '.join(map(str, shape))} voxels, so that it could not be learnt.",
-                    "Choose a shorter offset, or a larger patch_shape.",
-                )
+            if isinstance(channel, AffinityChannel):
+                refuse_far_offset(channel.offset, shape)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
-from napari_pytc.plans.targets.base import Target
+from napari_pytc.plans.targets.base import Target, refuse_far_offset
 from napari_pytc.settings import setting
 from napari_pytc.volumes.channels import axis_offset
 from napari_pytc.volumes.roles import AffinityRole, BoundaryRole, ChannelRole, ClassRole, DistanceRole
@@ -81,6 +81,34 @@ class InstancesTarget(Target):
             reach_nm = _REACH_VOXELS * min(space.voxel_size_nm) if self.reach_um is None else 1000 * self.reach_um
             found.append(DistanceRole(reach_nm=reach_nm))
         return tuple(found)
+
+    @property
+    def uses_dice_weight(self) -> bool:
+        """Whether there is a channel that is no distance."""
+        return self.affinities or self.boundary or self.foreground
+
+    def notes(self) -> list[str]:
+        """See `Target`."""
+        found = []
+        if self.reach_um is not None and not self.distance:
+            found.append(f"target.reach_um={self.reach_um:g} has no effect: target.distance is off.")
+        if self.offsets is not None and not self.affinities:
+            found.append("target.offsets has no effect: target.affinities is off.")
+        if "long_range" in self.changed_names and (self.offsets is not None or not self.affinities):
+            why = "target.offsets names every affinity" if self.affinities else "target.affinities is off"
+            found.append(f"target.long_range={list(self.long_range)} has no effect: {why}.")
+        return found
+
+    def check_patch(self, shape: Shape) -> None:
+        """Refuse offsets whose partner never lies in a patch of this shape.
+
+        Raises
+        ------
+        InvalidInput
+            If one is as long as the patch or longer.
+        """
+        for offset in self.offsets or () if self.affinities else ():
+            refuse_far_offset(offset, shape)
 
 
 def chosen_offsets(space: VoxelSpace, long_range: Sequence[int]) -> tuple[Shape, ...]:

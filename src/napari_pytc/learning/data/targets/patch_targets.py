@@ -16,8 +16,8 @@ from napari_pytc.learning.data.targets.objects import small_objects
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.volumes.roles import ChannelRole, ClassRole
 
-WEIGHT_STEPS = 16
-"""A voxel's weight is kept as this many times it, in a channel after the last."""
+NOT_SMALL, SMALL = 1, 2
+"""In a channel after the last, where small objects count more: any voxel, and one of a small object."""
 
 
 class PatchTargets:
@@ -55,11 +55,11 @@ class PatchTargets:
 
     @property
     def has_weights(self) -> bool:
-        """Whether a channel with weights follows the last."""
+        """Whether a channel that tells voxels of small objects follows the last."""
         return self._target.small_object_weight > 1 and bool(self._object_channels)
 
     def make(self, objects: LabelledPatch, classes: np.ndarray) -> np.ndarray:
-        """Targets (c, z, y, x), uint8, and voxels' weights after them where small objects count more.
+        """Targets (c, z, y, x), uint8, and after them which voxels are of small objects, where these count more.
 
         Parameters
         ----------
@@ -75,8 +75,7 @@ class PatchTargets:
             found[self._class_channels] = class_targets(classes, self.n_classes, self._learnt)
         if self.has_weights:
             is_small = small_objects(objects, self._target.small_object_um3) == ONE
-            weight = min(255, round(WEIGHT_STEPS * self._target.small_object_weight))
-            found[-1] = np.where(is_small, weight, WEIGHT_STEPS)
+            found[-1] = np.where(is_small, SMALL, NOT_SMALL)
         return found
 
     def labelled(

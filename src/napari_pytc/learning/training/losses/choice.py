@@ -37,4 +37,5 @@ def make_loss(plan: TrainPlan, roles: Sequence[ChannelRole], guess_weight: float
     terms = LossTerms(assigned, plan.loss_balancing)
     if is_classes:
         return ClassTerms(terms, guess_weight)
-    return ChannelTerms(terms, roles)
+    weight = plan.target.small_object_weight if isinstance(plan.target, ChannelsTarget) else 1.0
+    return ChannelTerms(terms, roles, weight)

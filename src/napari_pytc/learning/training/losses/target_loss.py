@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_pytc.learning.data.instance_targets import ONE, ZERO
-from napari_pytc.learning.data.targets.patch_targets import WEIGHT_STEPS
 from napari_pytc.learning.training.losses.channels import ChannelLoss
 from napari_pytc.learning.training.losses.classes import SparseDiceCrossEntropy
-from napari_pytc.learning.training.losses.terms import values_and_mask
+from napari_pytc.learning.training.losses.terms import values_and_mask, voxel_weights
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.volumes.roles import ChannelRole
@@ -34,6 +33,7 @@ class TargetLoss(nn.Module):
     def __init__(self, plan: TrainPlan, target: ChannelsTarget, roles: Sequence[ChannelRole]) -> None:
         super().__init__()
         self._roles = tuple(roles)
+        self._small_object_weight = target.small_object_weight
         self._named = target.assigned_losses(roles)
         self._losses = nn.ModuleList(one.term.loss.build(one.activation, one.kept) for one in self._named)
         plain = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.loss is None]
@@ -53,7 +53,7 @@ class TargetLoss(nn.Module):
         logits : Tensor
             (b, c, z, y, x).
         targets : Tensor
-            (b, c, z, y, x) uint8, and weights of voxels as a channel after these where some count more.
+            (b, c, z, y, x) uint8, and after these a channel of small objects, where they count more.
         """
         losses: list[Tensor] = []
         weights: list[Tensor] = []
@@ -66,7 +66,7 @@ class TargetLoss(nn.Module):
             losses.append(self._class_loss(logits[:, numbers], labels))
             weights.append(weight * labels.any())
         if self._named:
-            values, mask = values_and_mask(targets, self._roles)
+            values, mask = values_and_mask(targets, self._roles, self._small_object_weight)
             for one, loss in zip(self._named, self._losses, strict=True):
                 channels = list(one.channels)
                 losses.append(loss(*(of[:, channels] for of in (logits, values, mask))))
@@ -76,9 +76,8 @@ class TargetLoss(nn.Module):
 
     def _of_plain(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and weight of each entry that names no loss and is of objects."""
-        steps = targets[:, len(self._roles) :]
-        voxel_weights = steps / WEIGHT_STEPS if steps.shape[1] else None
-        each, n_known = self._plain_loss.each(logits[:, self._plain], targets[:, self._plain], voxel_weights)
+        of_voxels = voxel_weights(targets, len(self._roles), self._small_object_weight)
+        each, n_known = self._plain_loss.each(logits[:, self._plain], targets[:, self._plain], of_voxels)
         entry_of = torch.tensor(self._entry_of, device=logits.device)
         sums, counts = each.new_zeros(2, len(self._plain_weights)).unbind()
         sums = sums.index_add(0, entry_of, each)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pytc.learning.data.instance_targets import IGNORED, ONE, ZERO
-from napari_pytc.learning.data.targets.patch_targets import WEIGHT_STEPS
+from napari_pytc.learning.data.targets.patch_targets import SMALL
 from napari_pytc.learning.training.losses.classes import any_but
 from napari_pytc.plans.losses import AssignedLoss
 from napari_pytc.volumes.roles import ChannelRole
@@ -103,28 +103,36 @@ class ChannelTerms(nn.Module):
     ----------
     roles : sequence of ChannelRole
         The channels.
+    small_object_weight : float
+        How much a voxel of a small object counts beside the others.
     """
 
-    def __init__(self, terms: LossTerms, roles: Sequence[ChannelRole]) -> None:
+    def __init__(self, terms: LossTerms, roles: Sequence[ChannelRole], small_object_weight: float = 1.0) -> None:
         super().__init__()
         self.terms = terms
         self._roles = tuple(roles)
+        self._small_object_weight = small_object_weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of logits (b, c, z, y, x) and targets of the same shape, uint8; voxels' weights may follow these."""
-        loss: Tensor = self.terms(logits, *values_and_mask(targets, self._roles))
+        """Loss of logits (b, c, z, y, x) and targets of the same shape, uint8; small objects may follow these."""
+        loss: Tensor = self.terms(logits, *values_and_mask(targets, self._roles, self._small_object_weight))
         return loss
 
 
-def values_and_mask(targets: Tensor, roles: Sequence[ChannelRole]) -> tuple[Tensor, Tensor]:
+def values_and_mask(
+    targets: Tensor, roles: Sequence[ChannelRole], small_object_weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Targets as what activations give, and where they are known or how much they count, both (b, c, z, y, x).
 
     Parameters
     ----------
     targets : Tensor
-        (b, c, z, y, x) uint8, and weights of voxels as a channel after these where some count more.
+        (b, c, z, y, x) uint8, and after these a channel of small objects, where they count more.
+    small_object_weight : float
+        How much their voxels count beside the others.
     """
-    targets, weights = targets[:, : len(roles)], targets[:, len(roles) :]
+    weights = voxel_weights(targets, len(roles), small_object_weight)
+    targets = targets[:, : len(roles)]
     spans = [activated_span(role) for role in roles]
     values = (targets.float() - ZERO) / (ONE - ZERO)
     if any(span != (0.0, 1.0) for span in spans):
@@ -133,7 +141,13 @@ def values_and_mask(targets: Tensor, roles: Sequence[ChannelRole]) -> tuple[Tens
         )
         values = low + values * (high - low)
     mask = targets != IGNORED
-    return values, mask * (weights / WEIGHT_STEPS) if weights.shape[1] else mask
+    return values, mask if weights is None else mask * weights
+
+
+def voxel_weights(targets: Tensor, n_channels: int, small_object_weight: float) -> Tensor | None:
+    """How much each voxel counts, (b, 1, z, y, x), by the channel after the last; None where all count the same."""
+    sizes = targets[:, n_channels:]
+    return torch.where(sizes == SMALL, small_object_weight, 1.0) if sizes.shape[1] else None
 
 
 def activated_span(role: ChannelRole) -> tuple[float, float]:
