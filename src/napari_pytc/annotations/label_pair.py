@@ -72,6 +72,11 @@ class LabelPair:
     notes: tuple[str, ...]
 
 
+def comparable(source: LabelSource, values: Mapping[int, int] | None = None) -> ComparedLabels:
+    """Labels as they are compared with something else than labels; `values` as of `pair_labels`."""
+    return ComparedLabels(whole_numbered(source), source.shape, (0, 0, 0), _changed(values))
+
+
 def pair_labels(
     predicted: LabelSource, truth: LabelSource, values: Mapping[int, int] | None = None, classes: bool = True
 ) -> LabelPair:
@@ -93,7 +98,7 @@ def pair_labels(
         If their shapes differ, and the files do not say how they lie to one another.
     """
     offset, box, notes = _overlap(predicted, truth)
-    changed = {NO_LABEL: 0, **dict.fromkeys(UNKNOWN, 0), **(values or {})}
+    changed = _changed(values)
     moved: dict[int, int] = {}
     names: dict[int, str] = {}
     if classes:
@@ -116,6 +121,10 @@ def pair_labels(
         names,
         tuple(dict.fromkeys([*source_notes(predicted), *source_notes(truth), *notes])),
     )
+
+
+def _changed(values: Mapping[int, int] | None) -> dict[int, int]:
+    return {NO_LABEL: 0, **dict.fromkeys(UNKNOWN, 0), **(values or {})}
 
 
 def _overlap(predicted: LabelSource, truth: LabelSource) -> tuple[Voxel, Box, list[str]]:

@@ -66,6 +66,25 @@ MissingSections = Annotated[
 BoxText = Annotated[
     str | None, typer.Option("--box", metavar="Z0:Z1,Y0:Y1,X0:X1", help="Only these voxels; by default all.")
 ]
+TeasarScale = Annotated[
+    float,
+    typer.Option(
+        "--teasar-scale",
+        metavar="NUMBER",
+        min=0,
+        help="A path of a skeleton covers so many times its distance to the border, plus --teasar-constant: larger, "
+        "fewer branches.",
+    ),
+]
+TeasarConstant = Annotated[
+    float | None,
+    typer.Option(
+        "--teasar-constant",
+        metavar="NM",
+        min=0,
+        help="In nm, by default 300 (in voxels, by default 10, where the voxel size is not known).",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Settings to change, for example learning_rate=0.001."),

@@ -5,14 +5,18 @@ from napari_pytc.metrics.evaluation import evaluate_classes, evaluate_instances
 from napari_pytc.metrics.objects import ObjectScore, average_precision
 from napari_pytc.metrics.overlap import ClassCounts
 from napari_pytc.metrics.partitions import ContingencyTable
+from napari_pytc.metrics.skeletons import SkeletonScores, evaluate_skeletons, run_lengths
 
 __all__ = [
     "BoundaryScore",
     "ClassCounts",
     "ContingencyTable",
     "ObjectScore",
+    "SkeletonScores",
     "average_precision",
     "boundary_f1",
     "evaluate_classes",
     "evaluate_instances",
+    "evaluate_skeletons",
+    "run_lengths",
 ]

@@ -1,0 +1,1 @@
+"""Skeletons of segments: their measures, TEASAR, and SWC files."""

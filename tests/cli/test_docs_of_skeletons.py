@@ -1,0 +1,44 @@
+"""Every command of the page "Skeletons" runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Command
+
+PAGE = Path(__file__).parents[2] / "docs" / "skeletons.md"
+COMMANDS = [
+    line.removeprefix("$ napari-pytc ").partition(" # ")[0]
+    for block in re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of the page."""
+    monkeypatch.chdir(tmp_path)
+    labels = np.zeros((4, 12, 40), np.uint32)
+    labels[1:3, 2:5, 2:38] = 17
+    for name in ("segments", "truth"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["main"] = labels
+            file["main"].attrs["voxel_size_nm"] = (20.0, 10.0, 10.0)
+    (tmp_path / "tracings").mkdir()
+    (tmp_path / "tracings" / "17.swc").write_text("# unit: nm\n1 0 30 30 20 10 -1\n2 0 370 30 20 10 1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_runs(command: str, folder: Path, cli: Command) -> None:
+    words = shlex.split(command)
+    ended = cli(*words, "--json")
+    assert ended.code == 0, ended.out
+    if words[0] == "evaluate":
+        assert ended.document["nerl"] == 1
