@@ -1,4 +1,4 @@
-"""Every command of the page "Skeletons" runs."""
+"""Every command of the page "Skeletons" runs, and those of "Scores you can trust" that compare files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ import pytest
 
 from tests.cli.conftest import Command
 
-PAGE = Path(__file__).parents[2] / "docs" / "skeletons.md"
-COMMANDS = [
-    line.removeprefix("$ napari-pytc ").partition(" # ")[0]
-    for block in re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for line in block.splitlines()
-]
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def commands(page: str) -> list[str]:
+    return [
+        line.removeprefix("$ napari-pytc ").partition(" # ")[0]
+        for block in re.findall(r"```console\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("$ napari-pytc ")
+    ]
+
+
+COMMANDS = [*commands("skeletons.md"), *(one for one in commands("scores.md") if one.startswith("evaluate"))]
 
 
 @pytest.fixture
@@ -26,9 +33,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     labels = np.zeros((4, 12, 40), np.uint32)
     labels[1:3, 2:5, 2:38] = 17
-    for name in ("segments", "truth"):
+    for name in ("segments", "truth", "classes", "truth-classes"):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
-            file["main"] = labels
+            file["main"] = np.minimum(labels, 1) if "classes" in name else labels
             file["main"].attrs["voxel_size_nm"] = (20.0, 10.0, 10.0)
     (tmp_path / "tracings").mkdir()
     (tmp_path / "tracings" / "17.swc").write_text("# unit: nm\n1 0 30 30 20 10 -1\n2 0 370 30 20 10 1\n")
@@ -41,4 +48,7 @@ def test_a_command_of_the_page_runs(command: str, folder: Path, cli: Command) ->
     ended = cli(*words, "--json")
     assert ended.code == 0, ended.out
     if words[0] == "evaluate":
-        assert ended.document["nerl"] == 1
+        found = {
+            name: ended.document[name] for name in ("nerl", "average_precision", "mean_iou") if name in ended.document
+        }
+        assert list(found.values()) == [1]

@@ -7,6 +7,7 @@ import pytest
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.metrics import ContingencyTable, average_precision
+from napari_pytc.metrics.objects import classes_of_objects
 
 
 def scores(predicted: list[int], truth: list[int], *thresholds: float):
@@ -54,3 +55,16 @@ def test_no_objects_is_nan():
 def test_thresholds_are_checked():
     with pytest.raises(InvalidInput):
         scores([1], [1], 0.0)
+
+
+def test_the_class_of_an_object_is_that_of_most_of_its_voxels():
+    votes = ContingencyTable()
+    votes.add(np.array([1, 1, 1, 1, 2, 2, 3, 0, 4, 4]), np.array([0, 0, 0, 2, 3, 1, 0, 9, 5, 5]))
+    assert classes_of_objects(votes) == {1: 2, 2: 1, 3: 0, 4: 5}
+
+
+def test_chosen_objects_are_matched_alone():
+    table = ContingencyTable()
+    table.add(np.array([1, 1, 2, 2, 3]), np.array([1, 1, 2, 2, 0]))
+    (score,) = average_precision(table, [0.5], objects=([1, 3], [1, 2]))
+    assert (score.n_found, score.n_invented, score.n_missed) == (1, 1, 1)

@@ -7,6 +7,7 @@ import pytest
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.metrics import ClassCounts
+from napari_pytc.metrics.overlap import mean_of_known
 
 
 def test_dice_and_iou_by_hand():
@@ -69,3 +70,23 @@ def test_blocks_add_up():
 def test_what_is_no_class_volume_is_refused(predicted: np.ndarray, fault: str):
     with pytest.raises(InvalidInput, match=fault):
         ClassCounts().add(predicted, np.array([1, 1]))
+
+
+def test_accuracies_and_the_confusion_matrix_by_hand():
+    truth = np.array([0, 1, 1, 1, 2, 2, 2, 2])
+    predicted = np.array([1, 1, 1, 2, 2, 2, 2, 0])
+    counts = ClassCounts()
+    counts.add(predicted, truth)
+    assert counts.class_accuracy() == {1: pytest.approx(2 / 3), 2: pytest.approx(3 / 4)}
+    assert counts.pixel_accuracy() == pytest.approx(5 / 7)
+    classes, voxels = counts.confusion_of()
+    assert classes == [0, 1, 2]
+    assert voxels.tolist() == [[0, 0, 0], [0, 2, 1], [1, 0, 3]]
+    assert counts.confusion_of([2, 1])[1].tolist() == [[3, 0], [1, 2]]
+    assert math.isnan(counts.class_accuracy([7])[7])
+    assert math.isnan(ClassCounts().pixel_accuracy())
+
+
+def test_the_mean_of_known_scores():
+    assert mean_of_known([1, math.nan, 0]) == 0.5
+    assert math.isnan(mean_of_known([math.nan]))

@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid
-from napari_pytc.metrics.objects import average_precision
-from napari_pytc.metrics.overlap import ClassCounts
+from napari_pytc.metrics.objects import average_precision, classes_of_objects
+from napari_pytc.metrics.overlap import ClassCounts, mean_of_known
 from napari_pytc.metrics.partitions import ContingencyTable
 
 BLOCK_SHAPE: Shape = (32, 256, 256)
@@ -36,7 +36,7 @@ def evaluate_classes(
     classes: Sequence[int] | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Dice and IoU of each class.
+    """Dice, IoU and accuracy of each class, their means, and the confusion matrix.
 
     Parameters
     ----------
@@ -54,21 +54,33 @@ def evaluate_classes(
     Returns
     -------
     dict
-        ``{"dice": {"1": ...}, "iou": {"1": ...}, "compared": {...}, "notes": [...]}``; a score is None for a class that
-        neither volume holds. ``compared`` has the numbers of ``voxels`` in the box, of those ``compared`` and
-        ``left_out``, and ``truth_0``, those whose truth is 0; ``notes`` say it in sentences.
+        ``dice``, ``iou`` and ``class_accuracy`` (the part of a class that was found) by class, as ``{"1": ...}``; None
+        for a class that neither volume holds, or not the truth. ``mean_dice``, ``mean_iou`` and ``mean_accuracy`` are
+        means of these, ``pixel_accuracy`` the part of all voxels whose class is right. ``confusion`` has ``classes``
+        and ``voxels``, a row for each true class with those predicted as each. ``compared`` has the numbers of
+        ``voxels`` in the box, of those ``compared`` and ``left_out``, and ``truth_0``, those whose truth is 0;
+        ``notes`` say it in sentences.
     """
     counts = ClassCounts(ignore)
-    for ours, theirs in _blocks(predicted, truth, box, report):
+    for _, ours, theirs in _blocks(predicted, truth, box, report):
         counts.add(ours, theirs)
     if not counts.n_voxels:
         raise InvalidInput(
             f"There is nothing to compare: every voxel of the truth is {ignore}, which means not annotated.",
             "Check the truth volume, or name another truth id to ignore (--ignore; -1: none).",
         )
-    scores = {"dice": counts.dice(classes), "iou": counts.iou(classes)}
+    scores = {
+        "dice": counts.dice(classes), "iou": counts.iou(classes), "class_accuracy": counts.class_accuracy(classes)
+    }  # fmt: skip
     found: dict[str, Any] = {
         name: {str(k): _or_none(v) for k, v in of_class.items()} for name, of_class in scores.items()
+    }
+    for name, of_class in scores.items():
+        found[f"mean_{name.removeprefix('class_')}"] = _or_none(mean_of_known(of_class.values()))
+    listed, voxels = counts.confusion_of(classes)
+    found |= {
+        "pixel_accuracy": _or_none(counts.pixel_accuracy()),
+        "confusion": {"classes": listed, "voxels": voxels.tolist()},
     }
     of_truth = counts.truth_values()
     compared = _compared(counts.n_voxels, counts.n_ignored, of_truth.get(0, 0))
@@ -85,6 +97,7 @@ def evaluate_instances(
     ignore: int | None = None,
     box: Box | None = None,
     report: Callable[[int, int], None] | None = None,
+    classes: tuple[LabelReader, LabelReader] | None = None,
 ) -> dict[str, Any]:
     """Variation of information (bits), adapted Rand error and average precision.
 
@@ -100,6 +113,9 @@ def evaluate_instances(
         Box to compare; the whole volume by default.
     report : callable, optional
         Called with the number of blocks done and their total.
+    classes : pair of LabelReader, optional
+        Classes of the voxels, predicted and true, of the same shape, for an average precision of each class. An
+        object's class is that of most of its voxels, not counting 0.
 
     Returns
     -------
@@ -107,11 +123,15 @@ def evaluate_instances(
         ``voi_split`` = H(predicted | truth), ``voi_merge`` = H(truth | predicted), ``arand``;
         ``average_precision_at`` = TP / (TP + FP + FN) by IoU threshold from 0.5 to 0.95, ``average_precision`` its mean
         and ``average_precision_50`` the one at 0.5. None where nothing is left to compare. ``compared`` has the numbers
-        of voxels as of `evaluate_classes`, and of objects in both volumes; ``notes`` say it in sentences.
+        of voxels as of `evaluate_classes`, and of objects in both volumes; ``notes`` say it in sentences. With
+        `classes` also ``of_class``, by class the two average precisions and the numbers of objects, and their means
+        over the classes of the truth, ``mean_average_precision`` and ``mean_average_precision_50``.
     """
-    table = ContingencyTable()
-    for ours, theirs in _blocks(predicted, truth, box, report):
+    table, votes = ContingencyTable(), (ContingencyTable(), ContingencyTable())
+    for tile, ours, theirs in _blocks(predicted, truth, box, report):
         table.add(ours, theirs)
+        for counted, labels, known in zip(votes, (ours, theirs), classes or (), strict=False):
+            counted.add(labels, known.read(tile))
     split, merge = table.variation_of_information(ignore)
     arand = table.adapted_rand_error(0 if ignore is None else ignore)
     scores = average_precision(table, ignore=ignore)
@@ -123,6 +143,7 @@ def evaluate_instances(
     compared = _compared(int(count.sum()) - n_ignored, n_ignored, int(count[of_truth == 0].sum()))
     compared["predicted_objects"] = len(np.unique(of_predicted[kept & (of_predicted != 0)]))
     compared["truth_objects"] = len(np.unique(of_truth[kept & (of_truth != 0)]))
+    of_class = {} if classes is None else _of_class(table, votes, ignore)
     return {
         "voi_split": _or_none(split),
         "voi_merge": _or_none(merge),
@@ -130,9 +151,40 @@ def evaluate_instances(
         "average_precision": _or_none(mean),
         "average_precision_50": precision["0.5"],
         "average_precision_at": precision,
+        **of_class,
         "compared": compared,
-        "notes": _instance_notes(compared, ignore),
+        "notes": [*_instance_notes(compared, ignore), *([] if classes is None else _without_class(votes))],
     }
+
+
+def _of_class(
+    table: ContingencyTable, votes: tuple[ContingencyTable, ContingencyTable], ignore: int | None
+) -> dict[str, Any]:
+    """Average precisions of each class, and their means over the classes of the truth."""
+    of_predicted, of_truth = (classes_of_objects(counted) for counted in votes)
+    of_truth.pop(ignore if ignore is not None else 0, None)
+    found: dict[str, dict[str, Any]] = {}
+    for number in sorted({*of_predicted.values(), *of_truth.values()} - {0}):
+        ours, theirs = ([k for k, one in known.items() if one == number] for known in (of_predicted, of_truth))
+        scores = average_precision(table, ignore=ignore, objects=(ours, theirs))
+        found[str(number)] = {
+            "average_precision": _or_none(float(np.mean([score.average_precision for score in scores]))),
+            "average_precision_50": _or_none(scores[0].average_precision),
+            "predicted_objects": scores[0].n_found + scores[0].n_invented,
+            "truth_objects": scores[0].n_found + scores[0].n_missed,
+        }
+    in_truth = [one for one in found.values() if one["truth_objects"]]
+    names = ("average_precision", "average_precision_50")
+    return {"of_class": found} | {
+        f"mean_{name}": _or_none(mean_of_known(one[name] for one in in_truth)) for name in names
+    }
+
+
+def _without_class(votes: tuple[ContingencyTable, ContingencyTable]) -> list[str]:
+    numbers = [sum(not number for number in classes_of_objects(counted).values()) for counted in votes]
+    if not any(numbers):
+        return []
+    return [f"{numbers[0]} predicted and {numbers[1]} true objects have no voxel with a class: they count in no class."]
 
 
 def _compared(n_compared: int, n_left_out: int, n_truth_0: int) -> dict[str, int]:
@@ -177,7 +229,7 @@ def _of_all(n: int, compared: dict[str, int]) -> str:
 
 def _blocks(
     predicted: LabelReader, truth: LabelReader, box: Box | None, report: Callable[[int, int], None] | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Box, np.ndarray, np.ndarray]]:
     if tuple(predicted.shape) != tuple(truth.shape):
         raise InvalidInput(
             f"Prediction and truth must have one shape, got {tuple(predicted.shape)} and {tuple(truth.shape)}.",
@@ -189,7 +241,7 @@ def _blocks(
         raise InvalidInput(f"The box to compare must hold voxels and lie within {whole}, got {box}.")
     grid = TileGrid(box, BLOCK_SHAPE)
     for tile in grid:
-        yield predicted.read(tile.write), truth.read(tile.write)
+        yield tile.write, predicted.read(tile.write), truth.read(tile.write)
         if report is not None:
             report(tile.index + 1, len(grid))
 

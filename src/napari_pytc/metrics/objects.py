@@ -34,7 +34,10 @@ class ObjectScore:
 
 
 def average_precision(
-    table: ContingencyTable, thresholds: Sequence[float] = THRESHOLDS, ignore: int | None = None
+    table: ContingencyTable,
+    thresholds: Sequence[float] = THRESHOLDS,
+    ignore: int | None = None,
+    objects: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[ObjectScore]:
     """Match predicted to true objects one to one at each IoU threshold; id 0 is background in both.
 
@@ -46,6 +49,8 @@ def average_precision(
         Smallest intersection over union of a match, in (0, 1].
     ignore : int, optional
         Truth id whose voxels are left out; with 0, what was predicted outside of all true objects costs nothing.
+    objects : pair of sequences of int, optional
+        The predicted and the true objects to match, as those of one class; all by default.
     """
     if not all(0 < t <= 1 for t in thresholds):
         raise InvalidInput(f"IoU thresholds lie above 0 and at most at 1, got {tuple(thresholds)}.")
@@ -53,16 +58,36 @@ def average_precision(
     p_ids, p = np.unique(predicted, return_inverse=True)
     t_ids, t = np.unique(truth, return_inverse=True)
     p_size, t_size = np.bincount(p, weights=count), np.bincount(t, weights=count)
-    objects = (predicted != 0) & (truth != 0)
-    p, t, common = p[objects], t[objects], count[objects]
+    is_p, is_t = p_ids != 0, t_ids != 0
+    if objects is not None:
+        is_p, is_t = (
+            known & np.isin(ids, np.array(chosen, np.uint64))
+            for known, ids, chosen in zip((is_p, is_t), (p_ids, t_ids), objects, strict=True)
+        )
+    both = is_p[p] & is_t[t]
+    p, t, common = p[both], t[both], count[both]
     iou = common / (p_size[p] + t_size[t] - common)
-    n_predicted, n_true = int((p_ids != 0).sum()), int((t_ids != 0).sum())
+    n_predicted, n_true = int(is_p.sum()), int(is_t.sum())
     scores = []
     for threshold in thresholds:
         good = iou >= threshold
         n_found = _n_matched(p[good], t[good])
         scores.append(ObjectScore(float(threshold), n_found, n_predicted - n_found, n_true - n_found))
     return scores
+
+
+def classes_of_objects(votes: ContingencyTable) -> dict[int, int]:
+    """The class of most voxels of each object, not counting 0; 0 where no voxel has one. Of equals the lowest.
+
+    Parameters
+    ----------
+    votes : ContingencyTable
+        Objects as the prediction, classes as the truth.
+    """
+    ids, classes, count = votes.overlaps()
+    # Sorted so that the last entry of an object is the one that wins.
+    order = np.lexsort((-classes.astype(np.int64), np.where(classes == 0, 0, count), ids))
+    return {int(k): int(number) for k, number in zip(ids[order], classes[order], strict=True) if k}
 
 
 def _n_matched(p: np.ndarray, t: np.ndarray) -> int:

@@ -1,9 +1,9 @@
-"""Overlap of classes: Dice and intersection over union (IoU), from confusion counts gathered block by block."""
+"""Overlap of classes: Dice, intersection over union (IoU) and accuracies, from counts gathered block by block."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -75,8 +75,7 @@ class ClassCounts:
 
     def classes(self) -> list[int]:
         """The classes in the prediction or the truth, without `ignore`."""
-        met = np.flatnonzero(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
-        return [int(k) for k in met if k != self.ignore]
+        return [int(k) for k in self._met() if k != self.ignore]
 
     def dice(self, classes: Sequence[int] | None = None) -> dict[int, float]:
         """Dice coefficient 2 TP / (2 TP + FP + FN) per class; nan for a class absent from both."""
@@ -85,6 +84,26 @@ class ClassCounts:
     def iou(self, classes: Sequence[int] | None = None) -> dict[int, float]:
         """Intersection over union TP / (TP + FP + FN) per class; nan for a class absent from both."""
         return {k: _ratio(tp, tp + fp + fn) for k, tp, fp, fn in self._outcomes(classes)}
+
+    def class_accuracy(self, classes: Sequence[int] | None = None) -> dict[int, float]:
+        """Found part of each class, TP / (TP + FN); nan for a class that is not in the truth."""
+        return {k: _ratio(tp, tp + fn) for k, tp, _, fn in self._outcomes(classes)}
+
+    def pixel_accuracy(self) -> float:
+        """Voxels whose class is right, as a part of all that count; nan without voxels."""
+        return _ratio(int(np.trace(self.confusion)), self.n_voxels)
+
+    def confusion_of(self, classes: Sequence[int] | None = None) -> tuple[list[int], np.ndarray]:
+        """The classes, and the voxels of each true one (rows) that were predicted as each (columns).
+
+        Without `classes` these are all that are met, with those that only the prediction has. With them, voxels that
+        were predicted as another class are left out.
+        """
+        chosen = list(map(int, self._met() if classes is None else classes))
+        return chosen, self.confusion[np.ix_(chosen, chosen)]
+
+    def _met(self) -> np.ndarray:
+        return np.flatnonzero(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
 
     def _outcomes(self, classes: Sequence[int] | None) -> list[tuple[int, int, int, int]]:
         predicted, truth = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
@@ -110,6 +129,12 @@ def _as_classes(labels: np.ndarray, role: str) -> np.ndarray:
             "If the volume holds instances, evaluate it with --instances.",
         )
     return labels.astype(np.uint8)
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """The mean of what is not nan; nan where all is."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _ratio(part: int, whole: int) -> float:

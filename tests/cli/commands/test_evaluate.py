@@ -102,3 +102,47 @@ def test_evaluate_takes_channels(cli: Command, tmp_path: Path):
     words = ("evaluate", tmp_path / "ours.npy", tmp_path / "truth.npy", "--channel", "0")
     assert is_one_error(cli(*words), "channel")
     assert cli(*words, "--truth-channel", "1", "--json").document["dice"] == {"1": 1.0, "2": 1.0}
+
+
+def test_means_accuracies_and_confusion(cli: Command, tmp_path: Path):
+    np.save(tmp_path / "truth.npy", np.array([[[1, 1, 1, 2, 2, 2, 2, 0]]], np.uint8))
+    np.save(tmp_path / "ours.npy", np.array([[[1, 1, 2, 2, 2, 2, 3, 1]]], np.uint8))
+    words = ("evaluate", tmp_path / "ours.npy", tmp_path / "truth.npy")
+    document = cli(*words, "--json").document
+    assert document["class_accuracy"] == {"1": pytest.approx(2 / 3), "2": pytest.approx(3 / 4), "3": None}
+    assert document["mean_accuracy"] == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert document["pixel_accuracy"] == pytest.approx(5 / 7)
+    assert document["mean_iou"] == pytest.approx((2 / 3 + 3 / 5 + 0) / 3)
+    assert document["mean_dice"] == pytest.approx((4 / 5 + 3 / 4 + 0) / 3)
+    assert document["confusion"] == {"classes": [1, 2, 3], "voxels": [[2, 1, 0], [0, 3, 1], [0, 0, 0]]}
+    shown = cli(*words).out
+    assert "as 3" in shown
+    assert "all voxels" in shown
+
+
+def test_average_precision_of_each_class(cli: Command, tmp_path: Path):
+    # Objects 1 and 2 are found; 3 is found with the class of 2 instead of its own; 4 has no class at all.
+    truth = np.array([[[1, 1, 0, 2, 2, 0, 3, 3, 0, 4]]], np.uint32)
+    ours = np.array([[[5, 5, 0, 6, 6, 0, 7, 7, 0, 0]]], np.uint32)
+    np.save(tmp_path / "truth.npy", truth)
+    np.save(tmp_path / "ours.npy", ours)
+    np.save(tmp_path / "truth_classes.npy", np.array([[[1, 0, 0, 2, 2, 0, 1, 1, 0, 0]]], np.uint8))
+    np.save(tmp_path / "ours_classes.npy", np.array([[[1, 1, 0, 2, 2, 0, 2, 0, 0, 0]]], np.uint8))
+    words = ("evaluate", tmp_path / "ours.npy", tmp_path / "truth.npy", "--instances")
+    classes = ("--predicted-classes", tmp_path / "ours_classes.npy", "--truth-classes", tmp_path / "truth_classes.npy")
+    document = cli(*words, *classes, "--json").document
+    assert document["average_precision_50"] == pytest.approx(3 / 4)
+    assert document["of_class"] == {
+        "1": {"average_precision": 0.5, "average_precision_50": 0.5, "predicted_objects": 1, "truth_objects": 2},
+        "2": {"average_precision": 0.5, "average_precision_50": 0.5, "predicted_objects": 2, "truth_objects": 1},
+    }
+    assert document["mean_average_precision"] == 0.5
+    assert "0 predicted and 1 true objects have no voxel with a class" in document["notes"][-1]
+    assert "AP, IoU 0.5 to 0.95" in cli(*words, *classes).out
+    assert is_one_error(cli(*words, *classes[:2]), "--instances, --predicted-classes and --truth-classes")
+    assert is_one_error(cli(*words[:-1], *classes), "--instances")
+    np.save(tmp_path / "ours_classes.npy", np.ones((1, 1, 9), np.uint8))
+    assert is_one_error(cli(*words, *classes), "shape")
+    np.save(tmp_path / "ours_classes.npy", np.ones((1, 1, 9), np.uint8))
+    np.save(tmp_path / "truth_classes.npy", np.ones((1, 1, 9), np.uint8))
+    assert is_one_error(cli(*words, *classes), "same voxels")

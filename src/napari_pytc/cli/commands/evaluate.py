@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,17 +21,17 @@ from napari_pytc.cli.options import (
     read_options,
     refuse_given,
 )
-from napari_pytc.cli.output import Output, Reply, table
+from napari_pytc.cli.output import Reply, table
+from napari_pytc.cli.skeleton_scores import SkeletonRequest, checked_region, evaluate_against_skeletons, with_notes
 from napari_pytc.errors import InvalidInput
-from napari_pytc.skeletons.units import SUFFIX, SkeletonUnit
+from napari_pytc.skeletons.units import SkeletonUnit
 
 if TYPE_CHECKING:
-    from napari_pytc.geometry import Box
-    from napari_pytc.skeletons.teasar import Teasar
-    from napari_pytc.volumes.spec import ReadOptions
+    from napari_pytc.annotations.label_pair import LabelPair
 
+_MOST_COLUMNS = 12
+"""A confusion matrix of more classes is in --json only."""
 _OF_SKELETONS = ("voxel_size", "unit", "tolerated_nodes", "teasar_scale", "teasar_constant")
-_OF_TRUTH_VOLUME = ("truth_channel", "truth_axes", "truth_time", "teasar_scale", "teasar_constant")
 
 
 def register(app: typer.Typer) -> None:
@@ -52,11 +49,28 @@ def evaluate(
             help="Labels that are right; with --skeletons also an SWC file or a folder of them.",
         ),
     ],
-    classes: Annotated[bool, typer.Option("--classes", help="Dice and IoU of each class (the default).")] = False,
+    classes: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="Dice, IoU and accuracy of each class, their means, and the confusion matrix (the default).",
+        ),
+    ] = False,
     instances: Annotated[
         bool,
         typer.Option("--instances", help="Variation of information (bits), adapted Rand error and average precision."),
     ] = False,
+    predicted_classes: Annotated[
+        str | None,
+        typer.Option(
+            "--predicted-classes",
+            metavar="PATH[:DATASET]",
+            help="With --instances: classes of the predicted voxels, for an average precision of each class.",
+        ),
+    ] = None,
+    truth_classes: Annotated[
+        str | None, typer.Option("--truth-classes", metavar="PATH[:DATASET]", help="The same of the truth.")
+    ] = None,
     skeletons: Annotated[
         bool,
         typer.Option(
@@ -116,12 +130,20 @@ def evaluate(
     if sum((classes, instances, skeletons)) > 1:
         raise InvalidInput("Give one of --classes, --instances and --skeletons, not both.")
     region, values = read_box(box), _numbers(mapped)
+    of_classes = (predicted_classes, truth_classes)
+    if any(of_classes) and not (instances and all(of_classes)):
+        raise InvalidInput(
+            "An average precision of each class needs --instances, --predicted-classes and --truth-classes.",
+            "Give all three, or none.",
+        )
     if skeletons:
         of_prediction = read_options(voxel_size, channel, axes, time, missing_sections)
         of_truth = read_options(voxel_size, truth_channel, truth_axes, truth_time, missing_sections)
         left_out = None if ignore == -1 else ignore
-        asked = _Asked(predicted, truth, of_prediction, of_truth, values, region, left_out, unit, tolerated_nodes)
-        return _reply_on_skeletons(asked, context, teasar_scale, teasar_constant)
+        asked = SkeletonRequest(
+            predicted, truth, of_prediction, of_truth, values, region, left_out, unit, tolerated_nodes
+        )
+        return evaluate_against_skeletons(asked, context, teasar_scale, teasar_constant)
     refuse_given(context, _OF_SKELETONS, "of --skeletons.", "Add --skeletons, or leave them out.")
     ours = read_options(None, channel, axes, time, missing_sections)
     theirs = read_options(None, truth_channel, truth_axes, truth_time, missing_sections)
@@ -130,17 +152,38 @@ def evaluate(
     from napari_pytc.volumes.opening import open_labels
 
     pair = pair_labels(open_labels(predicted, ours), open_labels(truth, theirs), values, classes=not instances)
-    region = _region(region, pair.box)
+    region = checked_region(region, pair.box)
     left_out = {None: None if instances else 0, -1: None}.get(ignore, ignore)
-    judge = evaluate_instances if instances else evaluate_classes
+    names, notes, figures = pair.names, pair.notes, dict[str, Any]()
+    known = None if truth_classes is None else _classes_of_objects(pair, str(predicted_classes), truth_classes)
     with output_of(context).counting("evaluate") as report:
-        figures: dict[str, Any] = judge(pair.predicted, pair.truth, ignore=left_out, box=region, report=report)
-    figures["compared"]["box"] = str(region)
-    figures["notes"] = [*pair.notes, *figures["notes"]]
-    if not instances:
-        figures["names"] = {str(number): name for number, name in pair.names.items()}
-    shown = _instances_table(figures) if instances else _classes_table(figures)
-    return Reply(figures, Group(shown, *(f"Note: {note}" for note in figures["notes"])))
+        if instances:
+            readers = None if known is None else (known.predicted, known.truth)
+            figures = evaluate_instances(pair.predicted, pair.truth, left_out, region, report, readers)
+        else:
+            figures = evaluate_classes(pair.predicted, pair.truth, left_out, region, report=report)
+    if known is not None:
+        names, notes = known.names, tuple(dict.fromkeys([*notes, *known.notes]))
+    if not instances or known is not None:
+        figures["names"] = {str(number): name for number, name in names.items()}
+    shown = _instances_tables(figures) if instances else _classes_tables(figures)
+    return Reply(with_notes(figures, region, notes), Group(*shown, *(f"Note: {note}" for note in figures["notes"])))
+
+
+def _classes_of_objects(pair: LabelPair, predicted: str, truth: str) -> LabelPair:
+    """Classes of objects that are compared, in the same voxels."""
+    from napari_pytc.annotations.label_pair import pair_labels
+    from napari_pytc.volumes.opening import open_labels
+
+    known = pair_labels(open_labels(predicted), open_labels(truth), classes=True)
+    for role, ours, theirs in (("prediction", known.predicted, pair.predicted), ("truth", known.truth, pair.truth)):
+        if (ours.source.shape, ours.offset) != (theirs.source.shape, theirs.offset):
+            raise InvalidInput(
+                f"Classes and instances of the {role} must be of the same voxels, got {tuple(ours.source.shape)} and "
+                f"{tuple(theirs.source.shape)}.",
+                "Give classes of the volume that the instances are of.",
+            )
+    return known
 
 
 def _numbers(text: str | None) -> dict[int, int]:
@@ -157,118 +200,27 @@ def _numbers(text: str | None) -> dict[int, int]:
     return found
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What `evaluate --skeletons` was asked."""
-
-    predicted: str
-    truth: str
-    of_prediction: ReadOptions
-    of_truth: ReadOptions
-    values: dict[int, int]
-    region: Box | None
-    ignore: int | None
-    unit: SkeletonUnit | None
-    tolerated_nodes: int
-
-
-def _reply_on_skeletons(asked: _Asked, context: typer.Context, scale: float, constant: float | None) -> Reply:
-    from napari_pytc.skeletons.teasar import Teasar
-
-    path = Path(asked.truth).expanduser()
-    if path.suffix.lower() == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}"))):
-        refuse_given(context, _OF_TRUTH_VOLUME, "of a truth of labels.", "Leave them out: the truth is skeletons.")
-        figures = _against_files(asked, path, output_of(context))
-    else:
-        refuse_given(context, ("unit",), "of SWC files, but the truth is a volume.", "Leave it out.")
-        figures = _against_labels(asked, Teasar(scale, constant), output_of(context))
-    return Reply(figures, Group(_skeletons_table(figures), *(f"Note: {note}" for note in figures["notes"])))
-
-
-def _against_files(asked: _Asked, path: Path, output: Output) -> dict[str, Any]:
-    """Figures on given skeletons, in voxels of the prediction."""
-    from napari_pytc.annotations.importing import source_notes
-    from napari_pytc.annotations.label_pair import comparable
-    from napari_pytc.geometry import Box
-    from napari_pytc.metrics import evaluate_skeletons
-    from napari_pytc.skeletons.swc import read_skeletons
-    from napari_pytc.volumes.opening import open_labels
-
-    source = open_labels(asked.predicted, asked.of_prediction)
-    truth, notes = read_skeletons(path, source.space, asked.unit)
-    truth = [one for one in truth if one.segment != asked.ignore]
-    region = _region(asked.region, Box.of_shape(source.shape))
-    labels = comparable(source, asked.values)
-    with output.counting("evaluate") as report:
-        figures = evaluate_skeletons(labels, truth, source.space, region, asked.tolerated_nodes, report)
-    return _told(figures, region, [*source_notes(source), *notes])
-
-
-def _against_labels(asked: _Asked, teasar: Teasar, output: Output) -> dict[str, Any]:
-    """Figures on skeletons of the true labels, in voxels of the truth."""
-    from napari_pytc.annotations.label_pair import pair_labels
-    from napari_pytc.metrics import evaluate_skeletons
-    from napari_pytc.skeletons.teasar import skeletonise_segments
-    from napari_pytc.volumes.opening import open_labels
-
-    predicted, truth = open_labels(asked.predicted, asked.of_prediction), open_labels(asked.truth, asked.of_truth)
-    pair = pair_labels(predicted, truth, asked.values, classes=False)
-    region = _region(asked.region, pair.box)
-    space, notes = truth.space, list(pair.notes)
-    if not space.known and predicted.space.known:
-        space = predicted.space
-        notes.append("The truth says no voxel size: that of the prediction was taken.")
-    with output.counting("skeletons of the truth") as report:
-        found = list(skeletonise_segments(pair.truth, space, region, teasar=teasar, report=report))
-    found = [one for one in found if one.segment != asked.ignore]
-    with output.counting("evaluate") as report:
-        figures = evaluate_skeletons(pair.predicted, found, space, region, asked.tolerated_nodes, report)
-    return _told(figures, region, notes)
-
-
-def _region(asked: Box | None, whole: Box) -> Box:
-    if asked is not None and not whole.contains(asked):
-        raise InvalidInput(f"The box to compare must lie within {whole}, where both volumes are, got {asked}.")
-    return asked or whole
-
-
-def _told(figures: dict[str, Any], region: Box, notes: Sequence[str]) -> dict[str, Any]:
-    """The figures with what the files made necessary."""
-    figures["compared"]["box"] = str(region)
-    figures["notes"] = [*notes, *figures["notes"]]
-    return figures
-
-
-def _skeletons_table(figures: dict[str, Any]) -> Any:
-    unit = figures["unit"]
+def _classes_tables(figures: dict[str, Any]) -> list[Any]:
+    scores = ("dice", "iou", "class_accuracy")
     rows: list[tuple[Any, ...]] = [
-        ("normalised expected run length (NERL)", figures["nerl"]),
-        (f"expected run length (ERL, {unit})", figures["erl"]),
-        (f"the same without any mistake ({unit})", figures["erl_of_truth"]),
-        ("split at nodes (bits)", figures["voi_split"]),
-        ("merge at nodes (bits)", figures["voi_merge"]),
-        *((f"path length {name}", share) for name, share in figures["share"].items()),
-        ("edges between two segments", figures["split_edges"]),
-        ("segments that merge skeletons", figures["merging_segments"]),
-        ("skeletons", figures["compared"]["skeletons"]),
-        (f"their path length ({unit})", figures["length"]),
+        (_class_title(figures, key), *(figures[score][key] for score in scores)) for key in figures["dice"]
     ]
-    return table("Skeletons", ("figure", "value"), rows)
+    rows.append(("mean", *(figures[f"mean_{score.removeprefix('class_')}"] for score in scores)))
+    rows.append(("all voxels", None, None, figures["pixel_accuracy"]))
+    confusion = figures["confusion"]
+    titles = [_class_title(figures, str(number)) for number in confusion["classes"]]
+    shown = [table("Classes", ("class", "Dice", "IoU", "accuracy"), rows)]
+    if len(titles) <= _MOST_COLUMNS:
+        of_true = [(title, *voxels) for title, voxels in zip(titles, confusion["voxels"], strict=True)]
+        shown.append(table("Confusion", ("voxels that are ...", *(f"as {title}" for title in titles)), of_true))
+    return shown
 
 
-def _classes_table(figures: dict[str, Any]) -> Any:
-    rows = [
-        (
-            f"{key} {figures['names'][key]}" if key in figures["names"] else key,
-            figures["dice"][key],
-            figures["iou"][key],
-        )
-        for key in figures["dice"]
-    ]
-    return table("Classes", ("class", "Dice", "IoU"), rows)
+def _class_title(figures: dict[str, Any], key: str) -> str:
+    return f"{key} {figures['names'][key]}" if key in figures["names"] else key
 
 
-def _instances_table(figures: dict[str, Any]) -> Any:
+def _instances_tables(figures: dict[str, Any]) -> list[Any]:
     rows: list[tuple[Any, ...]] = [
         ("split (bits)", figures["voi_split"]),
         ("merge (bits)", figures["voi_merge"]),
@@ -278,4 +230,14 @@ def _instances_table(figures: dict[str, Any]) -> Any:
         ("objects predicted", figures["compared"]["predicted_objects"]),
         ("objects in the truth", figures["compared"]["truth_objects"]),
     ]
-    return table("Instances", ("figure", "value"), rows)
+    shown = [table("Instances", ("figure", "value"), rows)]
+    if "of_class" in figures:
+        columns = ("average_precision_50", "average_precision", "predicted_objects", "truth_objects")
+        of_class = [
+            (_class_title(figures, key), *(found[name] for name in columns))
+            for key, found in figures["of_class"].items()
+        ]
+        means = (figures["mean_average_precision_50"], figures["mean_average_precision"])
+        heads = ("class", "AP, IoU 0.5", "AP, IoU 0.5 to 0.95", "predicted", "true")
+        shown.append(table("Average precision of each class", heads, [*of_class, ("mean", *means, None, None)]))
+    return shown
