@@ -217,7 +217,8 @@ def _skeletonise_in_pieces(
     spacing = options["spacing"]
     fragments = []
     for tile in TileGrid(box, block_shape):
-        piece = Box(tile.write.start, tuple(map(min, (s + 1 for s in tile.write.stop), box.stop)))
+        one_more: Shape = tuple(n + 1 for n in tile.write.shape)  # type: ignore[assignment]
+        piece = Box.at(tile.write.start, one_more).intersect(box)
         mask = np.ascontiguousarray(labels.read(piece) == segment)
         if not mask.any():
             continue
