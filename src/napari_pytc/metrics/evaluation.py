@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.geometry.label_reader import LabelReader
 from napari_pytc.metrics.objects import average_precision, classes_of_objects
 from napari_pytc.metrics.overlap import ClassCounts, mean_of_known
 from napari_pytc.metrics.partitions import ContingencyTable
 
 BLOCK_SHAPE: Shape = (32, 256, 256)
-
-
-class LabelReader(Protocol):
-    """A label volume to evaluate, as every `VolumeSource` is."""
-
-    @property
-    def shape(self) -> Shape:
-        """Lengths along z, y, x in voxels."""
-
-    def read(self, box: Box) -> np.ndarray:
-        """The labels of a box within the volume."""
 
 
 def evaluate_classes(

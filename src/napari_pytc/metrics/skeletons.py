@@ -15,9 +15,9 @@ import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.geometry.label_reader import LabelReader
 from napari_pytc.metrics.partitions import ContingencyTable
 from napari_pytc.skeletons.skeleton import Skeleton
-from napari_pytc.skeletons.teasar import LabelReader
 
 BLOCK_SHAPE: Shape = (32, 256, 256)
 OUTCOMES = ("correct", "split", "merged", "omitted")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
+from napari_pytc.geometry.label_reader import LabelReader
 from napari_pytc.skeletons.skeleton import Skeleton
 
 BLOCK_SHAPE: Shape = (64, 512, 512)
@@ -21,17 +21,6 @@ BLOCK_SHAPE: Shape = (64, 512, 512)
 MOST_VOXELS = 2**27
 """A segment in a larger box is skeletonised piece by piece."""
 _VOXELS_WITHOUT_A_SIZE = 10.0
-
-
-class LabelReader(Protocol):
-    """A label volume, as every `VolumeSource` is."""
-
-    @property
-    def shape(self) -> Shape:
-        """Lengths along z, y, x in voxels."""
-
-    def read(self, box: Box) -> np.ndarray:
-        """The labels of a box within the volume."""
 
 
 @dataclass(frozen=True)
