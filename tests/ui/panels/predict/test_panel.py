@@ -68,6 +68,18 @@ def test_the_active_model_comes_first_and_damaged_ones_never(panel: PredictPanel
     assert panel.model.currentData() is None
 
 
+def test_a_list_that_is_filled_again_keeps_the_chosen_model_and_tells_of_no_choice(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    panel.model.setCurrentIndex(1)
+    with qtbot.assertNotEmitted(panel.model.currentIndexChanged):
+        workspace.models_changed.emit()
+    assert panel.model.currentData() == "m1"
+    session.model_records = []
+    workspace.models_changed.emit()
+    assert not panel.predict_button.isEnabled()
+
+
 def test_predict_asks_for_what_is_chosen(
     panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:

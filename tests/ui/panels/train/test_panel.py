@@ -102,6 +102,12 @@ def seen(panel: TrainPanel) -> set[str]:
     return {name for name, button in panel.progress.buttons.items() if button.isVisible()}
 
 
+def editor(panel: TrainPanel, name: str) -> Any:
+    found = panel.findChild(Editor, name)
+    assert found is not None
+    return found
+
+
 def table(panel: TrainPanel) -> list[list[str]]:
     shown = panel.classes.table
     columns = [column for column in range(4) if not shown.isColumnHidden(column)]
@@ -499,6 +505,66 @@ def test_channels_of_a_recipe_are_edited_in_the_panel(
     assert panel.controller.recipe.plan == plan
     panel.controller.recipe.choose_recipe("fast")
     qtbot.waitUntil(lambda: not channels.isVisible(), timeout=60_000)
+
+
+@pytest.fixture
+def wrong_channel(panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot) -> TrainPanel:
+    """A panel with a recipe of channels, in which one has a problem."""
+    workspace.open_session(session)
+    session.objects.revision = 1
+    channels = panel.recipe.channels
+    assert channels is not None
+    panel.controller.recipe.choose_recipe("bcd")
+    qtbot.waitUntil(channels.isVisible, timeout=60_000)
+    assert panel.train_button.isEnabled()
+    channels.table.selectRow(1)
+    channels.more.setText("thickness: 9")
+    channels.more.editingFinished.emit()
+    assert "thickness" in panel.reason.text()
+    return panel
+
+
+@pytest.mark.parametrize("recipe", ["bcd", "fast"])
+def test_a_recipe_replaces_channels_with_a_problem(wrong_channel: TrainPanel, recipe: str, qtbot: QtBot) -> None:
+    controller = wrong_channel.controller.recipe
+    with qtbot.waitSignal(controller.loaded, timeout=60_000):
+        controller.choose_recipe(recipe)
+    assert (controller.plan, controller.problem) == (load_recipe(recipe), "")
+    assert wrong_channel.train_button.isEnabled()
+
+
+def test_a_reset_replaces_channels_with_a_problem(wrong_channel: TrainPanel) -> None:
+    wrong_channel.recipe.reset_button.click()
+    assert wrong_channel.controller.recipe.plan == load_recipe("bcd")
+    assert wrong_channel.train_button.isEnabled()
+    assert not wrong_channel.recipe.reset_button.isEnabled()
+
+
+def test_a_channel_that_is_edited_beside_a_wrong_setting_counts(wrong_channel: TrainPanel) -> None:
+    panel, channels = wrong_channel, wrong_channel.recipe.channels
+    assert channels is not None
+    panel.recipe.reset_button.click()
+    rate = editor(panel, "learning_rate")
+    before = rate.value()
+    rate.set_value(0)
+    assert panel.controller.recipe.plan is None
+    channels.kept.setChecked(False)
+    rate.set_value(before)
+    plan = panel.controller.recipe.plan
+    assert plan is not None
+    assert [channel.kept for channel in plan.target.channels] == [True, False, True]
+    assert channels.target == plan.target
+
+
+def test_settings_that_contradict_one_another_are_refused_before_a_training(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession
+) -> None:
+    workspace.open_session(session)
+    editor(panel, "loss_balancing").set_value("uncertainty")
+    assert not panel.train_button.isEnabled()
+    assert "Name at least two" in panel.reason.text()
+    editor(panel, "loss_balancing").set_value("fixed")
+    assert panel.train_button.isEnabled()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QEnterEvent, QShowEvent
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QMessageBox, QPushButton, QSizePolicy, QWidget
 
@@ -160,13 +160,14 @@ class PredictPanel(QWidget):
 
     def _list_models(self, models: list[ModelRecord]) -> None:
         chosen = self.model.currentData()
-        self.model.clear()
-        for number, model in enumerate(models):
-            title, value = (f"Active: {model.name}", None) if model.active else (model.name, model.id)
-            self.model.addItem(title, value)
-            self.model.setItemData(number, _about(model), Qt.ItemDataRole.ToolTipRole)
-            self.model.setItemData(number, model.tiling, _TILING)
-        self.model.setCurrentIndex(max(0, self.model.findData(chosen)) if models else -1)
+        with QSignalBlocker(self.model):
+            self.model.clear()
+            for number, model in enumerate(models):
+                title, value = (f"Active: {model.name}", None) if model.active else (model.name, model.id)
+                self.model.addItem(title, value)
+                self.model.setItemData(number, _about(model), Qt.ItemDataRole.ToolTipRole)
+                self.model.setItemData(number, model.tiling, _TILING)
+            self.model.setCurrentIndex(max(0, self.model.findData(chosen)) if models else -1)
 
     def _list_predictions(self) -> None:
         controller = self._controller

@@ -104,10 +104,11 @@ class RecipeChooser(QWidget):
         allow(self.reset_button, unchanged, "Go back to the recipe's settings.")
         self.parent_note.setText(controller.parent_text)
         self.parent_note.setVisible(bool(controller.parent_text))
-        plan, form = controller.plan, self._form
-        if plan is not None and form is not None and not form.problem and form.value() != plan:
-            form.set_value(plan)  # edited in another panel
-            self._show_channels(plan)
+        plan = controller.plan
+        if plan is not None and self._form is not None:
+            shown, problem = self._edited()
+            if not problem and shown != plan:
+                self._show(plan)  # edited in another panel
 
     # ---- private
 
@@ -124,38 +125,45 @@ class RecipeChooser(QWidget):
             self._channel_box = box
             self._settings.insertWidget(0, box)
             self._settings.insertWidget(1, self._form)
-            self.channels.changed.connect(self._on_channels)
+            self.channels.changed.connect(self._on_edited)
             self._form.changed.connect(self._on_edited)
             self.built.emit()
-        else:
-            self._form.set_value(plan)
-        self._show_channels(plan)
+        self._show(plan)
+
+    def _show(self, plan: TrainPlan) -> None:
+        """Show other settings in place of what was edited, right or wrong."""
+        assert self._form is not None
+        self._show_channels(plan)  # first: the form tells that it changed, and what is shown is read then
+        self._form.set_value(plan)
 
     def _show_channels(self, plan: TrainPlan) -> None:
         """Show the channels of a target that says each."""
         assert self.channels is not None
-        is_of_channels = isinstance(plan.target, ChannelsTarget)
-        self._channel_box.setVisible(is_of_channels)
+        self._channel_box.setVisible(isinstance(plan.target, ChannelsTarget))
         if isinstance(plan.target, ChannelsTarget):
             self.channels.set_target(plan.target)
 
-    def _on_channels(self) -> None:
+    def _edited(self) -> tuple[TrainPlan | None, str]:
+        """The settings as they are shown, or None with their problem."""
         form, channels = self._form, self.channels
         assert form is not None
         assert channels is not None
-        target = channels.target
-        if target is None:
-            self._controller.set_plan(None, channels.problem)
-        elif not form.problem:
-            form.set_value(form.value().model_copy(update={"target": target}))
+        is_of_channels = not self._channel_box.isHidden()
+        problem = form.problem or (channels.problem if is_of_channels else "")
+        if problem:
+            return None, problem
+        plan = form.value()
+        assert isinstance(plan, TrainPlan)
+        if is_of_channels:
+            plan = plan.model_copy(update={"target": channels.target})
+        try:
+            plan.check()
+        except PytcError as error:
+            return None, str(error)
+        return plan, ""
 
     def _on_edited(self) -> None:
-        form = self._form
-        assert form is not None
-        plan = None if form.problem else form.value()
-        assert plan is None or isinstance(plan, TrainPlan)
-        wrong = self.channels.problem if self.channels is not None and not self._channel_box.isHidden() else ""
-        self._controller.set_plan(None if wrong else plan, form.problem or wrong)
+        self._controller.set_plan(*self._edited())
 
     def _show_error(self, error: PytcError) -> None:
         self.notice.show_error(error)
@@ -195,7 +203,7 @@ class RecipeChooser(QWidget):
 
     def _reset(self) -> None:
         if self._form is not None and self._controller.loaded_plan is not None:
-            self._form.set_value(self._controller.loaded_plan)
+            self._show(self._controller.loaded_plan)
 
     def _save(self) -> None:
         plan = self._controller.plan
