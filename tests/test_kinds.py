@@ -61,7 +61,7 @@ from napari_pytc.plans.networks import (
     UNetNetwork,
 )
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
-from napari_pytc.plans.specs import ModelOutput, PredictJob, TrainJob, VolumeInputs
+from napari_pytc.plans.specs import ModelOutput, PredictJob, StepMemoryJob, TrainJob, VolumeInputs
 from napari_pytc.settings import resolve
 from napari_pytc.volumes.spec import ChunkedSpec, Hdf5Spec, NpySpec
 from tests.support.contexts import RecordingContext
@@ -113,6 +113,13 @@ JOBS: tuple[JobSpec, ...] = (
     CompareJob(former=FOLDER / "p.zarr", prediction=FOLDER / "q.zarr", output=FOLDER / "c.json", box=BOX),
     NetworksJob(
         networks=(UNetNetwork(channels=(4, 8)),), voxel_size_nm=(30, 6, 6), n_inputs=2, patch_shape=(4, 32, 32)
+    ),
+    StepMemoryJob(
+        plan=TrainPlan(steps=2),
+        classes=("membrane", "inside"),
+        space=VoxelSpace((40, 10, 10)),
+        n_inputs=2,
+        parent=FOLDER,
     ),
     ExportJob(segmentation=FOLDER / "s", what="table", output=Path("out.csv"), box=BOX, overwrite=True),
 )

@@ -299,7 +299,9 @@ class TrainingSession:
         self.painted = {"membrane": 1200, "inside": 34_000}
         self.strokes = SimpleNamespace(counts=lambda: self.painted)
         self.objects = SimpleNamespace(revision=0)
-        self.image = SimpleNamespace(volume=SimpleNamespace(id="v1", name="raw"))
+        self.image = SimpleNamespace(
+            volume=SimpleNamespace(id="v1", name="raw", space=VoxelSpace((40.0, 10.0, 10.0)), n_channels=1)
+        )
         self.volumes = FakeVolumes(self.painted)
         self.active: str | None = None
         self.names: dict[str, str] = {}

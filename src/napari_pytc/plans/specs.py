@@ -64,6 +64,23 @@ class TrainJob(JobSpec):
         return {**content, "inputs": (inputs,), "output": output}
 
 
+class StepMemoryJob(JobSpec):
+    """Count the memory of a step of a training before it begins; nothing is written.
+
+    The result has ``needed_bytes``, ``free_bytes``, ``device``, ``device_name``, and the ``step`` that is counted as
+    text. ``begins_with`` is the step with which the training would begin, where the wanted one does not fit;
+    ``problem`` and ``hint`` are those with which it would be refused.
+    """
+
+    runs: ClassVar[str] = "napari_pytc.learning.training.step_check:run"
+    kind: Literal["step_memory"] = "step_memory"
+    plan: TrainPlan
+    classes: tuple[str, ...] = Field(description="Names of the project's classes.")
+    space: VoxelSpace = Field(description="Voxel size of the volume, where neither plan nor parent says another.")
+    n_inputs: int = Field(1, ge=1, description="Channels of the image.")
+    parent: Path | None = Field(None, description="Folder of the model to start from.")
+
+
 class PredictJob(JobSpec):
     """Run a model over a volume, or a box of it."""
 

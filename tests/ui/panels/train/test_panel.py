@@ -12,7 +12,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Measured, Progressed, Started, Warned
@@ -34,6 +34,7 @@ from tests.session.retraining_bench import WORSE
 from tests.session.runners import ScriptedRunner
 from tests.support.display import needs_display
 from tests.support.viewers import FakeViewer
+from tests.support.workspace_bench import ManualRunner
 from tests.support.workspaces import FakeWorkspace, LiveLayers, TrainingSession, train_job
 
 pytestmark = needs_display
@@ -63,6 +64,7 @@ def session(tmp_path: Path) -> TrainingSession:
 def workspace() -> Iterator[FakeWorkspace]:
     workspace = FakeWorkspace()
     workspace.layers = LiveLayers(workspace)
+    workspace.worker.is_warm = False  # so that nobody asks it for the memory of a step
     yield workspace
     workspace.shutdown()
 
@@ -472,6 +474,8 @@ def test_no_timer_is_left_when_it_is_hidden(training: TrainPanel, workspace: Fak
 class StoppedRunner(ScriptedRunner):
     """A training that leaves a checkpoint at step 3 and is then cancelled."""
 
+    is_warm = False
+
     def __init__(self) -> None:
         super().__init__([Progressed(job="j1", done=3, total=60, note="training"), Cancelled(job="j1")], self.leave)
 
@@ -564,6 +568,33 @@ def test_settings_that_contradict_one_another_are_refused_before_a_training(
     assert not panel.train_button.isEnabled()
     assert "Name at least two" in panel.reason.text()
     editor(panel, "loss_balancing").set_value("fixed")
+    assert panel.train_button.isEnabled()
+
+
+def test_a_training_that_cannot_fit_is_refused_before_it_starts(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot
+) -> None:
+    runner = ManualRunner()
+    workspace.open_session(session)
+    line = panel.step_memory
+    assert [one.text() for one in line.findChildren(QLabel) if one.isVisible()] == [panel.controller.step_memory.text]
+    workspace.worker.runner, workspace.worker.is_warm = runner, True
+    workspace.worker.changed.emit()
+    qtbot.waitUntil(lambda: len(runner.jobs) == 1)
+    refused = {
+        "needed_bytes": 5_000_000_000, "free_bytes": 1_000_000_000, "device": "cpu", "device_name": "", "step": "",
+        "begins_with": "", "problem": "Even the least takes 2.0 GB.", "hint": "Choose a smaller network.",
+    }  # fmt: skip
+    assert panel.train_button.isEnabled(), "while nothing is known, a training may be tried"
+    runner.tell(Started)
+    runner.tell(Finished, result=refused)
+    assert not panel.train_button.isEnabled()
+    assert panel.reason.text() == "Even the least takes 2.0 GB. Choose a smaller network."
+    (shown,) = (one.text() for one in line.findChildren(QLabel) if one.isVisible())
+    assert shown == "⚠ A step needs about 5.0 GB, and 1.0 GB are free on the CPU."
+    panel.controller.train()
+    assert workspace.launcher.trained == []
+    editor(panel, "batch_size").set_value(7)
     assert panel.train_button.isEnabled()
 
 

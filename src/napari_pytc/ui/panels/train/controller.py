@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.panels.train.models_controller import ModelsController, read_curves
 from napari_pytc.ui.panels.train.recipe_controller import RecipeController
+from napari_pytc.ui.panels.train.step_memory_controller import StepMemoryController
 from napari_pytc.ui.panels.train.training_volumes import TrainingVolumes
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.widgets.record_text import short_date
@@ -58,6 +59,8 @@ class TrainController(QObject):
         The trained models.
     volumes : TrainingVolumes
         The volumes that are learned from.
+    step_memory : StepMemoryController
+        The memory that a training step will need.
     """
 
     progress_changed = Signal()
@@ -75,6 +78,8 @@ class TrainController(QObject):
         self.models = ModelsController(workspace, self)
         self.volumes = TrainingVolumes(workspace, self)
         self.volumes.changed.connect(self._on_strokes_changed)
+        self.step_memory = StepMemoryController(workspace, self.recipe, self)
+        self.step_memory.changed.connect(self.readiness_changed)
         self._n_points = 0
         self.job: JobModel | None = next((job for job in reversed(workspace.jobs.running) if job.kind == "train"), None)
         """The training that runs, or ended last."""
@@ -125,13 +130,13 @@ class TrainController(QObject):
             is_left_out = any(volume.n_objects for volume in self.volumes.listed)
             return "Tick a volume in which objects are marked." if is_left_out else _NO_OBJECTS
         if not self.learns_classes:
-            return self.recipe.problem
+            return self.recipe.problem or self.step_memory.refusal
         painted = [name for name, n_voxels in self.painted.items() if n_voxels]
         if len(painted) < 2:
             return "Paint strokes of at least two classes first; " + (
                 f"so far only {painted[0]} has some." if painted else "there are none yet."
             )
-        return self.recipe.problem
+        return self.recipe.problem or self.step_memory.refusal
 
     def train(self) -> None:
         """Start a training with the recipe as edited."""

@@ -13,6 +13,7 @@ from napari_pytc.ui.panels.train.models import ModelList
 from napari_pytc.ui.panels.train.progress import TrainingProgressBox
 from napari_pytc.ui.panels.train.recipe import RecipeChooser
 from napari_pytc.ui.panels.train.scores import ClassTable
+from napari_pytc.ui.panels.train.step_memory_line import StepMemoryLine
 from napari_pytc.ui.panels.train.suggestion_controller import SuggestionController
 from napari_pytc.ui.panels.train.volume_choice import VolumeChoice
 from napari_pytc.ui.widgets.buttons import allow, main_button
@@ -53,6 +54,7 @@ class TrainPanel(QWidget):
         )
         self.live = LiveBox(workspace, live, suggestions)
         self.recipe = RecipeChooser(controller.recipe)
+        self.step_memory = StepMemoryLine(controller.step_memory)
         self.train_button = main_button("Train")
         self.train_button.setObjectName("trainButton")
         self.reason = wrapped()
@@ -91,7 +93,15 @@ class TrainPanel(QWidget):
         parts.setContentsMargins(0, 0, 0, 0)
         parts.addWidget(self.live)
         _add_section(parts, "How to train", self.recipe)
-        for widget in (self.volumes, self.train_button, self.reason, self.progress, self.verdict, self.plot):
+        for widget in (
+            self.volumes,
+            self.step_memory,
+            self.train_button,
+            self.reason,
+            self.progress,
+            self.verdict,
+            self.plot,
+        ):
             parts.addWidget(widget)
         # Below the button, so that this is seen without scrolling also where all settings are unfolded.
         _add_section(parts, "Settings", self.recipe.settings)
