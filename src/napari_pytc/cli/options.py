@@ -67,13 +67,13 @@ BoxText = Annotated[
     str | None, typer.Option("--box", metavar="Z0:Z1,Y0:Y1,X0:X1", help="Only these voxels; by default all.")
 ]
 TeasarScale = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--teasar-scale",
         metavar="NUMBER",
         min=0,
-        help="A path of a skeleton covers so many times its distance to the border, plus --teasar-constant: larger, "
-        "fewer branches.",
+        help="A path of a skeleton covers so many times its distance to the border (by default 1.5), plus "
+        "--teasar-constant: larger, fewer branches.",
     ),
 ]
 TeasarConstant = Annotated[
@@ -182,6 +182,14 @@ def read_triple(text: str, what: str) -> tuple[int, int, int]:
     except ValueError as error:
         raise InvalidInput(f"{what} is written Z,Y,X in voxels, for example 0,128,128; got {text!r}.") from error
     return z, y, x
+
+
+def read_ids(text: str, what: str) -> tuple[int, ...]:
+    """Ids of segments with commas between them."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise InvalidInput(f"{what} are ids from 1 with commas between them, got {text!r}.", "For example: 3,17.")
+    return tuple(map(int, words))
 
 
 def read_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class SkeletonRequest:
 
 
 def evaluate_against_skeletons(
-    asked: SkeletonRequest, context: typer.Context, scale: float, constant: float | None
+    asked: SkeletonRequest, context: typer.Context, scale: float | None, constant: float | None
 ) -> Reply:
     """Judge segments by skeletons in SWC files, or of true labels."""
     from napari_pytc.skeletons.teasar import Teasar
@@ -50,7 +50,7 @@ def evaluate_against_skeletons(
         figures = _against_files(asked, path, output_of(context))
     else:
         refuse_given(context, ("unit",), "of SWC files, but the truth is a volume.", "Leave it out.")
-        figures = _against_labels(asked, Teasar(scale, constant), output_of(context))
+        figures = _against_labels(asked, Teasar(1.5 if scale is None else scale, constant), output_of(context))
     return Reply(figures, Group(_skeletons_table(figures), *(f"Note: {note}" for note in figures["notes"])))
 
 

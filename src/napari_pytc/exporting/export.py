@@ -1,8 +1,9 @@
-"""Export of an image, classes, probabilities, segments, or a table of segments."""
+"""Export of an image, classes, probabilities, segments, or a table or the skeletons of segments."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,23 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.exporting.base import BLOCK_BYTES, ArrayReader, Exporter, ExportOptions, ExportPlan
 from napari_pytc.exporting.formats import CREMI_DATASETS, ExportFormat, exporter_for, format_for
 from napari_pytc.exporting.jobs import ExportJob
+from napari_pytc.exporting.skeletons import made_skeletons, write_skeletons
 from napari_pytc.exporting.sources import ExportSource, exported_ids, open_source, open_table_source
 from napari_pytc.exporting.table import check_table_name, write_table
 from napari_pytc.jobs.context import JobContext
+from napari_pytc.skeletons.skeleton import Skeleton
 
 
 def export(job: ExportJob, ctx: JobContext) -> dict[str, Any]:
     """Export; returns output, bytes, seconds, notes, shape, dtype, levels and voxel_size_nm (None if not known).
 
     `notes` are sentences on what was converted, assumed or left out. Of a table it returns the number of rows instead
-    of shape, dtype and levels.
+    of shape, dtype and levels, of skeletons what `write_skeletons` does.
     """
     begin = time.perf_counter()
     ctx.report(0, 1, "opening what is exported")
-    result = _write_table(job, ctx) if job.what == "table" else _write_array(job, ctx)
+    write = {"table": _write_table, "skeletons": _write_skeletons}.get(job.what, _write_array)
+    result = write(job, ctx)
     result |= {"bytes": bytes_on_disk(job.output), "seconds": time.perf_counter() - begin}
     return {"output": str(job.output), **result}
 
@@ -92,10 +96,48 @@ def check_table(job: ExportJob) -> None:
         If the name does not end as that of a table, or an option would do nothing.
     """
     check_table_name(job.output)
-    others = {"format": job.format, "dtype": job.dtype, "compression": job.compression != "auto"} | _given_options(job)
-    for option, value in others.items():
-        if value:
-            raise InvalidInput(f"A table has no option {option}.", f"Leave out --{option}.")
+    _refuse(_of_arrays(job) | _of_files_of_skeletons(job), "A table")
+    if not job.skeletons:
+        _refuse(_of_teasar(job), "A table without skeletons")
+
+
+def check_skeletons(job: ExportJob) -> None:
+    """Refuse options that skeletons do not have.
+
+    Raises
+    ------
+    InvalidInput
+        If an option would do nothing.
+    """
+    given = _of_arrays(job) | {"skeletons": job.skeletons}
+    del given["format"]
+    _refuse(given, "An SWC file")
+
+
+def _refuse(given: dict[str, bool], subject: str) -> None:
+    for option, is_given in given.items():
+        if is_given:
+            raise InvalidInput(f"{subject} has no option {option}.", f"Leave out --{option}.")
+
+
+def _of_arrays(job: ExportJob) -> dict[str, bool]:
+    return {
+        "format": job.format is not None,
+        "dtype": job.dtype is not None,
+        "compression": job.compression != "auto",
+        **_given_options(job),
+    }
+
+
+def _of_teasar(job: ExportJob) -> dict[str, bool]:
+    return {
+        "teasar-scale": job.teasar_scale is not None,
+        "teasar-constant": job.teasar_constant_nm is not None,
+    }
+
+
+def _of_files_of_skeletons(job: ExportJob) -> dict[str, bool]:
+    return {"unit": job.unit is not None, "segments": job.segments is not None}
 
 
 def _given_options(job: ExportJob) -> dict[str, bool]:
@@ -109,6 +151,7 @@ def _given_options(job: ExportJob) -> dict[str, bool]:
 
 def _check_options(job: ExportJob, found: ExportFormat) -> None:
     """Refuse options that the format does not use: they would be ignored without a word."""
+    _refuse({"skeletons": job.skeletons, **_of_files_of_skeletons(job), **_of_teasar(job)}, found.title)
     for option, is_given in _given_options(job).items():
         if is_given and option not in found.options:
             raise InvalidInput(
@@ -141,9 +184,19 @@ def _write_table(job: ExportJob, ctx: JobContext) -> dict[str, Any]:
     check_table(job)
     segments = open_table_source(job)
     ids, notes = exported_ids(job, segments)
-    n_rows = write_table(segments, job.output, job.box, job.overwrite, ctx, ids=ids)
+
+    def measured() -> Iterator[Skeleton]:
+        return made_skeletons(segments, segments.segment_ids(), job, ctx)
+
+    skeletons = measured if job.skeletons else None
+    n_rows = write_table(segments, job.output, job.box, job.overwrite, ctx, ids=ids, skeletons=skeletons)
     space = segments.space
     return {"rows": n_rows, "voxel_size_nm": list(space.voxel_size_nm) if space.known else None, "notes": list(notes)}
+
+
+def _write_skeletons(job: ExportJob, ctx: JobContext) -> dict[str, Any]:
+    check_skeletons(job)
+    return write_skeletons(job, ctx)
 
 
 def bytes_on_disk(path: Path) -> int:

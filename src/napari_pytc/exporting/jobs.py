@@ -10,6 +10,7 @@ from pydantic import Field
 from napari_pytc.exporting.options import Compression, Layout, OmeVersion, SegmentIds, VoxelType, What
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.skeletons.units import SkeletonUnit
 from napari_pytc.volumes.spec import VolumeSpec
 
 
@@ -25,7 +26,7 @@ class ExportJob(JobSpec):
     what: What = Field(
         "classes",
         description="The most probable class of each voxel (0 = not predicted), every class's probability, the "
-        "segments (0 = none) with all edits that were flushed, a table of them, or the image.",
+        "segments (0 = none) with all edits that were flushed, a table or the skeletons of them, or the image.",
     )
     output: Path = Field(description="The file or folder to write; its suffix says the format.")
     format: str | None = Field(None, description="Key of the format, where the suffix does not say it.")
@@ -44,4 +45,13 @@ class ExportJob(JobSpec):
         (), description="Names of classes 1, 2, ... of a project; numbers follow names. By default the prediction's."
     )
     class_colours: dict[str, str] = Field(default_factory=dict, description="Colours of classes by name, as #rrggbb.")
+    skeletons: bool = Field(
+        False, description="Whether a table of segments has the path lengths, branch and end points of their skeletons."
+    )
+    segments: tuple[int, ...] | None = Field(None, description="Ids of the segments to skeletonise; all by default.")
+    unit: SkeletonUnit | None = Field(
+        None, description="Unit of skeletons; nm by default, voxels where the voxel size is not known."
+    )
+    teasar_scale: float | None = Field(None, ge=0, description="The scale of TEASAR, by default 1.5; see `Teasar`.")
+    teasar_constant_nm: float | None = Field(None, ge=0, description="The constant of TEASAR; by default 300 nm.")
     overwrite: bool = Field(False, description="Replace a file that is there already.")

@@ -11,8 +11,10 @@ OmeVersion = Literal["0.4", "0.5"]
 """Version of OME-Zarr: 0.4 is Zarr 2, 0.5 Zarr 3."""
 Layout = Literal["plain", "cremi"]
 """Layout of an HDF5 file by a convention of the field."""
-What = Literal["classes", "probabilities", "segments", "table", "image"]
+What = Literal["classes", "probabilities", "segments", "table", "skeletons", "image"]
 """What is exported."""
+OF_SEGMENTS: tuple[What, ...] = ("segments", "table", "skeletons")
+"""What is made of a segmentation, not of a prediction or the image."""
 VoxelType = Literal["uint8", "uint16", "uint32", "uint64", "float32"]
 """Types that voxels can be written as."""
 SegmentIds = Literal["original", "shown"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from napari_pytc.exporting.views import Crop
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.labels.original_ids import OriginalIds
+from napari_pytc.skeletons.skeleton import Skeleton
 
 SUFFIX = ".csv"
 COLUMNS = (
@@ -25,6 +26,7 @@ COLUMNS = (
     "z_start", "y_start", "x_start", "z_stop", "y_stop", "x_stop",
     "centroid_z_nm", "centroid_y_nm", "centroid_x_nm", "class", "locked",
 )  # fmt: skip
+SKELETON_COLUMNS = ("path_length_um", "branch_points", "end_points")
 _ROWS_AT_ONCE = 4096
 
 
@@ -100,13 +102,15 @@ def write_table(
     ctx: JobContext,
     block_bytes: int = BLOCK_BYTES,
     ids: OriginalIds | None = None,
+    skeletons: Callable[[], Iterable[Skeleton]] | None = None,
 ) -> int:
     """Write a row for each segment that has a voxel in the box, all rows or none; returns how many.
 
     Sizes, boxes and centres are of the voxels inside of the box; by default of all. Boxes are half-open and in voxels
     of the whole volume, centres in nm of the image. The size is an area where the volume is a single section, else a
     volume; the other is empty. Where the voxel size is not known, both and the centres are empty. With `ids` the column
-    id has those of the file that the segmentation was imported from.
+    id has those of the file that the segmentation was imported from. `skeletons` gives those of the segments, for
+    columns of their path lengths, branch and end points.
     """
     check_table_name(path)
     region = Box.of_shape(segments.shape) if box is None else Crop(segments, box).box
@@ -118,19 +122,32 @@ def write_table(
         if not part.is_empty:
             measures.add(segments.read(part), part.start)
         ctx.report(tile.index + 1, len(grid), "blocks")
+    columns = [*COLUMNS]
+    more: dict[int, list[object]] = {}
+    if skeletons is not None:
+        columns += SKELETON_COLUMNS
+        more = {one.segment: _measured(one, segments.space.known) for one in skeletons()}
     with export_target(path, overwrite) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         n_rows = 0
-        for row in _rows(segments, measures, ids):
-            writer.writerow(row)
+        for segment, row in _rows(segments, measures, ids):
+            writer.writerow([*row, *more.get(segment, ())])
             n_rows += 1
             if n_rows % _ROWS_AT_ONCE == 0:
                 ctx.check()
     return n_rows
 
 
-def _rows(segments: SegmentReader, measures: SegmentMeasures, ids: OriginalIds | None) -> Iterator[list[object]]:
+def _measured(skeleton: Skeleton, is_known: bool) -> list[object]:
+    length = f"{skeleton.length_nm / 1000:.9g}" if is_known else ""
+    return [length, skeleton.n_branch_points, skeleton.n_end_points]
+
+
+def _rows(
+    segments: SegmentReader, measures: SegmentMeasures, ids: OriginalIds | None
+) -> Iterator[tuple[int, list[object]]]:
+    """Each segment with a voxel, and its row."""
     names = measures.ids if ids is None else ids.lookup(measures.ids)
     space = segments.space
     edges_um = np.asarray(space.voxel_size_nm) / 1e3
@@ -144,13 +161,16 @@ def _rows(segments: SegmentReader, measures: SegmentMeasures, ids: OriginalIds |
             places = zip(centroids[k], space.voxel_size_nm, space.origin_nm, strict=True)
             text = f"{size * voxel_size:.9g}"
             physical = ["" if is_flat else text, text if is_flat else "", *(f"{c * v + o:.1f}" for c, v, o in places)]
-        yield [
-            int(names[k]),
-            size,
-            *physical[:2],
-            *measures.starts[k].tolist(),
-            *measures.stops[k].tolist(),
-            *physical[2:],
-            segments.class_name(segment),
-            int(segments.is_locked(segment)),
-        ]
+        yield (
+            segment,
+            [
+                int(names[k]),
+                size,
+                *physical[:2],
+                *measures.starts[k].tolist(),
+                *measures.stops[k].tolist(),
+                *physical[2:],
+                segments.class_name(segment),
+                int(segments.is_locked(segment)),
+            ],
+        )

@@ -359,9 +359,10 @@ class Jobs:
         compression, pyramid and so on.
         """
         from napari_pytc.exporting.jobs import ExportJob
+        from napari_pytc.exporting.options import OF_SEGMENTS
 
         source: dict[str, Any]
-        if what in ("segments", "table"):
+        if what in OF_SEGMENTS:
             source = {"segmentation": self._segmentations.resolve(segmentation)}
         elif what == "image":
             spec = chosen_channels(self._image.check(), channel).spec

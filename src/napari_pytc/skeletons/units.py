@@ -8,3 +8,7 @@ SUFFIX = ".swc"
 """End of the names of SWC files."""
 SkeletonUnit = Literal["nm", "um", "voxels"]
 """Unit of the lengths in a file."""
+FILE = "swc"
+"""Format of an export: one file of all skeletons."""
+FOLDER = "swc-series"
+"""Format of an export: a folder with a file for each skeleton."""

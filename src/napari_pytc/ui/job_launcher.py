@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from qtpy.QtCore import QObject, SignalInstance
 
 from napari_pytc.errors import InvalidInput, ProjectError, PytcError
+from napari_pytc.exporting.options import OF_SEGMENTS, What
 from napari_pytc.ui.canvas.drawn_box import DrawnBox
 from napari_pytc.ui.tasks.background import Background, readable
 from napari_pytc.ui.tasks.current_segments import CurrentSegments
@@ -17,7 +18,6 @@ from napari_pytc.ui.tasks.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     # These take a while to import: the functions that need them do so.
-    from napari_pytc.exporting.options import What
     from napari_pytc.jobs.spec import JobSpec
     from napari_pytc.plans.plan import PredictPlan, TrainPlan
     from napari_pytc.plans.specs import TrainJob
@@ -144,7 +144,7 @@ class JobLauncher(QObject):
                 lambda session: session.jobs.export_job(what, path, prediction, **options),
             )
 
-        if what in ("segments", "table"):
+        if what in OF_SEGMENTS:
             self._project.segments.do(lambda proofreader: proofreader.flush(), start, self._project.failed.emit)
         else:
             start()

@@ -118,7 +118,7 @@ def evaluate(
             help="A segment merges skeletons where it holds more than N nodes of each of two.",
         ),
     ] = 0,
-    teasar_scale: TeasarScale = 1.5,
+    teasar_scale: TeasarScale = None,
     teasar_constant: TeasarConstant = None,
     as_json: AsJson = False,
 ) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -13,14 +13,18 @@ from napari_pytc.cli.options import (
     BoxText,
     Channels,
     ProjectFolder,
+    TeasarConstant,
+    TeasarScale,
     VolumeName,
     output_of,
     read_box,
     read_channels,
+    read_ids,
 )
 from napari_pytc.cli.output import Reply, bytes_text, shape_text, voxel_text
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting.options import Compression, Layout, OmeVersion, SegmentIds, VoxelType
+from napari_pytc.exporting.options import OF_SEGMENTS, Compression, Layout, OmeVersion, SegmentIds, VoxelType, What
+from napari_pytc.skeletons.units import SkeletonUnit
 
 
 def register(app: typer.Typer) -> None:
@@ -37,14 +41,15 @@ def export(
         typer.Argument(
             metavar="OUT",
             help="File or folder to write; its suffix says the format: .tif, .ome.tif, .h5, .zarr, .precomputed, "
-            ".nii.gz, .mrc, or .csv of a table.",
+            ".nii.gz, .mrc, .csv of a table, or .swc of skeletons.",
         ),
     ],
     what: Annotated[
-        Literal["classes", "probabilities", "segments", "table", "image"],
+        What,
         typer.Option(
             help="The most probable class of every voxel; every channel's probability (0 to 255); the current "
-            "segments with all edits; a table of them (CSV); or the image itself."
+            "segments with all edits; a table of them (CSV); their skeletons (SWC, a file each "
+            "where OUT has no suffix); or the image itself."
         ),
     ] = "classes",
     model: Annotated[
@@ -65,7 +70,7 @@ def export(
             "--format",
             metavar="FORMAT",
             help="tif, ome-tif, h5, zarr, precomputed, nifti, mrc, or png-series and tif-series: a folder of numbered "
-            "sections; by default what the suffix says.",
+            "sections; swc or swc-series; by default what the suffix says.",
         ),
     ] = None,
     dtype: Annotated[
@@ -98,6 +103,19 @@ def export(
         SegmentIds,
         typer.Option(help="Of an imported segmentation: the ids of its file (uint64), or those that the window shows."),
     ] = "original",
+    skeletons: Annotated[
+        bool,
+        typer.Option("--skeletons", help="With a table: path length, branch and end points of skeletons, too."),
+    ] = False,
+    segments: Annotated[
+        str | None, typer.Option(metavar="ID,ID,...", help="Of skeletons: only those of these segments.")
+    ] = None,
+    unit: Annotated[
+        SkeletonUnit | None,
+        typer.Option(help="Of skeletons; by default nm, voxels where the voxel size is not known."),
+    ] = None,
+    teasar_scale: TeasarScale = None,
+    teasar_constant: TeasarConstant = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace a file, or a folder that an export wrote."),
@@ -126,6 +144,11 @@ def export(
             dataset=dataset,
             compression=compression,
             ids=ids,
+            skeletons=skeletons,
+            segments=None if segments is None else read_ids(segments, "--segments"),
+            unit=unit,
+            teasar_scale=teasar_scale,
+            teasar_constant_nm=teasar_constant,
             overwrite=overwrite,
         )
         kept = "Nothing was written; run the command again to export."
@@ -139,19 +162,26 @@ def export(
 
 def _check_source(what: str, has_prediction: bool, has_segmentation: bool, has_channel: bool) -> None:
     """Refuse options that choose the source of another kind of export."""
-    of_segments, of_prediction = what in ("segments", "table"), what in ("classes", "probabilities")
+    of_segments, of_prediction = what in OF_SEGMENTS, what in ("classes", "probabilities")
     if has_prediction and not of_prediction:
         instead = "--segmentation, not" if of_segments else "no"
         raise InvalidInput(f"--what {what} takes {instead} --model or --prediction.")
     if has_segmentation and not of_segments:
-        raise InvalidInput(f"--segmentation goes with --what segments or table, not {what}.")
+        raise InvalidInput(f"--segmentation goes with --what {' or '.join(OF_SEGMENTS)}, not {what}.")
     if has_channel and what != "image":
         raise InvalidInput(f"--channel goes with --what image, not {what}.", "Leave it out.")
 
 
 def _written(what: str, result: dict[str, Any]) -> str:
     """What was written, in a sentence."""
-    content = f"{result['rows']} rows" if what == "table" else f"{shape_text(result['shape'])} {result['dtype']}"
+    if what == "table":
+        content = f"{result['rows']} rows"
+    elif what == "skeletons":
+        length = result["path_length_nm"]
+        content = f"{result['skeletons']} skeletons of {result['nodes']} nodes"
+        content += "" if length is None else f", {length / 1000:.6g} µm of path"
+    else:
+        content = f"{shape_text(result['shape'])} {result['dtype']}"
     if len(result.get("levels", ())) > 1:
         content += f" in {len(result['levels'])} levels"
     return f"Wrote {result['output']}: {content}, {voxel_text(result['voxel_size_nm'])}, {bytes_text(result['bytes'])}."

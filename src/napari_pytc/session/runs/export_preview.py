@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 _ROW_BYTES = 90
 """About the length of a row of a table."""
+_SKELETON_BYTES = 20_000
+"""About the size of a skeleton of some hundred nodes."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class ExportPreview:
     Parameters
     ----------
     shape : tuple of int
-        (z, y, x), or (c, z, y, x) of probabilities, or rows and columns of a table.
+        (z, y, x), or (c, z, y, x) of probabilities, or rows and columns of a table, or the number of skeletons.
     n_bytes : int
         Size without compression.
     voxel_size_nm : tuple of float, optional
@@ -49,16 +51,25 @@ def preview(job: ExportJob) -> ExportPreview:
     PytcError
         If the job would fail at once: no such format, no prediction or segmentation, a box outside of it.
     """
-    from napari_pytc.exporting.export import check_table, plan_export
+    from napari_pytc.exporting.export import check_skeletons, check_table, plan_export
+    from napari_pytc.exporting.skeletons import plan_skeletons
     from napari_pytc.exporting.sources import open_table_source
-    from napari_pytc.exporting.table import COLUMNS
+    from napari_pytc.exporting.table import COLUMNS, SKELETON_COLUMNS
 
+    if job.what == "skeletons":
+        check_skeletons(job)
+        skeletons = plan_skeletons(job)
+        n, space = len(skeletons.segments), skeletons.view.space
+        size = space.voxel_size_nm if space.known else None
+        name = "SWC, a file each" if skeletons.is_folder else "SWC"
+        return ExportPreview((n,), "text", n * _SKELETON_BYTES, size, name, notes=skeletons.notes)
     if job.what == "table":
         check_table(job)
         segments = open_table_source(job)
         n_rows = len(segments.segment_ids())
         size = segments.space.voxel_size_nm if segments.space.known else None
-        return ExportPreview((n_rows, len(COLUMNS)), "text", n_rows * _ROW_BYTES, size, "CSV")
+        n_columns = len(COLUMNS) + (len(SKELETON_COLUMNS) if job.skeletons else 0)
+        return ExportPreview((n_rows, n_columns), "text", n_rows * _ROW_BYTES, size, "CSV")
     planned = plan_export(job)
     array, plan = planned.array, planned.plan
     return ExportPreview(

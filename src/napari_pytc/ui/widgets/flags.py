@@ -45,6 +45,7 @@ EXPORT = {
     "--format": "Format",
     "--layout": "Layout",
     "--overwrite": "Replace what is there",
+    "--unit": "Unit",
 }
 """Titles in the Export panel."""
 

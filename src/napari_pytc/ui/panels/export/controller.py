@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pytc.errors import PytcError
-from napari_pytc.exporting.options import What
+from napari_pytc.exporting.options import OF_SEGMENTS, What
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.canvas.arrays import FileArray
 from napari_pytc.ui.canvas.viewer.port import LayerStyle
-from napari_pytc.ui.panels.export.export_preview import OF_SEGMENTS, ExportForecast, ExportRequest, forecast
+from napari_pytc.ui.panels.export.export_preview import ExportForecast, ExportRequest, forecast
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.workspace import Workspace
 

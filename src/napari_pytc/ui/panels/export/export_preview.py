@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pytc.errors import PytcError
 from napari_pytc.exporting.formats import FORMATS, ExportFormat, format_of_name
 from napari_pytc.exporting.options import What
+from napari_pytc.skeletons.units import FILE, FOLDER, SUFFIX
 from napari_pytc.ui.tasks.background import readable
 from napari_pytc.ui.widgets.flags import EXPORT, in_window
 from napari_pytc.ui.widgets.labels import size
@@ -17,19 +18,28 @@ from napari_pytc.ui.widgets.labels import size
 if TYPE_CHECKING:
     from napari_pytc.session.session import Session
 
-OF_SEGMENTS: tuple[What, ...] = ("segments", "table")
 TABLE = ExportFormat("csv", "CSV", (".csv",), "", (("none", "none"),), "A table that every spreadsheet reads.")
-_ALL = (*FORMATS, TABLE)
+SWC = ExportFormat(
+    FILE, "SWC", (SUFFIX,), "", (("none", "none"),),
+    "One file of all skeletons; comments say the segments. Programs that ignore them see one skeleton of many roots.",
+    frozenset({"unit"}),
+)  # fmt: skip
+SWC_SERIES = ExportFormat(
+    FOLDER, "SWC series", (), "", (("none", "none"),),
+    "A folder with a file for each segment, named by its id: neuTube, SNT, navis, Blender.", frozenset({"unit"}),
+)  # fmt: skip
+_ALL = (*FORMATS, TABLE, SWC)
 
 
 def formats_for(what: What) -> tuple[ExportFormat, ...]:
     """The kinds of file that it can be written to."""
-    return (TABLE,) if what == "table" else FORMATS
+    of_segments: dict[What, tuple[ExportFormat, ...]] = {"table": (TABLE,), "skeletons": (SWC, SWC_SERIES)}
+    return of_segments.get(what, FORMATS)
 
 
 def format_of(name: str) -> ExportFormat | None:
     """The format of a file's name by its suffix; None where it has no suffix of ours."""
-    return TABLE if TABLE.fits(name) else format_of_name(name)
+    return next((one for one in (TABLE, SWC) if one.fits(name)), None) or format_of_name(name)
 
 
 def with_suffix(path: str, wanted: ExportFormat) -> str:
@@ -92,6 +102,8 @@ def forecast(session: Session, request: ExportRequest) -> ExportForecast:
         return ExportForecast("", exists, _lower(in_window(str(error), EXPORT)))
     if request.what == "table":
         lines = [f"{preview.format}, {preview.shape[0]} rows, about {size(preview.n_bytes)}"]
+    elif request.what == "skeletons":
+        lines = [f"{preview.format}, {preview.shape[0]} skeletons, about {size(preview.n_bytes)}"]
     else:
         levels = f", {preview.n_levels} levels" if preview.n_levels > 1 else ""
         lines = [

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QWidget
 
 from napari_pytc.exporting.formats import ExportFormat
 from napari_pytc.exporting.options import VoxelType
-from napari_pytc.ui.panels.export.export_preview import TABLE
+from napari_pytc.ui.panels.export.export_preview import SWC, SWC_SERIES, TABLE
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.layout import form
 
@@ -38,6 +38,12 @@ class FormatOptions(QWidget):
         self.pyramid.setObjectName("exportPyramid")
         self.pyramid.setChecked(True)
         self.pyramid.setToolTip("Means of images, the most frequent label of labels; a third more on the disk at most.")
+        self.skeletons = QCheckBox("path length, branch and end points")
+        self.skeletons.setObjectName("exportSkeletons")
+        self.skeletons.setToolTip("Of the segments' skeletons, which takes longer than the rest of the table.")
+        self.unit = Combo("exportUnit", "Unit of the coordinates and radii; the head of the file says it.")
+        for text, value in (("automatic (nm)", None), ("nm", "nm"), ("µm", "um"), ("voxels", "voxels")):
+            self.unit.addItem(text, value)
         self.compression = Combo(tooltip="How the file is made smaller; no voxel is changed by it.")
         self.fields = form(
             ("Type", self.dtype),
@@ -46,13 +52,15 @@ class FormatOptions(QWidget):
             ("Version", self.version),
             ("Pyramid", self.pyramid),
             ("Compression", self.compression),
+            ("Skeletons", self.skeletons),
+            ("Unit", self.unit),
         )
         self.fields.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
         self.setLayout(self.fields)
         self._format: ExportFormat = TABLE
-        for combo in (self.dtype, self.layout_of, self.version, self.compression):
+        for combo in (self.dtype, self.layout_of, self.version, self.compression, self.unit):
             combo.currentIndexChanged.connect(self._on_change)
-        for signal in (self.dataset.textChanged, self.pyramid.toggled):
+        for signal in (self.dataset.textChanged, self.pyramid.toggled, self.skeletons.toggled):
             signal.connect(self._on_change)
 
     @property
@@ -60,11 +68,11 @@ class FormatOptions(QWidget):
         """Fields of `ExportJob`: those that the format uses, and the type where it is chosen."""
         options = self._format.options
         values: dict[str, Any] = {}
-        if self._format is not TABLE:
+        if self._is_array:
             values["compression"] = self.compression.currentData() or "auto"
         if not self._format.suffixes:
             values["format"] = self._format.key
-        if self.dtype.currentData() is not None and self._format is not TABLE:
+        if self.dtype.currentData() is not None and self._is_array:
             values["dtype"] = self.dtype.currentData()
         if "layout" in options and self.layout_of.currentData() is not None:
             values["layout"] = self.layout_of.currentData()
@@ -74,7 +82,15 @@ class FormatOptions(QWidget):
             values["ome"] = self.version.currentData()
         if "pyramid" in options and not self.pyramid.isChecked():
             values["pyramid"] = False
+        if "unit" in options and self.unit.currentData() is not None:
+            values["unit"] = self.unit.currentData()
+        if self._format is TABLE and self.skeletons.isChecked():
+            values["skeletons"] = True
         return values
+
+    @property
+    def _is_array(self) -> bool:
+        return self._format not in (TABLE, SWC, SWC_SERIES)
 
     def show_format(self, wanted: ExportFormat) -> None:
         """Show the options of a format."""
@@ -93,11 +109,13 @@ class FormatOptions(QWidget):
         options = self._format.options
         is_cremi = self.layout_of.currentData() is not None
         for widget, is_shown in (
-            (self.dtype, self._format is not TABLE),
+            (self.dtype, self._is_array),
             (self.layout_of, "layout" in options),
             (self.dataset, "dataset" in options and not is_cremi),
             (self.version, "ome" in options),
             (self.pyramid, "pyramid" in options),
             (self.compression, len(self._format.compressions) > 1),
+            (self.skeletons, self._format is TABLE),
+            (self.unit, "unit" in options),
         ):
             self.fields.setRowVisible(widget, is_shown)

@@ -8,10 +8,9 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
-from napari_pytc.exporting.options import What
+from napari_pytc.exporting.options import OF_SEGMENTS, What
 from napari_pytc.geometry import Box
 from napari_pytc.session.records import PredictionRecord, SegmentationInfo
-from napari_pytc.ui.panels.export.export_preview import OF_SEGMENTS
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.flags import EXPORT
 from napari_pytc.ui.widgets.layout import form
@@ -29,6 +28,7 @@ _WHATS: tuple[tuple[str, What, str], ...] = (
     ("Segments", "segments", "The id of each voxel's segment with all edits; 0 = none, or deleted."),
     ("Image", "image", "The image as it is, in another format."),
     ("Table of segments", "table", "A row for each segment: id, size, box, centroid, class, whether it is locked."),
+    ("Skeletons", "skeletons", "The centre line of each segment, as SWC: nodes, radii and branches."),
 )
 
 
