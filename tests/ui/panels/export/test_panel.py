@@ -18,7 +18,7 @@ from napari_pytc.exporting.hdf5 import Hdf5Exporter
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Failed, Finished
 from napari_pytc.ui.panels.export.controller import ExportController
-from napari_pytc.ui.panels.export.export_preview import TABLE, format_of, with_suffix
+from napari_pytc.ui.panels.export.export_preview import SWC, SWC_SERIES, TABLE, format_of, with_suffix
 from napari_pytc.ui.panels.export.panel import ExportPanel
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 from tests.support.arrays import FakeArray
@@ -179,7 +179,7 @@ def test_suffixes(path: str, name: str, expected: str) -> None:
     assert with_suffix(path, next(found for found in FORMATS if found.title == name)) == expected
 
 
-@pytest.mark.parametrize("found", [*FORMATS, TABLE], ids=lambda found: found.title)
+@pytest.mark.parametrize("found", [*FORMATS, TABLE, SWC, SWC_SERIES], ids=lambda found: found.title)
 def test_each_format_knows_its_names_and_only_compressions_that_its_exporter_takes(found: object) -> None:
     if found.suffix:  # type: ignore[attr-defined]
         assert format_of(f"X{found.suffix.upper()}") is found  # type: ignore[attr-defined]
@@ -374,6 +374,31 @@ def test_a_table_is_csv(
     workspace.jobs.drain()
     assert panel.exported.isVisible()
     assert not panel.exported.layer_button.isVisible()
+
+
+def test_skeletons_are_one_file_or_a_folder_and_columns_of_a_table(
+    panel: ExportPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session.segmentation_records = [segmentation("s1", active=True)]
+    workspace.segmentations_changed.emit()
+    qtbot.waitUntil(lambda: panel.what.currentText() == "Segments")
+    choose_what(panel, "skeletons")
+    assert [panel.format.itemText(k) for k in range(panel.format.count())] == ["SWC", "SWC series"]
+    assert panel.path.text() == str(tmp_path / "s1.swc")
+    options = panel.options
+    assert options.unit.isVisible()
+    assert not any(one.isVisible() for one in (options.dtype, options.compression, options.skeletons))
+    assert options.values == {}
+    options.unit.setCurrentIndex(options.unit.findData("um"))
+    panel.format.setCurrentIndex(1)
+    assert panel.path.text() == str(tmp_path / "s1")
+    assert options.values == {"format": "swc-series", "unit": "um"}
+    choose_what(panel, "table")
+    assert options.skeletons.isVisible()
+    assert options.values == {}
+    options.skeletons.setChecked(True)
+    assert options.values == {"skeletons": True}
+    assert not options.unit.isVisible()
 
 
 def test_segments_without_a_segmentation(panel: ExportPanel, session: FakeSession) -> None:
