@@ -50,6 +50,13 @@ def test_every_channel_is_a_row(table: ChannelTable) -> None:
     )
 
 
+def test_columns_that_tell_nothing_are_not_shown(table: ChannelTable) -> None:
+    titles = ["Role", "Offset", "Activation", "Loss", "Weight", "Kept"]
+    assert [name for n, name in enumerate(titles) if not table.table.isColumnHidden(n)] == titles
+    table.set_target(ChannelsTarget.model_validate({"channels": ["foreground", {"role": "boundary", "weight": 2}]}))
+    assert [name for n, name in enumerate(titles) if not table.table.isColumnHidden(n)] == ["Role", "Weight"]
+
+
 def test_looking_at_channels_changes_nothing(table: ChannelTable, qtbot: QtBot) -> None:
     before = table.target
     with qtbot.assertNotEmitted(table.changed):
@@ -57,7 +64,7 @@ def test_looking_at_channels_changes_nothing(table: ChannelTable, qtbot: QtBot) 
             table.table.selectRow(number)
     assert table.target == before
     table.table.selectRow(2)
-    assert table.more.text() == "{loss: {kind: bce, pos_weight: 3.0}, thickness: 2}"
+    assert table.more.text() == "loss: {kind: bce, pos_weight: 3.0}, thickness: 2"
     assert not table.offset.isVisibleTo(table)
     table.table.selectRow(1)
     assert table.offset.isVisibleTo(table)
@@ -129,9 +136,51 @@ def test_what_is_wrong_is_told_in_a_sentence(table: ChannelTable, text: str, wor
     assert "\n" not in table.problem
     assert table.target is None
     assert not table._problem_label.isHidden()
+    if "recipe" not in words:
+        assert texts(table)[2][0] == "⚠ boundary"
+        assert words in table.table.item(2, 0).toolTip()
     table.more.setText("")
     table.more.editingFinished.emit()
     assert table.target is not None
+
+
+def test_a_text_that_is_left_for_another_channel_is_no_problem_any_more(table: ChannelTable) -> None:
+    table.table.selectRow(2)
+    before = table.target
+    table.more.setText("thickness: [")
+    table.more.editingFinished.emit()
+    assert table.target is None
+    table.table.selectRow(0)
+    assert table.target == before
+    assert table._problem_label.isHidden()
+
+
+def test_what_is_common_to_all_channels_is_edited_below(table: ChannelTable, qtbot: QtBot) -> None:
+    editors = table.common.editors
+    assert editors["cut_objects"].value() == "counted"
+    with qtbot.waitSignal(table.changed):
+        editors["small_object_weight"].set_value(4.0)
+    editors["small_object_um3"].set_value(0.01)
+    editors["cut_objects"].set_value("masked")
+    target = table.target
+    assert target is not None
+    assert (target.small_object_weight, target.small_object_um3, target.cut_objects) == (4.0, 0.01, "masked")
+    assert len(target.channels) == 3
+    editors["small_object_um3"].set_value(0)
+    assert table.problem.startswith("Small objects: input should be greater than 0")
+    editors["small_object_um3"].set_value(0.01)
+    assert table.target == target
+
+
+def test_the_share_of_classes_is_there_where_classes_and_objects_are_learnt(table: ChannelTable) -> None:
+    share = table.common.editors["class_share"]
+    assert not share.isVisibleTo(table)
+    table.table.selectRow(2)
+    pick(table.role, "classes")
+    assert share.isVisibleTo(table)
+    share.set_value(0.2)
+    assert table.target is not None
+    assert table.target.class_share == 0.2
 
 
 def test_the_recipe_of_channels_is_shown_as_it_is(qtbot: QtBot) -> None:

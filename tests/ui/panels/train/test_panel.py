@@ -20,7 +20,7 @@ from napari_pytc.plans.networks import UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
 from napari_pytc.session.project.recent import RecentProjects
-from napari_pytc.session.records import MetricPoint, RunRecord
+from napari_pytc.session.records import ClassInfo, MetricPoint, RunRecord
 from napari_pytc.session.session import Session
 from napari_pytc.ui.panels.train.controller import TrainController
 from napari_pytc.ui.panels.train.live_controller import LiveController
@@ -35,7 +35,7 @@ from tests.session.runners import ScriptedRunner
 from tests.support.display import needs_display
 from tests.support.viewers import FakeViewer
 from tests.support.workspace_bench import ManualRunner
-from tests.support.workspaces import FakeWorkspace, LiveLayers, TrainingSession, train_job
+from tests.support.workspaces import CLASSES, FakeWorkspace, LiveLayers, TrainingSession, train_job
 
 pytestmark = needs_display
 
@@ -569,6 +569,75 @@ def test_settings_that_contradict_one_another_are_refused_before_a_training(
     assert "Name at least two" in panel.reason.text()
     editor(panel, "loss_balancing").set_value("fixed")
     assert panel.train_button.isEnabled()
+
+
+def test_settings_without_an_effect_are_named(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession
+) -> None:
+    workspace.open_session(session)
+    notes, losses = panel.recipe.notes, panel.recipe.losses
+    assert losses is not None
+    assert not notes.isVisible()
+    losses.add_button.click()
+    editor(panel, "dice_weight").set_value(0.25)
+    assert "dice_weight=0.25 has no effect" in notes.first.text()
+    assert notes.isVisible()
+    losses.remove_button.click()
+    assert not notes.isVisible()
+
+
+def test_tab_walks_through_the_table_of_losses_and_its_fields(panel: TrainPanel) -> None:
+    losses = panel.recipe.losses
+    assert losses is not None
+    fields = [losses.loss, losses.weight, losses.where, losses.settings]
+    wanted: list[Any] = [losses.table, losses.add_button, losses.remove_button, *fields]
+    walked, at = list[Any](), cast(Any, losses.table)
+    for _ in range(40):
+        walked += [at] if at in wanted else []
+        at = at.nextInFocusChain()
+    assert walked == wanted
+    assert not losses.table.tabKeyNavigation(), "Tab would stay in the table"
+
+
+def test_losses_are_judged_by_the_classes_of_the_project(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession
+) -> None:
+    losses = panel.recipe.losses
+    assert losses is not None
+    workspace.open_session(session)
+    losses.add_button.click()
+    losses.where.setText("0:3")
+    losses.where.textEdited.emit("0:3")
+    assert "Losses have a problem in row 1" in panel.reason.text()
+    assert "the target has 2" in panel.reason.text()
+    assert not panel.train_button.isEnabled()
+    session.classes.listed = [*CLASSES, ClassInfo(id=3, name="outside", colour="#0000ff")]
+    workspace.classes_changed.emit()
+    assert panel.train_button.isEnabled()
+    plan = panel.controller.recipe.plan
+    assert plan is not None
+    assert [(term.loss.kind, term.channels) for term in plan.losses] == [("dice_ce", "0:3")]
+    losses.remove_button.click()
+    assert panel.controller.recipe.plan == load_recipe("instant")
+
+
+def test_a_recipe_replaces_losses_with_a_problem(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot
+) -> None:
+    workspace.open_session(session)
+    session.objects.revision = 1
+    losses, controller = panel.recipe.losses, panel.controller.recipe
+    assert losses is not None
+    losses.add_button.click()
+    losses.settings.setText("squared: [")
+    losses.settings.textEdited.emit("squared: [")
+    assert controller.plan is None
+    with qtbot.waitSignal(controller.loaded, timeout=60_000):
+        controller.choose_recipe("bcd")
+    assert controller.plan == load_recipe("bcd")
+    assert panel.train_button.isEnabled()
+    losses.add_button.click()
+    assert "does not fit channel 2 (instance distance)" in panel.reason.text()
 
 
 def test_a_training_that_cannot_fit_is_refused_before_it_starts(

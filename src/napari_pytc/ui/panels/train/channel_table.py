@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QFormLayout,
-    QHeaderView,
-    QLineEdit,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.plans.losses import LossSettings
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.plans.targets.channel_kinds import CHANNEL_KINDS, Channel
 from napari_pytc.plans.targets.tables import own_activation
+from napari_pytc.ui.panels.train.row_table import RowTable, flow, read_flow
 from napari_pytc.ui.widgets.buttons import allow
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.forms.editors import NumbersEditor
 from napari_pytc.ui.widgets.forms.numbers import NumberBox
+from napari_pytc.ui.widgets.forms.rows import Rows
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import row
 
@@ -37,15 +27,13 @@ _OWN = "the role's own"
 _KINDS: dict[str, type[Channel]] = {str(kind.model_fields["role"].default): kind for kind in CHANNEL_KINDS}
 _FIRST: dict[str, dict[str, Any]] = {"affinity": {"offset": [-1, 0, 0]}, "polarity": {"side": "pre"}}
 """What a role needs, as a new channel of it has it."""
+_COMMON = tuple(name for name in ChannelsTarget.model_fields if name not in ("kind", "channels"))
+"""Settings of the target besides its channels."""
 _SHOWN = {"role", "offset", "activation", "loss", "weight", "kept"}
-_MOST_ROWS = 8
 
 
 class ChannelTable(QWidget):
-    """Table of the channels of a target, in order; the chosen one is edited below.
-
-    Settings of the target besides its channels stay as they are.
-    """
+    """Table of the channels of a target, in order; the chosen one is edited below, then what is common to all."""
 
     changed = Signal()
     """A channel was edited, added, moved or removed: `target`, or `problem`, is another one."""
@@ -57,21 +45,13 @@ class ChannelTable(QWidget):
         self._text_problem = ""
         self.problem = ""
         """Reason why there is no target, in one sentence; empty if there is one."""
-        self.table = QTableWidget(0, len(_COLUMNS))
-        self.table.setObjectName("channelTable")
-        self.table.setHorizontalHeaderLabels(_COLUMNS)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = self.table.horizontalHeader()
-        assert header is not None
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(_COLUMNS.index("Activation"), QHeaderView.ResizeMode.Stretch)
-        numbers = self.table.verticalHeader()
-        assert numbers is not None
-        numbers.hide()
+        self._wrong: int | None = None
+        """Number of the row that has the problem."""
+        self.table = RowTable("channelTable", _COLUMNS, "Role")
         self._buttons = [QPushButton(text) for text in ("Add", "Remove", "Up", "Down")]
         self._make_fields()
+        self.common = Rows(ChannelsTarget, _COMMON, "target")
+        self.common.changed.connect(self._edit_common)
         self._problem_label = wrapped()
         self._problem_label.setObjectName("channelProblem")
         layout = QVBoxLayout(self)
@@ -80,7 +60,8 @@ class ChannelTable(QWidget):
         layout.addLayout(row(*self._buttons, 1))
         layout.addLayout(self._form)
         layout.addWidget(self._problem_label)
-        self.table.itemSelectionChanged.connect(self._show_fields)
+        layout.addWidget(self.common)
+        self.table.itemSelectionChanged.connect(self._choose)
         actions = (self._add, self._remove, lambda: self._move(-1), lambda: self._move(1))
         for button, action in zip(self._buttons, actions, strict=True):
             button.clicked.connect(action)
@@ -97,7 +78,10 @@ class ChannelTable(QWidget):
         self._target = target
         self._rows = [_content(channel) for channel in target.channels]
         self.problem = self._text_problem = ""
-        self._fill(min(self._chosen, len(self._rows) - 1))
+        self._wrong = None
+        with QSignalBlocker(self.common):
+            self.common.set_value(target)
+        self._fill(min(self.table.chosen, len(self._rows) - 1))
         self._show_problem()
 
     # ---- private
@@ -137,30 +121,23 @@ class ChannelTable(QWidget):
         ):
             signal.connect(self._edit)
 
-    @property
-    def _chosen(self) -> int:
-        """Number of the chosen channel; 0 without one."""
-        return max(0, self.table.currentRow())
-
     def _fill(self, chosen: int) -> None:
-        with QSignalBlocker(self.table):
-            self.table.setRowCount(len(self._rows))
-            for number, content in enumerate(self._rows):
-                for column, text in enumerate(_texts(content)):
-                    item = QTableWidgetItem(text)
-                    item.setToolTip(_flow(content))
-                    self.table.setItem(number, column, item)
-            self.table.selectRow(max(0, chosen))
-        shown = min(max(2, len(self._rows)), _MOST_ROWS)
-        header = self.table.horizontalHeader()
-        assert header is not None
-        self.table.setFixedHeight(
-            header.sizeHint().height() + shown * self.table.rowHeight(0) + 6 if self._rows else 60
-        )
+        wrong = () if self._wrong is None else (self._wrong,)
+        tips = [self.problem if number in wrong else flow(content) for number, content in enumerate(self._rows)]
+        rows = [_texts(content) for content in self._rows]
+        self.table.show_rows(rows, tips, chosen, wrong)
+        self.table.show_columns([True, *(len({*column, usual}) > 1 for column, usual in _usual_columns(rows))])
         self._show_fields()
 
+    def _choose(self) -> None:
+        if self._text_problem:  # its text is not shown at another channel, and is not missed
+            self._text_problem = ""
+            self._apply()
+        else:
+            self._show_fields()
+
     def _show_fields(self) -> None:
-        number, n = self._chosen, len(self._rows)
+        number, n = self.table.chosen, len(self._rows)
         add, remove, up, down = self._buttons
         allow(add, "", "Add a channel after the chosen one.")
         allow(remove, "" if n > 1 else "a target has one channel at least.", "Remove the chosen channel.")
@@ -182,7 +159,7 @@ class ChannelTable(QWidget):
         self.weight.setValue(content.get("weight", 1.0))
         self.kept.setChecked(content.get("kept", True))
         rest = {key: value for key, value in content.items() if key not in _SHOWN or (key == "loss" and name is None)}
-        self.more.setText(_flow(rest) if rest else "")
+        self.more.setText(flow(rest))
         self.more.setCursorPosition(0)
         names = [one for one in kind.model_fields if one not in _SHOWN]
         self.more.setPlaceholderText(f"{', '.join(names)}" if names else "none")
@@ -194,16 +171,16 @@ class ChannelTable(QWidget):
         del blockers
 
     def _choose_role(self) -> None:
-        content, role = self._rows[self._chosen], self.role.currentData()
+        content, role = self._rows[self.table.chosen], self.role.currentData()
         if content["role"] == role:
             return
         kept: dict[str, Any] = {key: content[key] for key in ("weight", "kept") if key in content}
-        self._rows[self._chosen] = {"role": role, **_FIRST.get(role, {}), **kept}
+        self._rows[self.table.chosen] = {"role": role, **_FIRST.get(role, {}), **kept}
         self._text_problem = ""
         self._apply()
 
     def _edit(self) -> None:
-        content: dict[str, Any] = {"role": self._rows[self._chosen]["role"]}
+        content: dict[str, Any] = {"role": self._rows[self.table.chosen]["role"]}
         self._text_problem = ""
         if content["role"] == "affinity":
             content["offset"] = list(self.offset.value())
@@ -216,50 +193,67 @@ class ChannelTable(QWidget):
         if not self.kept.isChecked():
             content["kept"] = False
         try:
-            text = self.more.text().strip()
-            more = yaml.safe_load(text if text.startswith("{") else f"{{{text}}}") or {}
-        except yaml.YAMLError:
-            self._text_problem = f"More settings must be as in a recipe, name: value, got {self.more.text()!r}."
-            more = {}
+            more = read_flow(self.more.text())
+        except PytcError as error:
+            self._text_problem = str(error)
         if self._text_problem:
-            self.problem = self._text_problem
+            self.problem = f"Channel {self.table.chosen + 1} ({content['role']}): {self._text_problem}"
             self._show_problem()
             self.changed.emit()
             return
-        self._rows[self._chosen] = {**more, **content}
+        self._rows[self.table.chosen] = {**more, **content}
         self._apply()
 
     def _add(self) -> None:
-        self._rows.insert(self._chosen + 1, {"role": "foreground"})
-        self._apply(self._chosen + 1)
+        self._rows.insert(self.table.chosen + 1, {"role": "foreground"})
+        self._apply(self.table.chosen + 1)
 
     def _remove(self) -> None:
-        del self._rows[self._chosen]
-        self._apply(min(self._chosen, len(self._rows) - 1))
+        del self._rows[self.table.chosen]
+        self._apply(min(self.table.chosen, len(self._rows) - 1))
 
     def _move(self, by: int) -> None:
-        at = self._chosen
+        at = self.table.chosen
         self._rows.insert(at + by, self._rows.pop(at))
         self._apply(at + by)
 
+    def _edit_common(self) -> None:
+        if not self._text_problem:
+            self._apply()
+
     def _apply(self, chosen: int | None = None) -> None:
         """Validate what is shown, and tell that it is another target."""
-        self._fill(self._chosen if chosen is None else chosen)
-        assert self._target is not None
-        others = self._target.model_dump(mode="json", exclude={"channels"})
+        content = {**self.common.value(), "channels": self._rows}
+        self.problem, self._wrong = "", None
         try:
-            self._target = ChannelsTarget.model_validate({**others, "channels": self._rows})
-            self.problem = ""
+            self._target = ChannelsTarget.model_validate(content)
         except ValidationError as error:
             self.problem = _explained(error)
+            number = error.errors(include_url=False)[0]["loc"][1:2]
+            self._wrong = number[0] if number and isinstance(number[0], int) else None
         except PytcError as error:
-            self.problem = str(error)
+            self.problem, self._wrong = str(error), self._wrong_alone()
+        self._fill(self.table.chosen if chosen is None else chosen)
         self._show_problem()
         self.changed.emit()
+
+    def _wrong_alone(self) -> int | None:
+        """Number of the first row that is wrong by itself; None where rows do not go together."""
+        for number, content in enumerate(self._rows):
+            try:
+                ChannelsTarget.model_validate({"channels": [{**content, "kept": True}]})
+            except (ValidationError, PytcError):
+                return number
+        return None
 
     def _show_problem(self) -> None:
         self._problem_label.setText(self.problem)
         self._problem_label.setVisible(bool(self.problem))
+        target = self._target
+        if target is not None:  # others would have no effect
+            both = target.learns_classes and target.learns_objects
+            for name in _COMMON:
+                self.common.show_field(name, both if name == "class_share" else target.learns_objects)
 
 
 def _content(channel: Channel) -> dict[str, Any]:
@@ -272,8 +266,11 @@ def _content(channel: Channel) -> dict[str, Any]:
 
 
 def _explained(error: ValidationError) -> str:
-    """What is wrong with a channel, in one sentence."""
+    """What is wrong with a channel or with what is common to all, in one sentence."""
     first: Any = error.errors(include_url=False)[0]
+    if first["loc"][0] in _COMMON:
+        title = ChannelsTarget.model_fields[first["loc"][0]].title
+        return f"{title}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first.get('input')!r}."
     _, number, role, *names = (*first["loc"], "", "", "")[: max(4, len(first["loc"]))]
     where, name = f"Channel {number + 1} ({role})" if role else "A channel", ".".join(str(one) for one in names if one)
     if first["type"] == "extra_forbidden":
@@ -295,9 +292,9 @@ def _texts(content: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _flow(content: dict[str, Any]) -> str:
-    """A mapping as the text that recipes take."""
-    return str(yaml.safe_dump(content, default_flow_style=True, sort_keys=False, width=10**6)).strip()
+def _usual_columns(rows: list[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+    """Columns after the first, each with the text of a channel that has only its role."""
+    return list(zip(zip(*rows, strict=True), _texts({"role": ""}), strict=True))[1:]
 
 
 def _choose(combo: Combo, names: tuple[str, ...], chosen: str | None) -> None:

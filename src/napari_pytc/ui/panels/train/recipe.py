@@ -11,12 +11,14 @@ from napari_pytc.errors import PytcError
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.ui.panels.train.channel_table import ChannelTable
+from napari_pytc.ui.panels.train.loss_table import LossTable
 from napari_pytc.ui.panels.train.recipe_controller import RecipeController
 from napari_pytc.ui.widgets.buttons import allow
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.forms import SettingsForm
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import row, section
+from napari_pytc.ui.widgets.notes import NoteList
 from napari_pytc.ui.widgets.notice import Notice
 
 SIMPLE = ("steps", "minutes", "class_balance")
@@ -44,6 +46,10 @@ class RecipeChooser(QWidget):
         self._form: SettingsForm | None = None
         self.channels: ChannelTable | None = None
         """The channels of a target that says each; None until the first recipe was read."""
+        self.losses: LossTable | None = None
+        """The terms of the loss; None until the first recipe was read."""
+        self._last: TrainPlan | None = None
+        """The last settings without a problem."""
         self._channel_box = QWidget()
         self.notice = Notice()
         self.combo = Combo(
@@ -58,6 +64,8 @@ class RecipeChooser(QWidget):
         )
         self._about = wrapped(dim=True)
         self.parent_note = wrapped()
+        self.notes = NoteList("recipeNotes")
+        """Settings that have no effect, or may have none."""
         self.save_button, self.reset_button = QPushButton("Save as recipe…"), QPushButton("Reset")
         self.save_button.setObjectName("saveRecipeButton")
         self.reset_button.setObjectName("resetButton")
@@ -71,6 +79,7 @@ class RecipeChooser(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
         layout.addWidget(self.parent_note)
+        layout.addWidget(self.notes)
         layout.addWidget(self.notice)
         self.settings = QWidget()
         self._settings = QVBoxLayout(self.settings)
@@ -84,6 +93,7 @@ class RecipeChooser(QWidget):
         controller.failed.connect(self._show_error)
         controller.changed.connect(self.refresh)
         controller.parents_changed.connect(self._show_parents)
+        controller.roles_changed.connect(self._on_roles)
         controller.begin()
         self._show_recipes()
         self._show_parents()
@@ -105,6 +115,7 @@ class RecipeChooser(QWidget):
         self.parent_note.setText(controller.parent_text)
         self.parent_note.setVisible(bool(controller.parent_text))
         plan = controller.plan
+        self.notes.show_notes([] if plan is None else plan.notes())
         if plan is not None and self._form is not None:
             shown, problem = self._edited()
             if not problem and shown != plan:
@@ -118,8 +129,15 @@ class RecipeChooser(QWidget):
         self.notice.clear()
         self._show_recipes()
         if self._form is None:
-            self._form = SettingsForm(TrainPlan, plan, SIMPLE, hidden=("recipe", "target", "decoder"))
+            losses = self.losses = LossTable()
             self.channels = ChannelTable()
+            self._form = SettingsForm(
+                TrainPlan,
+                plan,
+                SIMPLE,
+                hidden=("recipe", "target", "decoder"),
+                editors={"losses": lambda: losses},
+            )
             box, inside = section("Channels")
             inside.addWidget(self.channels)
             self._channel_box = box
@@ -133,7 +151,10 @@ class RecipeChooser(QWidget):
     def _show(self, plan: TrainPlan) -> None:
         """Show other settings in place of what was edited, right or wrong."""
         assert self._form is not None
-        self._show_channels(plan)  # first: the form tells that it changed, and what is shown is read then
+        self._last = plan
+        # The form comes last: it tells that it changed, and what is shown is read then.
+        self._show_channels(plan)
+        self._judge_losses()
         self._form.set_value(plan)
 
     def _show_channels(self, plan: TrainPlan) -> None:
@@ -163,7 +184,24 @@ class RecipeChooser(QWidget):
         return plan, ""
 
     def _on_edited(self) -> None:
-        self._controller.set_plan(*self._edited())
+        plan, problem = self._edited()
+        self._last = plan or self._last
+        self._controller.set_plan(plan, problem)
+        self._on_roles()
+
+    def _on_roles(self) -> None:
+        """Judge the losses by the channels of now; the form is validated again where that makes a difference."""
+        if self.losses is not None and self._judge_losses():
+            self.losses.changed.emit()
+
+    def _judge_losses(self) -> bool:
+        """Judge the losses by the channels of now, without a signal; whether their problem is another one."""
+        last, channels, losses = self._last, self.channels, self.losses
+        assert last is not None
+        assert losses is not None
+        if channels is not None and channels.target is not None and not self._channel_box.isHidden():
+            last = last.model_copy(update={"target": channels.target})
+        return losses.set_roles(self._controller.roles(last), last.network.learns_from == "voxels")
 
     def _show_error(self, error: PytcError) -> None:
         self.notice.show_error(error)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_pytc.errors import InvalidInput, PytcError
+from napari_pytc.geometry import VoxelSpace
 
 if TYPE_CHECKING:
     from napari_pytc.plans.plan import TrainPlan
     from napari_pytc.session.records import ModelRecord
     from napari_pytc.ui.workspace import Workspace
+    from napari_pytc.volumes.roles import ChannelRole
 
 FIRST_RECIPE = "instant"
 
@@ -34,6 +36,8 @@ class RecipeController(QObject):
     failed = Signal(object)
     """A `PytcError`: nothing could be read, `recipe` stays chosen."""
     parents_changed = Signal()
+    roles_changed = Signal()
+    """The answer of `roles` may be another one."""
 
     def __init__(self, workspace: Workspace, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,6 +61,8 @@ class RecipeController(QObject):
         workspace.project_changed.connect(self._on_project_changed)
         workspace.models_changed.connect(self._read_parents)
         workspace.classes_changed.connect(self._read_parents)
+        for signal in (workspace.session_changed, workspace.classes_changed, workspace.volumes_changed):
+            signal.connect(self.roles_changed)
         self._read_parents()
 
     @property
@@ -87,6 +93,17 @@ class RecipeController(QObject):
         if not self._is_parent_chosen:
             sentences.append("After erasing wrong strokes choose “a new model”.")
         return " ".join(sentences)
+
+    def roles(self, plan: TrainPlan) -> tuple[ChannelRole, ...] | None:
+        """The channels that a plan's target has in the project; None where they are not known before a training."""
+        session = self._workspace.session
+        if session is None or (plan.voxel_size_nm is None and len(session.volumes.names) > 1):
+            return None
+        space = session.image.volume.space if plan.voxel_size_nm is None else VoxelSpace(plan.voxel_size_nm)
+        try:
+            return plan.target.of_classes(session.classes.names).roles(session.classes.names, space)
+        except PytcError:
+            return None  # the training says so
 
     def begin(self) -> None:
         """Read the list of recipes and the first of them, unless that was done."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from magicgui.widgets import create_widget
@@ -27,6 +27,8 @@ class Editor(QWidget):
     """
 
     changed = Signal()
+    is_wide: ClassVar[bool] = False
+    """Whether it stands below its title instead of beside it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

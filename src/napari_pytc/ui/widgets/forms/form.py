@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from napari_pytc.errors import InvalidInput, PytcError
 from napari_pytc.settings import Settings
 from napari_pytc.ui.widgets.fold import Fold
+from napari_pytc.ui.widgets.forms.editors import Editor
 from napari_pytc.ui.widgets.forms.fields import editable_fields, kept_fields
 from napari_pytc.ui.widgets.forms.rows import Rows
 from napari_pytc.ui.widgets.labels import wrapped
@@ -33,6 +34,8 @@ class SettingsForm(QWidget):
         Fields that are always shown; without any, all are.
     hidden : sequence of str
         Fields that are kept as they are.
+    editors : mapping of str to callable
+        Makes the editor of a field, where another one is wanted than suits its type.
     """
 
     changed = Signal()
@@ -44,12 +47,13 @@ class SettingsForm(QWidget):
         simple: Sequence[str] = (),
         hidden: Sequence[str] = (),
         parent: QWidget | None = None,
+        editors: Mapping[str, Callable[[], Editor]] = {},
     ) -> None:
         super().__init__(parent)
         self._model, self._hidden = model, (*hidden, *kept_fields(model))
         names = [name for name in editable_fields(model) if name not in hidden]
         rest = [name for name in names if name not in simple]
-        self._parts = [Rows(model, simple or rest)]
+        self._parts = [Rows(model, simple or rest, editors=editors)]
         self._problem_label = wrapped()
         self._problem_label.setObjectName("settingsProblem")
         layout = QVBoxLayout(self)
@@ -64,7 +68,7 @@ class SettingsForm(QWidget):
         self._nothing = wrapped("No setting is called so.", dim=True)
         self._nothing.hide()
         if simple and rest:
-            self._parts.append(Rows(model, rest))
+            self._parts.append(Rows(model, rest, editors=editors))
             inside = QWidget()
             below = QVBoxLayout(inside)
             below.setContentsMargins(8, 0, 0, 0)

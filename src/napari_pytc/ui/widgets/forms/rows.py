@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -39,10 +39,19 @@ class Rows(Editor):
         The fields to show, in this order; by default all but those with a single possible value.
     path : str
         Dotted name of the model in the settings it is part of, as "augmentation".
+    editors : mapping of str to callable
+        Makes the editor of a field, where another one is wanted than suits its type.
     """
 
-    def __init__(self, model: type[Settings], names: Sequence[str] | None = None, path: str = "") -> None:
+    def __init__(
+        self,
+        model: type[Settings],
+        names: Sequence[str] | None = None,
+        path: str = "",
+        editors: Mapping[str, Callable[[], Editor]] = {},
+    ) -> None:
         super().__init__()
+        self._makers = editors
         self.editors: dict[str, Editor] = {}
         self._labels: dict[str, QLabel] = {}
         self._folds: dict[str, Fold] = {}
@@ -116,13 +125,19 @@ class Rows(Editor):
                 if text and (inside or found):
                     self._folds[name].expand(animate=False)
                 found = inside or found
-            self._form.setRowVisible(self._shown(name), found)
+            self.show_field(name, found)
             any_found = any_found or found
         return any_found
 
+    def show_field(self, name: str, is_shown: bool) -> None:
+        """Show a field or hide it."""
+        self._form.setRowVisible(self._shown(name), is_shown)
+        if self.editors[name].is_wide:
+            self._form.setRowVisible(self._labels[name], is_shown)
+
     def _add(self, name: str) -> None:
         field = self._fields[name]
-        editor = editor_of(field, self._dotted(name))
+        editor = self._makers[name]() if name in self._makers else editor_of(field, self._dotted(name))
         editor.setObjectName(self._dotted(name))
         title, tip = field.title or name, tooltip_of(field, self._dotted(name))
         editor.setToolTip(tip)
@@ -140,7 +155,11 @@ class Rows(Editor):
         label.setToolTip(tip)
         label.setBuddy(editor)
         self._labels[name] = label
-        self._form.addRow(label, editor)
+        if editor.is_wide:
+            self._form.addRow(label)
+            self._form.addRow(editor)
+        else:
+            self._form.addRow(label, editor)
 
     def _shown(self, name: str) -> QWidget:
         return self._folds.get(name) or self.editors[name]
