@@ -47,7 +47,7 @@ class ChannelTable(QWidget):
         """Reason why there is no target, in one sentence; empty if there is one."""
         self._wrong: int | None = None
         """Number of the row that has the problem."""
-        self.table = RowTable("channelTable", _COLUMNS, "Role")
+        self.table = RowTable("channelTable", _COLUMNS)
         self._buttons = [QPushButton(text) for text in ("Add", "Remove", "Up", "Down")]
         self._make_fields()
         self.common = Rows(ChannelsTarget, _COMMON, "target")

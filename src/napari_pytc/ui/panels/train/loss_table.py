@@ -93,7 +93,7 @@ class LossTable(Editor):
         self._problem = ""
         self._roles: tuple[ChannelRole, ...] | None = None
         self._single_voxels = False
-        self.table = RowTable("lossTable", _COLUMNS, "Settings")
+        self.table = RowTable("lossTable", _COLUMNS)
         self.add_button, self.remove_button = QPushButton("Add"), QPushButton("Remove")
         self.add_button.setObjectName("addLoss")
         self.remove_button.setObjectName("removeLoss")

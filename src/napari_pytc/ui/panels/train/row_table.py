@@ -23,11 +23,9 @@ class RowTable(QTableWidget):
         Of the Qt object.
     columns : sequence of str
         Their titles.
-    stretch : str
-        The column that takes the room that is left.
     """
 
-    def __init__(self, name: str, columns: Sequence[str], stretch: str) -> None:
+    def __init__(self, name: str, columns: Sequence[str]) -> None:
         super().__init__(0, len(columns))
         self.setObjectName(name)
         self.setHorizontalHeaderLabels(list(columns))
@@ -39,7 +37,7 @@ class RowTable(QTableWidget):
         assert header is not None
         assert numbers is not None
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(list(columns).index(stretch), QHeaderView.ResizeMode.Stretch)
+        header.setStretchLastSection(True)
         header.setHighlightSections(False)
         numbers.hide()
         self.setWordWrap(False)
@@ -84,7 +82,7 @@ class RowTable(QTableWidget):
         header, bar, n_rows = self.horizontalHeader(), self.horizontalScrollBar(), self.rowCount()
         assert header is not None
         assert bar is not None
-        n_shown = min(max(2, n_rows), _MOST_ROWS)
+        n_shown = min(max(1, n_rows), _MOST_ROWS)
         row_height = self.rowHeight(0) if n_rows else header.sizeHint().height()
         bar_height = bar.sizeHint().height() if bar.maximum() else 0
         self.setFixedHeight(header.sizeHint().height() + n_shown * row_height + bar_height + 6)
