@@ -97,7 +97,7 @@ def test_imports_keep_to_the_contracts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", ["plans", "session", "ui", "cli", "report"])
+@pytest.mark.parametrize("room", ["plans", "pytc", "session", "ui", "cli", "report"])
 def test_the_window_never_imports_torch(room: str) -> None:
     loaded = python(
         f"import importlib, sys\nfor name in {modules_of(room)}: importlib.import_module(name)\n"

@@ -40,6 +40,7 @@ def test_the_default_is_the_zscore_of_before() -> None:
     [
         ({"method": "min-max"}, [-0.1, 0, 0.5, 1, 1.25]),
         ({"method": "min-max", "clip_margin": 0}, [0, 0, 0.5, 1, 1]),
+        ({"method": "min-max", "clip_margin": 0, "scaled_to": (-1, 1)}, [-1, -1, 0, 1, 1]),
         ({"method": "min-max", "clip_percentiles": (0, 100)}, [-0.1, 0, 0.5, 1, 2.4]),
         ({"method": "divide"}, [0, 10 / 255, 60 / 255, 110 / 255, 250 / 255]),
         ({"method": "divide", "divide_by": 100}, [0, 0.1, 0.6, 1.1, 2.5]),

@@ -73,6 +73,21 @@ class TrainedVolume(BaseModel):
     normalisation: ImageNormalisation
 
 
+class ModelOrigin(BaseModel):
+    """The checkpoint of another program that a model was imported from.
+
+    Statistics of the volumes that it learnt from are not known: volumes are normalised by their own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    sha256: str
+    config: str = Field(description="Name of its configuration.")
+    config_hash: str = Field("", description="As the checkpoint has it.")
+    weights: str = Field(description="Moving average, or last.")
+
+
 class ModelInfo(BaseModel):
     """Description of a trained model besides its weights.
 
@@ -106,6 +121,9 @@ class ModelInfo(BaseModel):
     n_annotated: dict[str, int] = Field({}, description="Annotated voxels of each class at the end of training.")
     precision: str = Field("float32", description="Precision of the training.")
     volumes: tuple[TrainedVolume, ...] = Field((), description="Volumes of the training; none before version 0.3.")
+    origin: ModelOrigin | None = Field(
+        None, exclude_if=lambda origin: origin is None, description="Where it comes from, if it was imported."
+    )
     plan: TrainPlan
     scores: dict[str, Any] = {}
 

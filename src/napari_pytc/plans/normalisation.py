@@ -55,6 +55,9 @@ class NormalisationSettings(Settings):
         "point.",
         gt=0,
     )
+    scaled_to: tuple[float, float] = setting(
+        (0.0, 1.0), "Scaled to", "What min-max scales the two percentiles to, as -1 and 1 for a range around 0."
+    )
 
     @property
     def percentiles(self) -> tuple[float, float]:
@@ -86,6 +89,17 @@ class NormalisationSettings(Settings):
                 f"normalisation.divide_by={self.divide_by:g} needs normalisation.method=divide, got {self.method}.",
                 "Set both, or neither.",
             )
+        first, last = self.scaled_to
+        if first >= last:
+            raise InvalidInput(
+                f"normalisation.scaled_to are two numbers, the smaller first, got {first:g} and {last:g}.",
+                "For example normalisation.scaled_to=[-1,1].",
+            )
+        if self.scaled_to != (0.0, 1.0) and self.method != "min-max":
+            raise InvalidInput(
+                f"normalisation.scaled_to={first:g},{last:g} needs normalisation.method=min-max, got {self.method}.",
+                "Set both, or neither.",
+            )
 
 
 class Normalisation(Settings):
@@ -107,6 +121,11 @@ class Normalisation(Settings):
     )
     divisor: float | None = Field(
         None, gt=0, exclude_if=lambda divisor: divisor is None, description="What divide divides by."
+    )
+    scaled_to: tuple[float, float] | None = Field(
+        None,
+        exclude_if=lambda ends: ends is None,
+        description="What min-max scales the usual range to; by default 0 and 1.",
     )
 
     @classmethod
@@ -156,6 +175,7 @@ class Normalisation(Settings):
                 "high": found.high if clips_high else _UNCLIPPED,
                 "usual": (low, high),
                 "divisor": settings.divide_by or _largest(dtype) if settings.method == "divide" else None,
+                "scaled_to": None if settings.scaled_to == (0.0, 1.0) else settings.scaled_to,
             }
         )
         shift, scale = found.affine
@@ -171,7 +191,9 @@ class Normalisation(Settings):
         """What is subtracted, and what is divided by then."""
         if self.method == "min-max":
             low, high = self.usual_range
-            return low, high - low
+            first, last = self.scaled_to or (0.0, 1.0)
+            scale = (high - low) / (last - first)
+            return low - first * scale, scale
         return (0.0, self.divisor or 1.0) if self.method == "divide" else (self.mean, self.std)
 
     @property

@@ -1,4 +1,4 @@
-"""Specs of training and prediction jobs, and the parts that trainings and live learning share."""
+"""Specs of trainings, predictions and imports of models, and the parts that trainings and live learning share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.settings import Settings
@@ -109,6 +109,25 @@ class PredictJob(JobSpec):
             content = dict(content)
             content["digest"] = content.pop("image_digest")
         return content
+
+
+class ImportModelJob(JobSpec):
+    """Make a model of a checkpoint of PyTorch Connectomics, without running what is in it.
+
+    The result has ``model``, ``folder``, ``weights`` (``"moving average"`` or ``"last"``), ``parameters``, ``steps``,
+    ``sha256``, ``tiling`` and ``notes``.
+    """
+
+    runs: ClassVar[str] = "napari_pytc.learning.imports.import_model:run"
+    kind: Literal["import_model"] = "import_model"
+    checkpoint: Path = Field(description="The file, .ckpt or .pth.tar.")
+    config: str = Field(description="Name of the configuration that the plan was made from.")
+    plan: TrainPlan
+    folder: Path = Field(description="Where the model appears.")
+    classes: tuple[str, ...] = Field((), description="Names of semantic classes, where the plan learns some.")
+    heads: tuple[str, ...] = Field((), description="Heads of the network, where it has several.")
+    n_inputs: int = Field(1, ge=1, description="Channels of the image.")
+    window_shape: Shape | None = Field(None, description="Window of predictions; by default the plan's patch.")
 
 
 def split_flat_fields(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -11,6 +11,7 @@ from napari_pytc.learning.networks.network import Network
 from napari_pytc.plans.networks.monai_basic_unet import MonaiBasicUNetNetwork
 
 _MOST_GROUPS = 8
+_LEAKY = ("LeakyReLU", {"negative_slope": 0.1, "inplace": True})
 
 
 class BasicUNet(Network, nets.BasicUNet):
@@ -26,6 +27,7 @@ def build_basic_unet(
         in_channels=n_inputs,
         out_channels=n_classes,
         features=settings.channels,
+        act=_LEAKY if settings.activation == "leakyrelu" else settings.activation.upper(),
         norm=_norm(settings),
         dropout=settings.dropout,
         upsample=settings.upsample,

@@ -78,6 +78,8 @@ def choose_normalisation(
         return VolumeNormalisation(setting, known)
     titles = channels_in_sentences(volume, "the volume")
     parts = list(zip(volume.channels, training.channels, titles, strict=True))
+    if model.info.origin is not None:
+        return _of_imported(setting, model, parts)
     if setting == "training":
         notes = [_training_note(channel, of_training, title) for channel, of_training, title in parts]
         return VolumeNormalisation(setting, training, tuple(note for note in notes if note))
@@ -90,8 +92,23 @@ def choose_normalisation(
     return VolumeNormalisation(setting, own, tuple(note for _, notes in found for note in notes))
 
 
+def _of_imported(
+    setting: Setting, model: TrainedModel, parts: list[tuple[VolumeSource, Normalisation, str]]
+) -> VolumeNormalisation:
+    """The volume's own: nobody knows the statistics of the training, with which it could be compared."""
+    settings = model.info.plan.normalisation
+    if setting == "training":
+        raise ModelError(
+            f"The model {model.info.name} was imported: the intensities that it was trained on are not known.",
+            "Leave normalisation=own.",
+        )
+    found = [_own_normalisation(channel, None, settings, title) for channel, _, title in parts]
+    own = ImageNormalisation.of([normalisation for normalisation, _ in found])
+    return VolumeNormalisation(setting, own, tuple(note for _, notes in found for note in notes))
+
+
 def _own_normalisation(
-    channel: VolumeSource, training: Normalisation, settings: NormalisationSettings, title: str
+    channel: VolumeSource, training: Normalisation | None, settings: NormalisationSettings, title: str
 ) -> tuple[Normalisation, tuple[str, ...]]:
     """The normalisation of a channel by its own statistics, and notes for the user."""
     sample = partial(sample_statistics, channel, skip_padding=True, percentiles=settings.percentiles)
@@ -101,12 +118,14 @@ def _own_normalisation(
     try:
         own = Normalisation.from_statistics(statistics, settings, stored_dtype(channel))
     except ModelError:
+        if training is None:
+            raise
         note = (
             f"{_image(title)} is {statistics.mean:g} wherever it was sampled, so that it has no statistics of its own; "
             "it is normalised by those of the training."
         )
         return training, (note,)
-    notes = (padding_note(statistics, title), _distribution_note(own, training, title))
+    notes = (padding_note(statistics, title), "" if training is None else _distribution_note(own, training, title))
     return own, tuple(note for note in notes if note)
 
 

@@ -26,6 +26,9 @@ class MonaiBasicUNetNetwork(NetworkSettings):
         "Normalisation of layers",
         "With batch a volume is predicted in exact tiles, with instance and group in overlapping windows.",
     )
+    activation: Literal["leakyrelu", "relu", "prelu", "elu", "gelu", "swish"] = setting(
+        "leakyrelu", "Activation", "The function after each norm; leakyrelu with a slope of 0.1, as in MONAI."
+    )
     dropout: float = setting(0.0, "Dropout", "Share of the feature maps that each step leaves out.", ge=0, lt=1)
     upsample: Literal["deconv", "pixelshuffle", "nontrainable"] = setting(
         "deconv", "Upsampling", "How a level becomes finer: learnt, by sub-voxels, or interpolated."

@@ -1,0 +1,1 @@
+"""Configurations of PyTorch Connectomics, translated into plans; without torch."""

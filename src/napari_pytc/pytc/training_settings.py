@@ -1,0 +1,287 @@
+"""How PyTorch Connectomics trains, as settings of a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.pytc.keys import ForeignKeys
+
+ASSUMED_STEPS_AN_EPOCH = 1000
+"""Where a configuration leaves it to the size of the data."""
+_LONGEST_WITHOUT_CHECKPOINT = 1000
+
+
+def optimisation_settings(keys: ForeignKeys) -> dict[str, Any]:
+    """Steps, optimiser, schedule, gradients, averaging, validation and numbers."""
+    epoch, steps = _lengths(keys)
+    rate = keys.number("optimization.optimizer.lr", 1e-3)
+    found = {
+        "steps": steps,
+        "learning_rate": rate,
+        "weight_decay": keys.number("optimization.optimizer.weight_decay", 0.01),
+        "optimiser": _optimiser(keys),
+        "schedule": _schedule(keys, steps, epoch, rate),
+        **_gradients(keys),
+        **_averaging(keys),
+        **_watching(keys, epoch, steps),
+        **_numbers(keys),
+    }
+    keys.taken("optimization.optimizer.lr", f"learning_rate={rate:g}", 1e-3)
+    keys.taken("optimization.optimizer.weight_decay", f"weight_decay={found['weight_decay']:g}", 0.01)
+    keys.left_out("optimization.profile", "its contents are filled in")
+    return found
+
+
+def _lengths(keys: ForeignKeys) -> tuple[int, int]:
+    """Steps an epoch, and all steps."""
+    written = int(keys.number("optimization.n_steps_per_epoch", -1))
+    epoch = written if written > 0 else ASSUMED_STEPS_AN_EPOCH
+    most = int(keys.number("optimization.max_steps", 0))
+    n_epochs = int(keys.number("optimization.max_epochs", 200))
+    steps = most if most > 0 else max(1, n_epochs) * epoch
+    keys.taken("optimization.max_steps", f"steps={steps}")
+    why = "" if written > 0 else f"{ASSUMED_STEPS_AN_EPOCH} steps an epoch are assumed, which there follow the data"
+    if most > 0:
+        keys.left_out("optimization.max_epochs", "max_steps ends the training")
+        keys.left_out("optimization.n_steps_per_epoch", "max_steps ends the training")
+    elif why:
+        keys.changed("optimization.max_epochs", f"steps={steps}", why, 200)
+    else:
+        keys.taken("optimization.max_epochs", f"steps={steps}", 200)
+        keys.taken("optimization.n_steps_per_epoch", f"steps={steps}")
+    return epoch, steps
+
+
+def _optimiser(keys: ForeignKeys) -> dict[str, Any]:
+    name = str(keys.get("optimization.optimizer.name", "AdamW"))
+    kind = name.lower()
+    if kind not in ("adamw", "adam", "sgd"):
+        raise InvalidInput(
+            f"The configuration's {keys.name('optimization.optimizer.name')} is {name}, which there is not here.",
+            "There are AdamW, Adam and SGD.",
+        )
+    found: dict[str, Any] = {"kind": kind, "decays_norms": False}
+    keys.taken("optimization.optimizer.name", f"optimiser.kind={kind}, optimiser.decays_norms=false", "AdamW")
+    if kind == "sgd":
+        found |= {"momentum": keys.number("optimization.optimizer.momentum", 0.9), "nesterov": False}
+        keys.taken("optimization.optimizer.momentum", f"optimiser.momentum={found['momentum']:g}")
+        keys.left_out("optimization.optimizer.betas", "SGD has none")
+    else:
+        betas = keys.numbers("optimization.optimizer.betas") or [0.9, 0.999]
+        found["betas"] = betas
+        keys.taken("optimization.optimizer.betas", f"optimiser.betas={betas}")
+        keys.left_out("optimization.optimizer.momentum", f"{name} has none")
+    if keys.number("optimization.optimizer.eps", 1e-8) == 1e-8:
+        keys.taken("optimization.optimizer.eps", "the same")
+    else:
+        keys.changed("optimization.optimizer.eps", "1e-8", "it is no setting here")
+    return found
+
+
+def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[str, Any]:
+    """The schedule; its lengths as shares of the training, so that other lengths of it keep its shape."""
+    where = "optimization.scheduler"
+    name = str(keys.get(f"{where}.name", "CosineAnnealingLR"))
+    params = keys.get(f"{where}.params", {})
+    params = params if isinstance(params, dict) else {}
+
+    def value(key: str, default: Any) -> Any:
+        return params.get(key, keys.get(f"{where}.{key}", default))
+
+    gamma = float(value("gamma", 0.1))
+    each = 1 if value("interval", "epoch") == "step" else epoch
+    floor = min(1.0, float(value("min_lr", 1e-5) or 0.0) / rate)
+    found: dict[str, Any] = {"warm_up": 0.0, "floor": floor}
+    if name in ("CosineAnnealingLR", "WarmupCosineLR"):
+        found["kind"] = "cosine"
+    elif name == "CosineAnnealingWarmRestarts":
+        first = float(value("T_0", value("t_0", 10))) * each
+        found |= {"kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
+    elif name in ("StepLR", "MultiStepLR") and gamma >= 1:
+        found = {"kind": "constant", "warm_up": 0.0}
+    elif name == "StepLR":
+        every = min(1.0, float(value("step_size", 30)) * each / steps)
+        found |= {"kind": "step", "every": _share(every), "factor_each": gamma, "floor": 0.0}
+    elif name == "MultiStepLR":
+        shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 80])]
+        inside = sorted({share for share in shares if share < 1})
+        if inside:
+            found |= {"kind": "multi_step", "milestones": inside, "factor_each": gamma}
+            found["floor"] = 0.0
+        else:
+            found = {"kind": "constant", "warm_up": 0.0}
+    elif name == "ReduceLROnPlateau":
+        found |= {"kind": "plateau", "factor_each": float(value("factor", 0.1)), "patience": int(value("patience", 10))}
+    elif name in ("ConstantLR", "none", "None"):
+        found = {"kind": "constant", "warm_up": 0.0}
+    else:
+        raise InvalidInput(
+            f"The configuration's {keys.name(f'{where}.name')} is {name}, which there is not here.",
+            "There are CosineAnnealingLR, CosineAnnealingWarmRestarts, WarmupCosineLR, StepLR, MultiStepLR and "
+            "ReduceLROnPlateau.",
+        )
+    warm = keys.get(f"{where}.warmup_steps")
+    if warm is None and name == "WarmupCosineLR":
+        warm = float(value("warmup_epochs", 10)) * epoch
+    if warm:
+        found["warm_up"] = _share(float(warm) / steps)
+    note = f"schedule.kind={found['kind']}"
+    if name == "CosineAnnealingLR" and float(value("t_max", steps / each) or steps / each) * each != steps:
+        keys.changed(f"{where}.params", note, "the cosine ends with the training, not after t_max")
+    if name == "ReduceLROnPlateau":
+        keys.changed(f"{where}.patience", f"schedule.patience={found['patience']}", "counted in scores")
+    keys.taken(f"{where}.name", note, "CosineAnnealingLR")
+    for key in ("min_lr", "warmup_epochs", "warmup_steps", "params", "factor", "patience", "interval", "t_max"):
+        keys.taken(f"{where}.{key}", note)
+    for key in ("step_size", "gamma", "milestones"):
+        keys.taken(f"{where}.{key}", note)
+    return found
+
+
+def _share(share: float) -> float:
+    """A share of the training that is below 1, from which on it would count steps."""
+    return min(0.999, max(1e-6, round(share, 6)))
+
+
+def _gradients(keys: ForeignKeys) -> dict[str, Any]:
+    clip = keys.number("optimization.gradient_clip_val", 1.0)
+    by = str(keys.get("optimization.clip_by", "norm"))
+    each = int(keys.number("optimization.accumulate_grad_batches", 1))
+    keys.taken("optimization.gradient_clip_val", f"gradients.clip={clip or 'null'}", 1.0)
+    keys.taken("optimization.clip_by", f"gradients.clip_by={by}")
+    keys.taken("optimization.accumulate_grad_batches", f"gradients.accumulate={each}")
+    return {"gradients": {"clip": clip or None, "clip_by": by, "accumulate": each}}
+
+
+def _averaging(keys: ForeignKeys) -> dict[str, Any]:
+    is_on = keys.flag("optimization.ema.enabled")
+    decay = keys.number("optimization.ema.decay", 0.999) if is_on else 0.0
+    keys.taken("optimization.ema.enabled", f"ema_decay={decay:g}", False)
+    keys.taken("optimization.ema.decay", f"ema_decay={decay:g}")
+    keys.left_out("optimization.ema", "the average warms up by itself")
+    return {"ema_decay": decay}
+
+
+def _watching(keys: ForeignKeys, epoch: int, steps: int) -> dict[str, Any]:
+    interval = keys.get("optimization.val_check_interval", 1.0)
+    unit = str(keys.get("optimization.val_check_interval_unit", "epoch"))
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
+        raise InvalidInput(
+            f"The configuration's {keys.name('optimization.val_check_interval')} is a number above 0, got {interval!r}."
+        )
+    # An integer in the flat dialect, and 1.0 is an epoch in both.
+    every = min(max(1, round(interval * (1 if unit == "step" else epoch))), steps)
+    keys.taken("optimization.val_check_interval", f"validate_every={every}", 1.0)
+    keys.taken("optimization.val_check_interval_unit", f"validate_every={every}")
+    saved = int(keys.number("monitor.checkpoint.save_every_n_steps", 0))
+    saved = saved or int(keys.number("monitor.checkpoint.save_every_n_epochs", 1)) * epoch
+    kept = max(1, min(saved, _LONGEST_WITHOUT_CHECKPOINT, steps))
+    for key in ("save_every_n_steps", "save_every_n_epochs", "every_n_epochs"):
+        keys.changed(f"monitor.checkpoint.{key}", f"checkpoint_every={kept}", "at most 1000 steps are ever lost")
+    best = max(0, int(keys.number("monitor.checkpoint.save_top_k", 0)))
+    monitor = str(keys.get("monitor.checkpoint.monitor", "val_loss"))
+    score = "loss" if monitor.startswith("train") else "mean"
+    keys.taken("monitor.checkpoint.save_top_k", f"watching.keep_best={best}")
+    why = "here the mean Dice of held-out boxes stands for a validation loss"
+    if score == "mean":
+        keys.changed("monitor.checkpoint.monitor", "watching.score=mean", why)
+    keys.taken("monitor.checkpoint.monitor", f"watching.score={score}")
+    keys.taken("monitor.checkpoint.mode", f"watching.score={score}")
+    return {
+        "validate_every": every,
+        "checkpoint_every": kept,
+        "patience": _patience(keys),
+        "watching": {"score": score, "keep_best": min(50, best)},
+    }
+
+
+def _patience(keys: ForeignKeys) -> int:
+    if not keys.flag("monitor.early_stopping.enabled"):
+        keys.taken("monitor.early_stopping.enabled", "patience=0", False)
+        keys.left_out("monitor.early_stopping", "it is not enabled")
+        return 0
+    found = int(keys.number("monitor.early_stopping.patience", 100))
+    keys.taken("monitor.early_stopping.enabled", f"patience={found}")
+    keys.taken("monitor.early_stopping.patience", f"patience={found}")
+    keys.left_out("monitor.early_stopping", "scores here are Dice from 0 to 1, not losses")
+    return found
+
+
+def _numbers(keys: ForeignKeys) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    precision = str(keys.get("optimization.precision", "16-mixed"))
+    if precision in ("32", "32-true"):
+        found["precision"] = "float32"
+        keys.taken("optimization.precision", "precision=float32")
+    else:
+        found["precision"] = "auto"
+        keys.changed("optimization.precision", "precision=auto", "what the machine does best is measured", "16-mixed")
+    seed = keys.get("system.seed")
+    if seed is not None:
+        found["seed"] = int(keys.number("system.seed", 0))
+        keys.taken("system.seed", f"seed={found['seed']}")
+    if keys.get("optimization.deterministic"):
+        found["execution"] = {"deterministic": True}
+    keys.taken("optimization.deterministic", "execution.deterministic")
+    return found
+
+
+_SECTION_FAULTS = {
+    "misaligned_section": ("slice_shift", "slice_shift_z", "misalignment"),
+    "missing_section": ("slice_drop", "slice_drop_z", "missing_section"),
+    "blur": ("motion_blur",),
+    "cut_out": ("missing_parts",),
+    "cut_blur": ("cut_blur",),
+    "cut_noise": ("cut_noise",),
+    "stripes": ("stripe",),
+    "mixup": ("mixup",),
+    "copy_paste": ("copy_paste",),
+    "affine": ("affine",),
+    "elastic": ("elastic",),
+}
+_EXCLUSIVE = ("misaligned_section", "missing_section", "blur")
+_DEFECTS = ("slice_shift_z", "misalignment", "slice_drop_z", "missing_section", "lost_section", "motion_blur")
+
+
+def augmentation_settings(keys: ForeignKeys) -> dict[str, Any]:
+    """Frequencies of random changes; how strong they are is fixed here."""
+    where = "data.augmentation"
+    found: dict[str, Any] = {"contrast": 0.0, "noise": 0.0, "affine": 0.0}
+    n_defects = sum(_is_on(keys, name) for name in _DEFECTS)
+    is_exclusive = keys.flag(f"{where}.defect_mutex") and n_defects > 1
+    for ours, theirs in _SECTION_FAULTS.items():
+        on = [name for name in theirs if _is_on(keys, name)]
+        probability = max((keys.number(f"{where}.{name}.prob", 0.5) for name in on), default=0.0)
+        if is_exclusive and ours in _EXCLUSIVE:
+            probability /= n_defects
+        found[ours] = round(min(1.0, max(0.0, probability)), 4)
+        for name in theirs:
+            if is_exclusive and ours in _EXCLUSIVE and name in on:
+                why = f"one of {n_defects} defects at a time"
+                keys.changed(f"{where}.{name}.prob", f"augmentation.{ours}={found[ours]:g}", why)
+            keys.taken(f"{where}.{name}.enabled", f"augmentation.{ours}={found[ours]:g}")
+            keys.taken(f"{where}.{name}.prob", f"augmentation.{ours}={found[ours]:g}")
+    keys.taken(f"{where}.defect_mutex", "shares of augmentation.missing_section and its kin")
+    found["flips"] = _is_on(keys, "flip")
+    turns = [name for name in ("rotate", "rotate90_all", "axis_permute") if _is_on(keys, name)]
+    found["turns"] = "always" if turns else "never"
+    keys.taken(f"{where}.flip.enabled", f"augmentation.flips={str(found['flips']).lower()}", False)
+    for name in ("rotate", "rotate90_all", "axis_permute"):
+        keys.taken(f"{where}.{name}.enabled", f"augmentation.turns={found['turns']}")
+    if _is_on(keys, "intensity"):
+        contrast = ("contrast_prob", "shift_intensity_prob", "mul_add_prob")
+        found["contrast"] = max(keys.number(f"{where}.intensity.{name}", 0.0) for name in contrast)
+        found["noise"] = keys.number(f"{where}.intensity.gaussian_noise_prob", 0.5)
+    keys.taken(f"{where}.intensity.enabled", "augmentation.contrast and noise")
+    for name in ("contrast_prob", "shift_intensity_prob", "mul_add_prob"):
+        keys.taken(f"{where}.intensity.{name}", f"augmentation.contrast={found['contrast']:g}")
+    keys.taken(f"{where}.intensity.gaussian_noise_prob", f"augmentation.noise={found['noise']:g}")
+    keys.left_out(f"{where}.profile", "its contents are filled in")
+    keys.left_out(where, "how strong a change is, and along which axes, is fixed here")
+    return found
+
+
+def _is_on(keys: ForeignKeys, name: str) -> bool:
+    is_on = keys.get("data.augmentation.enabled", True)
+    return bool(is_on) and bool(keys.get(f"data.augmentation.{name}.enabled", False))

@@ -1,0 +1,346 @@
+"""A configuration of PyTorch Connectomics as a plan, with the account of its keys."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.recipe_checks import explain
+from napari_pytc.plans.windows import WindowSettings
+from napari_pytc.pytc.architectures import network_settings
+from napari_pytc.pytc.config_file import ConfigFile, Dialect, read_config
+from napari_pytc.pytc.dialects import foreign_keys
+from napari_pytc.pytc.keys import ForeignKeys, ImportedKey
+from napari_pytc.pytc.target_channels import loss_settings, target_settings
+from napari_pytc.pytc.training_settings import augmentation_settings, optimisation_settings
+
+VoxelSize = tuple[float, float, float]
+
+_BLENDINGS = {"bump": "bump", "gaussian": "gaussian", "constant": "constant"}
+_DECODERS = {
+    "decode_waterz": "agglomeration",
+    "naive_waterz": "agglomeration",
+    "decode_abiss": "agglomeration",
+    "decode_affinity_cc": "components",
+    "decode_mutex_watershed": "mutex_watershed",
+    "decode_distance_watershed": "watershed",
+    "decode_instance_binary_contour_distance": "watershed",
+    "decode_binary_contour_distance_watershed": "watershed",
+}
+_REASONS = {
+    "data.train": "data belong to a project: napari-pytc new, add and annotate",
+    "data.val": "truth is what is held out in a project: napari-pytc hold-out",
+    "data.test": "data belong to a project: napari-pytc new and add",
+    "data.root_path": "data belong to a project: napari-pytc new, add and annotate",
+    "data": "data are read and sampled in a way of this program's own",
+    "data.split_enabled": "truth is what is held out in a project: napari-pytc hold-out",
+    "data.label_transform": "labels are taken as they are annotated",
+    "data.data_transform": "images are taken as they are, and padded where a network needs it",
+    "inference": "predictions are written by tiles or windows that fit into the memory",
+    "inference.test_time_augmentation": "there are flips alone, and their mean",
+    "inference.window": "windows are placed and padded in a way of this program's own",
+    "system": "the machine is chosen where the job runs",
+    "monitor": "curves, scores and checkpoints are kept with the model",
+    "test": "data belong to a project: napari-pytc new and add",
+    "tune": "decoders are tuned by their slider and regroup",
+    "evaluation": "scores are of held-out boxes, and napari-pytc evaluate",
+    "decoding": "decoders here have other settings: napari-pytc segment",
+    "model.input_size": "windows have the shape of the patch",
+    "model.output_size": "windows have the shape of the patch",
+    "model.heads": "channels of all heads are those of one network",
+    "model.primary_head": "channels of all heads are those of one network",
+    "optimization": "it changes nothing of what is learnt, or is chosen by the program",
+    "experiment_name": "the recipe has the name of its file",
+    "description": "it is text",
+    "save_path": "models lie in their project",
+}
+_OTHERWISE = "there is no counterpart"
+
+
+class ImportedConfig(BaseModel):
+    """What a configuration becomes.
+
+    Parameters
+    ----------
+    predict : PredictPlan
+        How its predictions are made.
+    classes : tuple of str
+        Names of semantic classes, where it learns some.
+    n_inputs : int
+        Channels of the image.
+    heads : tuple of str
+        Names of the network's heads, which become channels of a single one.
+    images, labels : tuple of str
+        Files that it trains on, as they are written.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: TrainPlan
+    predict: PredictPlan
+    keys: tuple[ImportedKey, ...]
+    dialect: Dialect
+    name: str
+    classes: tuple[str, ...] = ()
+    n_inputs: int = 1
+    heads: tuple[str, ...] = ()
+    window_shape: Shape | None = None
+    images: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """The sentence that its recipe begins with."""
+        return f"From the configuration {self.name} of PyTorch Connectomics."
+
+    def commands(self, recipe: Path | str) -> list[str]:
+        """Commands that make a project of the files that it trains on, and train."""
+        project = f"{self.name}.pytc"
+        names = ",".join(self.classes) or "background,object"
+        found = []
+        for number, image in enumerate(self.images):
+            size = self.plan.voxel_size_nm
+            words = ["add", project] if number else ["new", project, "--classes", names]
+            words += ["--image", image]
+            words += ["--name", f"volume-{number + 1}"] if len(self.images) > 1 else []
+            words += [] if size is None else ["--voxel-size", ",".join(f"{n:g}" for n in size)]
+            found.append(words)
+        # Labels there are dense: 0 is the background.
+        how = ["--dense"] if self.classes else ["--instances", "--dense"]
+        for number, label in enumerate(self.labels[: len(self.images)]):
+            volume = ["--volume", f"volume-{number + 1}"] if len(self.images) > 1 else []
+            found.append(["annotate", project, label, *how, *volume])
+        found.append(["train", project, "--recipe", str(recipe)])
+        return [f"napari-pytc {shlex.join(words)}" for words in found]
+
+
+def import_config(paths: Sequence[Path], voxel_size_nm: VoxelSize | None = None) -> ImportedConfig:
+    """Read and translate configuration files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The later ones over the earlier ones.
+    voxel_size_nm : tuple of float, optional
+        z, y, x; by default what the configuration says.
+
+    Raises
+    ------
+    InvalidInput
+        If a file cannot be read, or asks for what there is not.
+    """
+    return translate(read_config(paths), voxel_size_nm)
+
+
+def model_name(checkpoint: Path) -> str:
+    """Name of the model of a checkpoint: that of the file, without what cannot be in a folder's name."""
+    name = checkpoint.name
+    for suffix in (".pth.tar", ".ckpt", ".pth", ".pt"):
+        name = name.removesuffix(suffix)
+    return "".join(one if one.isalnum() or one in "-_.=" else "-" for one in name).strip(".-") or "imported"
+
+
+def translate(config: ConfigFile, voxel_size_nm: VoxelSize | None = None) -> ImportedConfig:
+    """A configuration as a plan; errors as in `import_config`."""
+    keys = foreign_keys(config)
+    if not keys.has("model"):
+        raise InvalidInput(
+            f"The configuration {config.path.name} describes no network: it has no section model, nor do the files "
+            "that it builds on.",
+            "Segment with the settings of napari-pytc segment, or give the configuration of the training.",
+        )
+    size = voxel_size_nm or _voxel_size(keys)
+    target, n_channels = target_settings(keys, size)
+    values: dict[str, Any] = {
+        "recipe": config.name,
+        "target": target,
+        "network": network_settings(keys),
+        **loss_settings(keys, target, n_channels),
+        **optimisation_settings(keys),
+        "augmentation": augmentation_settings(keys),
+        "normalisation": _normalisation(keys),
+        "voxel_size_nm": size,
+        "class_balance": 0.0,
+        "batch_size": max(1, int(keys.number("data.dataloader.batch_size", 4))),
+        **_decoder(keys),
+    }
+    keys.taken("data.dataloader.batch_size", f"batch_size={values['batch_size']}", 4)
+    try:
+        plan = TrainPlan.model_validate(values)
+        space = VoxelSpace(size or (1.0, 1.0, 1.0))
+        plan = plan.model_copy(update={"patch_shape": _patch(keys, plan, space)})
+        classes = plan.target.class_names
+        plan = _with_fitting_losses(keys, plan, space)
+        plan.check()
+        predict, window = _prediction(keys, plan, space)
+    except ValidationError as error:
+        raise InvalidInput(*explain(error, f"the plan of {config.path.name}", TrainPlan, values)) from error
+    n_inputs = int(keys.number("model.in_channels", 1))
+    keys.taken("model.in_channels", f"images of {n_inputs} channels")
+    images, labels = _files(keys, "image"), _files(keys, "label")
+    return ImportedConfig(
+        plan=plan,
+        predict=predict,
+        keys=keys.rows(_REASONS, _OTHERWISE),
+        dialect=config.dialect,
+        name=config.name,
+        classes=classes,
+        n_inputs=n_inputs,
+        heads=tuple(dict.fromkeys(name.split(".")[0] for name in keys.section("model.heads"))),
+        window_shape=window,
+        images=images,
+        labels=labels,
+    )
+
+
+def _with_fitting_losses(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> TrainPlan:
+    """The plan, without losses that do not fit the channels of its target."""
+    roles = plan.target.roles(plan.target.class_names, space)
+    try:
+        plan.check_channels(roles)
+    except InvalidInput as error:
+        if not plan.losses:
+            raise
+        key = "model.loss.losses"
+        keys.changed_after_all(key, "the losses that suit the target", error.message)
+        return plan.model_copy(update={"losses": (), "loss_balancing": "fixed"})
+    return plan
+
+
+def _voxel_size(keys: ForeignKeys) -> VoxelSize | None:
+    for key in ("data.train.resolution", "data.label_transform.resolution", "test.data.test.resolution"):
+        found = keys.numbers(key)
+        if found is None:
+            continue
+        if len(found) == 2:
+            keys.left_out(key, "it is of sections; name the size of voxels along z, y, x")
+            continue
+        if len(found) != 3:
+            raise InvalidInput(f"The configuration's {keys.name(key)} is z, y, x in nm, got {found}.")
+        z, y, x = found
+        if min(found) <= 0 or (z, y, x) == (1, 1, 1):
+            keys.left_out(key, "it is no size of voxels: such as 0 and 1 nm stand for one that nobody knows")
+            continue
+        keys.taken(key, f"voxel_size_nm={z:g},{y:g},{x:g}")
+        return (z, y, x)
+    return None
+
+
+def _patch(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> Shape:
+    """The patch, at lengths that the network takes."""
+    key = "data.dataloader.patch_size"
+    written = _shape(keys, key) or _shape(keys, "model.input_size") or (128, 128, 128)
+    multiple = plan.network.window_multiple(space)
+    z, y, x = (-(-n // m) * m for n, m in zip(written, multiple, strict=True))
+    text = f"patch_shape={z},{y},{x}"
+    if (z, y, x) != written:
+        keys.changed(key, text, f"lengths are multiples of {' x '.join(map(str, multiple))}", list(written))
+    keys.taken(key, text, list(written))
+    return (z, y, x)
+
+
+def _shape(keys: ForeignKeys, key: str) -> Shape | None:
+    found = keys.numbers(key)
+    if found is None:
+        return None
+    numbers = [int(n) for n in found]
+    if len(numbers) not in (2, 3) or min(numbers) < 1:
+        raise InvalidInput(f"The configuration's {keys.name(key)} has two or three lengths in voxels, got {found}.")
+    y, x = numbers[-2:]
+    return (numbers[0] if len(numbers) == 3 else 1, y, x)
+
+
+def _normalisation(keys: ForeignKeys) -> dict[str, Any]:
+    """How intensities are scaled, by the whole volume's numbers as there."""
+    where = "data.image_transform"
+    method = str(keys.get(f"{where}.normalize", "0-1"))
+    low = 100 * keys.number(f"{where}.clip_percentile_low", 0.0)
+    high = 100 * keys.number(f"{where}.clip_percentile_high", 1.0)
+    found: dict[str, Any] = {"clip_percentiles": [low, high], "clip_margin": 0.0}
+    if method in ("0-1", "True", "mean-std"):
+        found["method"] = "min-max"
+        if method != "0-1":
+            mean, std = keys.number(f"{where}.mean", 0.5), keys.number(f"{where}.std", 0.5)
+            found["scaled_to"] = [-mean / std, (1 - mean) / std] if std else [0.0, 1.0]
+    elif method in ("normal", "z-score", "zscore"):
+        found["method"] = "zscore"
+    elif method in ("none", "False") or method.startswith("divide-"):
+        text = method.removeprefix("divide-") if method.startswith("divide-") else "1"
+        try:
+            found |= {"method": "divide", "divide_by": float(text)}
+        except ValueError as error:
+            raise InvalidInput(f"The configuration's {keys.name(f'{where}.normalize')} is {method!r}.") from error
+    else:
+        raise InvalidInput(
+            f"The configuration's {keys.name(f'{where}.normalize')} is {method!r}, which there is not here.",
+            "There are none, normal, 0-1 and divide-K.",
+        )
+    text = f"normalisation.method={found['method']}"
+    keys.taken(f"{where}.normalize", text, "0-1")
+    for key in ("mean", "std"):
+        keys.taken(f"{where}.{key}", f"normalisation.scaled_to={found.get('scaled_to')}")
+    for key in ("clip_percentile_low", "clip_percentile_high"):
+        keys.taken(f"{where}.{key}", f"normalisation.clip_percentiles={low:g},{high:g}")
+    return found
+
+
+def _decoder(keys: ForeignKeys) -> dict[str, Any]:
+    """The kind of decoder for what the first known step does; thresholds are not comparable."""
+    key = "decoding.steps"
+    steps = keys.get(key) or []
+    names = [str(step.get("name")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    kind = next((_DECODERS[name] for name in names if name in _DECODERS), None)
+    if kind is None:
+        return {}
+    keys.changed(key, f"decoder.kind={kind}", "its settings are its own: adjust them with the slider")
+    return {"decoder": {"kind": kind}}
+
+
+def _prediction(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> tuple[PredictPlan, Shape | None]:
+    """How predictions are made, and the window, which a model of windows keeps."""
+    where = "inference.window"
+    blending = str(keys.get(f"{where}.blending", "bump"))
+    multiple = plan.network.window_multiple(space)
+    shape = _shape(keys, f"{where}.window_size") or plan.patch_shape
+    if shape is not None:
+        z, y, x = (-(-n // m) * m for n, m in zip(shape, multiple, strict=True))
+        if (z, y, x) != shape:
+            why = f"lengths are multiples of {' x '.join(map(str, multiple))}"
+            keys.changed(f"{where}.window_size", f"windows.shape={z},{y},{x}", why)
+        shape = (z, y, x)
+        keys.taken(f"{where}.window_size", f"windows.shape={z},{y},{x}")
+    overlap = keys.number(f"{where}.overlap", 0.5)
+    batch = int(keys.number(f"{where}.sw_batch_size", 4))
+    windows = WindowSettings.model_validate(
+        {
+            "shape": shape,
+            "overlap": min(0.9, max(0.0, overlap)),
+            "blending": _BLENDINGS.get(blending, "bump"),
+            "batch_size": max(1, batch),
+        }
+    )
+    if blending not in _BLENDINGS:
+        keys.changed(f"{where}.blending", "windows.blending=bump", f"there is no {blending}")
+    keys.taken(f"{where}.blending", f"windows.blending={windows.blending}")
+    keys.taken(f"{where}.overlap", f"windows.overlap={windows.overlap:g}")
+    keys.taken(f"{where}.sw_batch_size", f"windows.batch_size={windows.batch_size}")
+    flips = keys.get("inference.test_time_augmentation.enabled", keys.get("inference.test_time_augmentation", False))
+    is_flipped = flips is True
+    keys.taken("inference.test_time_augmentation.enabled", f"flips={str(is_flipped).lower()}")
+    keys.taken("inference.test_time_augmentation", f"flips={str(is_flipped).lower()}")
+    return PredictPlan(windows=windows, flips=is_flipped), shape
+
+
+def _files(keys: ForeignKeys, name: str) -> tuple[str, ...]:
+    found = keys.get(f"data.train.{name}")
+    found = found if isinstance(found, list) else [found]
+    folder = str(keys.get("data.train.path") or keys.get("data.root_path") or "").rstrip("/")
+    texts = [str(one) for one in found if one]
+    return tuple(f"{folder}/{one}" if folder and not one.startswith("/") else one for one in texts)

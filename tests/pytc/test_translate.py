@@ -1,0 +1,301 @@
+"""Configurations of three dialects become plans that mean the same; every key is accounted for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_pytc.errors import InvalidInput
+from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.recipes import plan_from_yaml, recipe_yaml
+from napari_pytc.pytc.translate import ImportedConfig, import_config, model_name
+
+STAGES = """
+default:
+  model:
+    arch: {type: mednext}
+    mednext: {size: B, kernel_size: 5, checkpoint_style: outside_block}
+    out_channels: 4
+    loss:
+      deep_supervision: true
+      losses:
+        - {function: WeightedBCEWithLogitsLoss, pos_weight: auto, weight: 1.0, pred_slice: "0:-1"}
+        - {function: DiceLoss, weight: 0.5, pred_slice: "0:3"}
+        - {function: SmoothL1Loss, weight: 2.0, kwargs: {tanh: true}, pred_slice: "-1:"}
+      loss_balancing: {strategy: uncertainty}
+  data:
+    dataloader: {patch_size: [30, 128, 128], batch_size: 3, num_workers: 8}
+    image_transform: {normalize: "0-1", clip_percentile_low: 0.01, clip_percentile_high: 0.99}
+    label_transform:
+      targets:
+        - {name: affinity, kwargs: {offsets: ["0-0-1", "3-0-0"], affinity_mode: deepem}}
+        - {name: instance_boundary, kwargs: {thickness: 2, edge_mode: seg-no-bg, mode: 2d}}
+        - {name: skeleton_aware_edt, kwargs: {alpha: 0.7}}
+    augmentation:
+      flip: {enabled: true}
+      slice_shift_z: {enabled: true, prob: 0.4, displacement: 10}
+  inference:
+    model:
+      select_channel: [0, 1]
+      channel_activations: [{channels: "0:3", activation: scale_sigmoid}, {channels: "3:", activation: tanh}]
+    window: {window_size: [32, 160, 160], overlap: 0.25, blending: gaussian, sw_batch_size: 2}
+    test_time_augmentation: {enabled: true, flip_axes: all}
+  decoding: {steps: [{name: decode_waterz, kwargs: {thresholds: 0.5}}]}
+train:
+  data: {train: {image: [im.h5, im2.h5], label: [seg.h5, seg2.h5], resolution: [30, 6, 6]}}
+  optimization:
+    optimizer: {name: AdamW, lr: 0.001, weight_decay: 0.05, betas: [0.9, 0.99]}
+    scheduler: {name: WarmupCosineLR, warmup_epochs: 5, min_lr: 1.0e-5}
+    max_epochs: 100
+    n_steps_per_epoch: 500
+    gradient_clip_val: 0.5
+    accumulate_grad_batches: 4
+    precision: "32"
+    ema: {enabled: true, decay: 0.998}
+  monitor: {checkpoint: {monitor: train_loss_total_epoch, save_top_k: 2}}
+  system: {seed: 42, num_gpus: 4}
+"""
+FLAT = """
+model:
+  architecture: monai_unet
+  out_channels: 1
+  filters: [8, 16]
+  num_res_units: 1
+  norm: instance
+  dropout: 0.1
+  loss_functions: [DiceLoss, FocalLoss]
+  loss_weights: [1.0, 0.5]
+  loss_kwargs: [{include_background: false}, {gamma: 3.0, alpha: 0.25}]
+data: {patch_size: [16, 32, 32], batch_size: 4, normalize: true, mean: 0.5, std: 0.5}
+optimizer: {name: SGD, lr: 0.1, weight_decay: 0.0}
+scheduler: {name: StepLR, params: {step_size: 50, gamma: 0.5}}
+training: {max_steps: 1000, precision: "16-mixed"}
+early_stopping: {enabled: true, patience: 20}
+augmentation: {enabled: true, elastic: {enabled: true, prob: 0.3}, flip: {enabled: true}}
+inference: {overlap: 0.5, test_time_augmentation: false}
+"""
+YACS = """
+MODEL:
+  ARCHITECTURE: unet_3d
+  BLOCK_TYPE: residual_se
+  FILTERS: [8, 16, 24]
+  ISOTROPY: [False, False, True]
+  NORM_MODE: gn
+  INPUT_SIZE: [17, 65, 65]
+  OUT_PLANES: 5
+  TARGET_OPT: ['2', '4-1-1', '5-2d-0-0-5.0-0']
+  LOSS_OPTION: [['WeightedBCEWithLogitsLoss', 'DiceLoss'], ['WeightedBCEWithLogitsLoss'], ['WeightedMSE']]
+  LOSS_WEIGHT: [[1.0, 0.5], [1.0], [2.0]]
+SOLVER:
+  LR_SCHEDULER_NAME: MultiStepLR
+  STEPS: (500, 750)
+  BASE_LR: 0.02
+  ITERATION_TOTAL: 1000
+  SAMPLES_PER_BATCH: 6
+INFERENCE:
+  OUTPUT_ACT: ['sigmoid', 'sigmoid', 'tanh']
+  STRIDE: [8, 32, 32]
+DATASET: {IMAGE_NAME: im.tif, PAD_SIZE: [4, 64, 64]}
+"""
+
+
+def imported(folder: Path, text: str, **options: Any) -> ImportedConfig:
+    (folder / "config.yaml").write_text(text)
+    return import_config([folder / "config.yaml"], **options)
+
+
+def test_the_dialect_of_stages(tmp_path: Path) -> None:
+    found = imported(tmp_path, STAGES)
+    plan = found.plan
+    network = plan.network.model_dump()
+    assert (network["kind"], network["size"], network["kernel_size"]) == ("mednext", "B", 5)
+    assert (network["checkpointing"], network["deep_supervision"]) == ("on", True)
+    assert [one.role for one in plan.target.channels] == ["affinity", "affinity", "boundary", "skeleton_distance"]
+    near, _, boundary, distance = plan.target.channels
+    assert (near.offset, near.convention, near.activation, near.kept) == ((0, 0, 1), "deepem", "scaled_sigmoid", True)
+    assert (boundary.thickness, boundary.edge_mode, boundary.per_section) == (2, "seg-no-bg", True)
+    assert (boundary.kept, distance.kept, distance.power, distance.activation) == (False, False, 0.7, None)
+    terms = [(term.loss.kind, term.weight, term.channels) for term in plan.losses]
+    assert terms == [("per_channel_bce", 1.0, "0,1,2"), ("dice", 0.5, "0,1,2"), ("smooth_l1", 2.0, "3")]
+    assert plan.loss_balancing == "uncertainty"
+    assert plan.patch_shape == (32, 128, 128)
+    assert (plan.batch_size, plan.steps, plan.seed) == (3, 50_000, 42)
+    assert (plan.learning_rate, plan.weight_decay, plan.ema_decay) == (0.001, 0.05, 0.998)
+    assert plan.optimiser.model_dump()["betas"] == (0.9, 0.99)
+    assert plan.schedule.model_dump()["kind"] == "cosine"
+    assert plan.schedule.warm_up == pytest.approx(0.05)
+    assert plan.schedule.floor == pytest.approx(0.01)
+    assert (plan.gradients.clip, plan.gradients.accumulate, plan.precision) == (0.5, 4, "float32")
+    assert (plan.watching.score, plan.watching.keep_best) == ("loss", 2)
+    assert (plan.normalisation.method, plan.normalisation.clip_percentiles) == ("min-max", (1.0, 99.0))
+    assert plan.voxel_size_nm == (30, 6, 6)
+    assert plan.augmentation.misaligned_section == 0.4
+    assert (plan.augmentation.flips, plan.augmentation.turns, plan.augmentation.contrast) == (True, "never", 0)
+    assert plan.decoder == {"kind": "agglomeration"}
+    windows = found.predict.windows
+    assert (windows.shape, windows.overlap, windows.blending, windows.batch_size) == (
+        (32, 160, 160),
+        0.25,
+        "gaussian",
+        2,
+    )
+    assert (found.predict.flips, found.window_shape, found.dialect) == (True, (32, 160, 160), "stages")
+    assert found.commands("r.yaml") == [
+        "napari-pytc new config.pytc --classes background,object --image im.h5 --name volume-1 --voxel-size 30,6,6",
+        "napari-pytc add config.pytc --image im2.h5 --name volume-2 --voxel-size 30,6,6",
+        "napari-pytc annotate config.pytc seg.h5 --instances --dense --volume volume-1",
+        "napari-pytc annotate config.pytc seg2.h5 --instances --dense --volume volume-2",
+        "napari-pytc train config.pytc --recipe r.yaml",
+    ]
+
+
+def test_the_flat_dialect(tmp_path: Path) -> None:
+    found = imported(tmp_path, FLAT)
+    plan = found.plan
+    network = plan.network.model_dump()
+    assert (network["channels"], network["residual_units"], network["norm"]) == ((8, 16), 1, "instance")
+    assert [(term.loss.kind, term.weight) for term in plan.losses] == [("dice", 1.0), ("focal", 0.5)]
+    assert plan.losses[1].loss.model_dump() == {"kind": "focal", "gamma": 3.0, "alpha": 0.25}
+    assert (plan.steps, plan.batch_size, plan.patience) == (1000, 4, 20)
+    assert plan.optimiser.model_dump() | {"nesterov": False, "momentum": 0.9} == plan.optimiser.model_dump()
+    assert (plan.precision, plan.augmentation.elastic) == ("auto", 0.3)
+    assert (found.dialect, found.predict.flips) == ("flat", False)
+    keys = {row.key: row for row in found.keys}
+    assert keys["model.architecture"].became == "network.kind=monai_unet"
+    assert keys["optimizer.lr"].became == "learning_rate=0.1"
+    assert keys["model.loss_functions"].outcome == "taken"
+
+
+def test_the_dialect_of_version_1(tmp_path: Path) -> None:
+    found = imported(tmp_path, YACS)
+    plan = found.plan
+    network = plan.network.model_dump()
+    assert (network["kind"], network["block"], network["norm"]) == ("unet_3d", "residual_se", "group")
+    assert (network["channels"], network["isotropic"]) == ((8, 16, 24), (False, False, True))
+    offsets = [one.to_partner for one in plan.target.channels if one.role == "affinity"]
+    assert offsets == [(-1, 0, 0), (0, -1, 0), (0, 0, -1)]
+    assert [one.role for one in plan.target.channels[3:]] == ["boundary", "instance_distance"]
+    terms = [(term.loss.kind, term.channels) for term in plan.losses]
+    assert terms == [("bce", "0,1,2"), ("dice", "0,1,2"), ("bce", "3"), ("weighted_mse", "4")]
+    assert plan.schedule.model_dump()["milestones"] == (0.5, 0.75)
+    assert (plan.normalisation.scaled_to, plan.batch_size) == ((-1.0, 1.0), 6)
+    assert plan.augmentation.turns == "always"
+    keys = {row.key: row for row in found.keys}
+    assert keys["MODEL.NORM_MODE"].became == "network.norm=group"
+    assert keys["DATASET.PAD_SIZE"].outcome == "left out"
+    assert keys["INFERENCE.STRIDE"].outcome == "left out"
+
+
+@pytest.mark.parametrize("text", [STAGES, FLAT, YACS], ids=["stages", "flat", "yacs"])
+def test_every_key_is_accounted_for_and_the_recipe_reads_as_the_same_plan(tmp_path: Path, text: str) -> None:
+    import yaml
+
+    found = imported(tmp_path, text)
+    listed = {row.key for row in found.keys}
+    values = yaml.safe_load(text)
+    stages = ("default", "train", "test")
+    for section, content in values.items():
+        inner = content.items() if section in stages else [(section, content)]
+        for name, below in inner:
+            assert any(key == name or key.startswith(f"{name}.") for key in listed), name
+            assert isinstance(below, dict)
+    assert all(row.became or row.why for row in found.keys)
+    assert all(row.why for row in found.keys if row.outcome != "taken")
+    again = plan_from_yaml(recipe_yaml(found.plan, found.about), "config")
+    assert again == found.plan
+    assert isinstance(again, TrainPlan)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("arch: {type: nnunet}", "which is not among the networks here"),
+        ("arch: {type: monai_unet}, monai: {upsample_mode: nontrainable}", "upsample_mode=nontrainable"),
+        ("arch: {type: monai_basic_unet3d}, monai: {activation: leakyrelu}", "activation=leakyrelu"),
+        ("arch: {type: monai_basic_unet3d}, input_size: [64, 64]", "in 2D; here it is 3D alone"),
+        ("arch: {type: rsunet}, rsunet: {depth_2d: 1, kernel_2d: [1, 5, 5]}", "kernel_2d"),
+        (
+            "arch: {type: monai_unet}, monai: {norm: group, num_groups: 4, filters: [16, 32]}",
+            "num_groups",
+        ),
+        ("arch: {type: monai_unet}, out_channels: 3", "does not say what they are"),
+        ("arch: {type: mednext}, mednext: {size: XL}", "network.size"),
+        ("arch: {type: mednext}, out_channels: many", "is a number"),
+    ],
+)
+def test_what_a_network_does_not_have_is_told(tmp_path: Path, model: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        imported(tmp_path, f"model: {{{model}}}")
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ("[{name: energy_quantize}]", "target 'energy_quantize'"),
+        ("[{name: affinity, kwargs: {offsets: ['1-0']}}]", "is written z-y-x"),
+        ("[{name: affinity, kwargs: {affinity_mode: other}}]", "mode 'other'"),
+        ("[{name: instance_edt, kwargs: {quantize: true}}]", "eleven classes"),
+        ("[{name: binary}, {name: binary}]", "make 2 channels, but"),
+        ("[3]", "is a name or a mapping"),
+    ],
+)
+def test_targets_that_there_are_not_are_told(tmp_path: Path, targets: str, words: str) -> None:
+    text = f"model: {{arch: {{type: rsunet}}, out_channels: 1}}\ndata: {{label_transform: {{targets: {targets}}}}}"
+    with pytest.raises(InvalidInput) as error:
+        imported(tmp_path, text)
+    assert words in str(error.value)
+
+
+def test_losses_that_there_are_not_leave_the_others_or_the_own_ones(tmp_path: Path) -> None:
+    text = "model: {{arch: {{type: rsunet}}, loss: {{losses: [{}]}}}}"
+    found = imported(tmp_path, text.format("{function: DiceLoss}, {function: MalisLoss}"))
+    assert [term.loss.kind for term in found.plan.losses] == ["dice"]
+    row = next(row for row in found.keys if row.key == "model.loss.losses")
+    assert (row.outcome, row.why) == ("changed", "there is no MalisLoss here")
+    assert imported(tmp_path, text.format("{function: MalisLoss}")).plan.losses == ()
+    # A loss of probabilities on a distance does not go.
+    more = "\ndata: {label_transform: {targets: [{name: sdt}]}}"
+    assert imported(tmp_path, text.format("{function: DiceLoss}") + more).plan.losses == ()
+
+
+def test_a_voxel_size_from_outside_wins_and_one_that_is_none_is_left_out(tmp_path: Path) -> None:
+    text = "model: {arch: {type: rsunet}}\ndata: {train: {resolution: [1.0, 1.0, 1.0]}}"
+    found = imported(tmp_path, text)
+    assert found.plan.voxel_size_nm is None
+    assert next(row for row in found.keys if row.key == "data.train.resolution").outcome == "left out"
+    assert imported(tmp_path, text, voxel_size_nm=(30.0, 8.0, 8.0)).plan.voxel_size_nm == (30, 8, 8)
+
+
+def test_heads_are_channels_of_one_network(tmp_path: Path) -> None:
+    text = """
+model:
+  arch: {type: mednext}
+  out_channels: 2
+  heads: {near: {out_channels: 1, target_slice: "0:1"}, far: {out_channels: 1, target_slice: "1:2"}}
+  loss: {losses: [{function: BCEWithLogitsLoss, pred_head: near}, {function: DiceLoss, pred_head: far}]}
+data: {label_transform: {targets: [{name: affinity, kwargs: {offsets: [1-0-0, 9-0-0]}}]}}
+"""
+    found = imported(tmp_path, text)
+    assert found.heads == ("near", "far")
+    assert [(term.loss.kind, term.channels) for term in found.plan.losses] == [("bce", "0"), ("dice", "1")]
+
+
+def test_a_file_without_a_network_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="describes no network"):
+        imported(tmp_path, "decoding: {steps: [{name: decode_waterz}]}")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("last.ckpt", "last"),
+        ("checkpoint_100000.pth.tar", "checkpoint_100000"),
+        ("epoch=1 a/b.ckpt", "b"),
+        (".ckpt", "imported"),
+    ],
+)
+def test_a_model_has_the_name_of_its_file(name: str, model: str) -> None:
+    assert model_name(Path(name)) == model
