@@ -183,7 +183,8 @@ def test_a_value_has_one_meaning():
 
 def test_an_origin_of_0_that_a_file_says_is_a_place():
     said = VoxelSpace((40, 4, 4), (0, 0, 0), is_placed=True)
-    assert place_labels((4, 32, 32), said, IMAGE, SPACE).notes == (), "nothing is assumed"
+    placed_image = VoxelSpace((40, 4, 4), is_placed=True)
+    assert place_labels((4, 32, 32), said, IMAGE, placed_image).notes == (), "nothing is assumed"
     around = VoxelSpace((40, 4, 4), (-80, -40, -4))
     placed = place_labels((4, 32, 32), said, IMAGE, around)
     assert (placed.box.start, placed.notes) == ((2, 10, 1), ())

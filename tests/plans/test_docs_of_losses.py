@@ -18,11 +18,11 @@ from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures-and-losses.md"
-LOSSES = PAGE.read_text(encoding="utf-8").partition("\n## Losses\n")[2]
-YAML = re.findall(r"```yaml\n(.*?)```", LOSSES, re.DOTALL)
+TEXT = PAGE.read_text(encoding="utf-8")
+YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
     line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", LOSSES, re.DOTALL)
+    for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
 ]
 SPACE = VoxelSpace((10, 10, 10))
@@ -61,7 +61,9 @@ def test_a_command_of_the_page_is_a_plan(command: str) -> None:
     program, name, _, *words = shlex.split(command)
     assert (program, name) == ("napari-pytc", "train")
     recipe = words[words.index("--recipe") + 1]
-    settings = [word for word in words if "=" in word]
+    settings = [word for word in words if "=" in word and not word.startswith("network.")]
+    plan = training_plan(recipe, [word for word in words if "=" in word], None, None)
+    assert plan.network.tiles() in ("exact", "windows")
     take_a_step(
         training_plan(recipe, [*settings, "network.kind=unet", "network.channels=[4,8]", "guess_weight=0"], None, None)
     )
@@ -69,4 +71,4 @@ def test_a_command_of_the_page_is_a_plan(command: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(YAML) >= 7
-    assert len(COMMANDS) >= 3
+    assert len(COMMANDS) >= 4

@@ -54,7 +54,8 @@ def place_labels(
 
         first voxel = (origin of the labels - origin of the image) / voxel size
 
-    Labels that say nothing begin at the image's first voxel. Where voxel sizes differ and the origins lie a whole
+    Labels that say nothing begin at the image's first voxel, and so do those that say 0 where the image says nothing:
+    many programs write 0 for what they do not know. Where voxel sizes differ and the origins lie a whole
     number of label voxels apart, the outer faces of the first voxels are taken to be as far apart, as in CREMI's files;
     else the origins are centres of voxels, as in OME-Zarr.
 
@@ -84,7 +85,7 @@ def place_labels(
     is_same = has_same_voxels(shape, space, image_space)
     if not is_same and not resample:
         raise _other_size(shape, size, image_shape, image_space)
-    is_told = space.known and space.is_placed
+    is_told = _is_told(space, image_space)
     start, notes = _start(shape, space, image_shape, image_space, ratio, offset)
     if not is_same:
         return _resampled(shape, image_shape, image_space, size, start, (offset, is_told), notes)
@@ -103,6 +104,11 @@ def has_same_voxels(shape: Shape, space: VoxelSpace, image_space: VoxelSpace) ->
     """Whether labels have voxels of the image's size, or of an unknown one; parameters as of `place_labels`."""
     size = _edges(shape, space, image_space)
     return all(abs(a / b - 1) <= _SAME_SIZE for a, b in zip(size, image_space.voxel_size_nm, strict=True))
+
+
+def _is_told(space: VoxelSpace, image_space: VoxelSpace) -> bool:
+    """Whether the labels' file says where they lie: an origin of 0 does only where the image has an origin, too."""
+    return space.known and space.is_placed and (any(space.origin_nm) or image_space.is_placed)
 
 
 def _edges(shape: Shape, space: VoxelSpace, image_space: VoxelSpace) -> list[float]:
@@ -126,7 +132,7 @@ def _start(
         (a - b) / edge
         for a, b, edge in zip(space.origin_nm, image_space.origin_nm, image_space.voxel_size_nm, strict=True)
     ]
-    is_told = space.known and space.is_placed
+    is_told = _is_told(space, image_space)
     if offset is not None:
         notes = []
         if is_told and any(abs(t - o) > _WHOLE for t, o in zip(told, offset, strict=True)):
@@ -150,6 +156,11 @@ def _start(
         return told, [
             f"The {where} have the origin 0, or say none; they were put there, at voxel {_numbers(told)} (z, y, x) of "
             "the image, as no offset is given (--offset Z,Y,X)."
+        ]
+    if space.known and space.is_placed:
+        return [0.0, 0.0, 0.0], [
+            f"The {where} have the origin 0, as files do that know no place; they were put at the first voxel of the "
+            f"image of {_lengths(image_shape)}, 0,0,0, as no offset is given (--offset Z,Y,X)."
         ]
     return [0.0, 0.0, 0.0], [
         f"The {where} do not say where they lie in the image of {_lengths(image_shape)}; they were put at its first "

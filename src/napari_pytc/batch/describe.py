@@ -15,7 +15,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.files import plain_path
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import PredictPlan
-from napari_pytc.plans.recipes import explain
+from napari_pytc.plans.recipe_checks import explain
 from napari_pytc.volumes.spec import ReadOptions
 
 

@@ -16,8 +16,10 @@ class NetworksJob(JobSpec):
     """List networks with the memory of a training step; nothing is written.
 
     The result is ``{"networks": [...], "basis": str, "device": str, "free_bytes": int}``; each network has ``kind``,
-    ``description``, ``parameters``, ``tiles``, ``patch_shape``, ``batch_size``, ``step_memory_bytes``,
+    ``description``, ``when`` to take it, ``parameters``, ``tiles``, ``levels`` that get a loss each,
+    ``multiplications`` for a voxel of a prediction, ``patch_shape``, ``batch_size``, ``step_memory_bytes``,
     ``least_patch_shape``, ``least_memory_bytes``, ``settings`` and ``problem``: empty unless it takes no such patch.
+    What is not known because of the problem is 0.
     """
 
     runs: ClassVar[str] = "napari_pytc.learning.training.network_list:run"

@@ -106,7 +106,9 @@ def _written(attributes: Mapping[str, Any], axes: str, is_n5: bool) -> list[tupl
     def add(key: str, order: str, unit: str | None, fixed: bool = False) -> None:
         if key in attributes:
             size = numbers_of(attributes[key])
-            found.append((key, _Written(size, offset, [] if fixed else units, order, unit, fixed)))
+            # Beside this program's size there is always an offset.
+            start = offset if key != "voxel_size_nm" or any(offset) else []
+            found.append((key, _Written(size, start, [] if fixed else units, order, unit, fixed)))
 
     add("voxel_size_nm", _SPACE, "nm", True)
     if transform := _mapping(attributes.get("transform")):

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of
+from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of, stated_origin
 
 MARK = "export.json"
 """File in a folder of files that an export wrote."""
@@ -41,4 +41,4 @@ def space_of_series(folder: Path, first: Path) -> FoundSpace:
     was_first = round(exact) if exact >= 0 and abs(exact - round(exact)) < 1e-3 else 0
     digits = re.findall(r"\d+", first.stem)
     z = origin[0] + ((int(digits[-1]) if digits else was_first) - was_first) * size[0]
-    return found_space(size, MARK, (z, *origin[1:]), is_own=True)
+    return found_space(size, MARK, stated_origin((z, *origin[1:])), is_own=True)

@@ -117,6 +117,11 @@ def found_space(
     return FoundSpace(space, source, tuple(notes), tuple(place_notes))
 
 
+def stated_origin(origin: Sequence[float]) -> list[float] | None:
+    """The origin in a format whose files always have one: 0 along all axes is where nothing was said."""
+    return list(origin) if any(origin) else None
+
+
 def numbers_of(value: Any) -> list[float]:
     """A number or a list of them as floats, also written as text or JSON; empty where it is none."""
     if isinstance(value, bytes):

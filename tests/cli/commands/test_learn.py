@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import h5py
@@ -74,7 +76,11 @@ def test_train_explains_what_is_wrong(cli: Command, project: Path, words: tuple[
 @pytest.mark.slow
 def test_a_trial_tries_everything_and_keeps_nothing(cli: Command, project: Path):
     before = sorted(path for path in project.rglob("*") if path.suffix != ".sqlite-wal")
-    ended = cli("train", project, "--recipe", "fast", "--fast-dev-run", "network.channels=[4,8]", *CPU)
+    page = Path(__file__).parents[3] / "docs" / "architectures-and-losses.md"
+    (line,) = re.findall(
+        r"^\$ napari-pytc train cells.pytc (.*--fast-dev-run.*)$", page.read_text("utf-8"), re.MULTILINE
+    )
+    ended = cli("train", project, *shlex.split(line), "network.channels=[4,8]", *CPU)
     assert ended.code == 0, ended.out
     assert "The trial worked: 2 steps" in ended.out
     assert sorted(path for path in project.rglob("*") if path.suffix != ".sqlite-wal") == before
@@ -82,10 +88,16 @@ def test_a_trial_tries_everything_and_keeps_nothing(cli: Command, project: Path)
     assert document["trial"]
     assert document["steps"] == 2
     assert set(document["scores"]["dice"]) == {"membrane", "inside"}
-    refused = cli("train", project, "--recipe", "instant", "--fast-dev-run", "--steps", 5, *CPU)
-    assert is_one_error(refused, "keeps nothing", "--steps")
     losses = cli("train", project, "--recipe", "fast", "--fast-dev-run", "losses=[bce]", *CPU)
     assert is_one_error(losses, "'bce' does not fit channel 0 (membrane)", "dice_ce")
+
+
+@pytest.mark.parametrize("words", [("--steps", 5), ("--minutes", 1), ("--profile",)])
+def test_what_does_not_go_with_a_trial_is_told_before_anything_is_opened(
+    cli: Command, tmp_path: Path, words: tuple[object, ...]
+):
+    refused = cli("train", tmp_path / "none.pytc", "--fast-dev-run", *words)
+    assert is_one_error(refused, "keeps nothing", str(words[0]))
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from napari_pytc.geometry import VoxelSpace
+from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.learning.networks.step_memory import StepMemory, StepMemoryCounter
 from napari_pytc.plans.network_list import NetworksJob
 from napari_pytc.plans.networks import NetworkSettings, UNetNetwork
 from tests.cli.conftest import Command, is_one_error
@@ -33,6 +35,9 @@ def test_all_kinds_are_listed_with_what_they_cost(cli: Command) -> None:
         assert entry["parameters"] > 100
         assert 0 < entry["least_memory_bytes"] <= entry["step_memory_bytes"] < 20e9
         assert len(entry["patch_shape"]) == 3
+        assert entry["when"].endswith(".")
+        assert 1 <= entry["levels"] <= 5
+        assert 1000 < entry["multiplications"] < 1e6, entry
     assert found["mednext"]["parameters"] == pytest.approx(5.55e6, rel=0.01)
     assert ended.document["free_bytes"] > 0
     assert "gradients" in ended.document["basis"]
@@ -48,8 +53,26 @@ def test_a_network_of_another_package_that_fails_is_listed_with_its_problem() ->
     answer = NetworksJob(networks=(Unfinished(), UNetNetwork(channels=(4, 8)))).run(RecordingContext())
 
     unfinished, unet = answer["networks"]
-    assert unfinished["problem"] == "Unfinished does not say how large a patch should be"
+    assert unfinished["problem"] == "Unfinished does not say how large a patch should be; No module named 'elsewhere'"
     assert not unet["problem"]
+
+
+def test_one_number_that_cannot_be_had_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = StepMemoryCounter.count
+
+    def one_at_a_time(self: StepMemoryCounter, batch_size: int, shape: Shape) -> StepMemory:
+        if batch_size > 1:
+            raise InvalidInput("The network takes single patches.")
+        return count(self, batch_size, shape)
+
+    monkeypatch.setattr(StepMemoryCounter, "count", one_at_a_time)
+    (unet,) = NetworksJob(networks=(UNetNetwork(channels=(4, 8)),)).run(RecordingContext())["networks"]
+
+    assert unet["problem"] == "The network takes single patches."
+    assert unet["step_memory_bytes"] == 0
+    assert unet["least_memory_bytes"] > 0
+    assert unet["parameters"] > 100
+    assert unet["levels"] == 1
 
 
 def test_one_network_is_shown_with_its_settings(cli: Command) -> None:
@@ -68,6 +91,8 @@ def test_one_network_is_shown_with_its_settings(cli: Command) -> None:
         (("networks", "size=B"), ("named before its settings",)),
         (("networks", "--voxel-size", "a"), ("Z,Y,X in nm",)),
         (("networks", "--voxel-size", "0,1,1"), ("positive",)),
+        (("networks", "--voxel-size", "nan,1,1"), ("positive",)),
+        (("networks", "--voxel-size", "inf,1,1"), ("positive",)),
     ],
 )
 def test_what_is_wrong_is_told_in_one_sentence(cli: Command, words: tuple[str, ...], told: tuple[str, ...]) -> None:

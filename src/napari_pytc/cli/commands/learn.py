@@ -115,6 +115,13 @@ def train(
     output = output_of(context)
     if volume is not None and not corrections:
         raise InvalidInput("--volume goes with --corrections.", "To learn from some volumes only: --volumes A,B.")
+    if fast_dev_run:
+        refuse_given(
+            context,
+            ("steps", "minutes", "profile"),
+            "for a training: --fast-dev-run takes two steps and keeps nothing.",
+            "Leave --fast-dev-run out to train.",
+        )
     with closing(open_project(project)) as session:
         names = None if volumes is None else read_names(volumes, "Volumes")
         edited = names if volume is None else [volume]
@@ -126,7 +133,7 @@ def train(
         learnt = [one.name for one in job.inputs]
         output.print(*_sources(learnt, collected, len(session.volumes.names) > 1))
         if fast_dev_run:
-            return _trial(output, session, job, steps, minutes, profile)
+            return _trial(output, job)
         if profile:
             job = job.model_copy(update={"profile": True})
         kept = f"Strokes and finished models are safe; `{_again(project, 'train')}` with the same options goes on."
@@ -167,19 +174,12 @@ def _trained(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _trial(
-    output: Output, session: Session, job: TrainJob, steps: int | None, minutes: float | None, profile: bool
-) -> Reply:
+def _trial(output: Output, job: TrainJob) -> Reply:
     """Two steps of a training in a temporary folder, which tell whether it would work."""
     from tempfile import TemporaryDirectory
 
     from napari_pytc.cli.running import run_alone
 
-    if steps is not None or minutes is not None or profile:
-        raise InvalidInput(
-            "--fast-dev-run takes two steps and keeps nothing; it goes with no --steps, --minutes or --profile.",
-            "Leave it out to train.",
-        )
     plan = job.plan
     with TemporaryDirectory(prefix="napari-pytc-trial-") as name:
         folder = Path(name)

@@ -39,11 +39,12 @@ def networks(
 ) -> Reply:
     """List the networks that a training can use, with their weights and the memory of a training step."""
     from napari_pytc.cli.running import run_alone
+    from napari_pytc.geometry import VoxelSpace
     from napari_pytc.plans.network_list import NetworksJob
 
     job = NetworksJob(
         networks=_chosen(kind, settings or ()),
-        voxel_size_nm=_voxel_size(voxel_size),
+        voxel_size_nm=VoxelSpace.parse(voxel_size).voxel_size_nm,
         n_inputs=inputs,
         n_classes=classes,
         batch_size=batch_size,
@@ -58,7 +59,7 @@ def _chosen(kind: str | None, words: Sequence[str]) -> tuple[NetworkSettings, ..
     from pydantic import ValidationError
 
     from napari_pytc.plans.networks import NetworkSettings
-    from napari_pytc.plans.recipes import explain
+    from napari_pytc.plans.recipe_checks import explain
 
     if kind is None:
         if words:
@@ -72,24 +73,14 @@ def _chosen(kind: str | None, words: Sequence[str]) -> tuple[NetworkSettings, ..
         raise InvalidInput(*explain(error, f"network {kind!r}")) from error
 
 
-def _voxel_size(text: str) -> tuple[float, float, float]:
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InvalidInput(f"A voxel size is written Z,Y,X in nm, for example 30,8,8; got {text!r}.") from error
-    if min(z, y, x) <= 0:
-        raise InvalidInput(f"A voxel size is positive along each axis, got {text!r}.")
-    return z, y, x
-
-
 def _table(entries: Sequence[dict[str, Any]]) -> Any:
     rows = [
         (
             entry["kind"],
-            f"{entry['parameters'] / 1e6:.2f}",
+            _known(entry["parameters"], 1e6, "unknown"),
             entry["tiles"],
             shape_text(entry["patch_shape"]),
-            entry["problem"] or f"{entry['step_memory_bytes'] / 1e9:.2f}",
+            _known(entry["step_memory_bytes"], 1e9, entry["problem"]),
             entry["description"],
         )
         for entry in entries
@@ -98,11 +89,17 @@ def _table(entries: Sequence[dict[str, Any]]) -> Any:
     return table("", columns, rows)
 
 
+def _known(number: int, unit: float, otherwise: str) -> str:
+    """A number in a unit, or what is said where there is none."""
+    return f"{number / unit:.2f}" if number else otherwise
+
+
 def _details(entries: Sequence[dict[str, Any]], kind: str | None) -> list[str]:
-    """Names, values and texts of the settings of a network that is shown alone."""
+    """Settings of a network that is shown alone, what it is for, and its problem if there is one."""
     from napari_pytc.plans.networks import NetworkSettings
 
     if kind is None:
         return []
     fields = NetworkSettings.variants()[kind].model_fields
-    return [f"{name}={value}  {fields[name].description}" for name, value in entries[0]["settings"].items()]
+    settings = [f"{name}={value}  {fields[name].description}" for name, value in entries[0]["settings"].items()]
+    return [*settings, *filter(None, (entries[0]["when"], entries[0]["problem"]))]

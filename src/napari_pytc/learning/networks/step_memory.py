@@ -40,10 +40,13 @@ class StepMemory:
         Number of the network's weights.
     total : int
         Bytes in all.
+    n_levels : int
+        Levels of the network that get a loss each.
     """
 
     n_weights: int
     total: int
+    n_levels: int = 1
 
 
 class StepMemoryCounter:
@@ -92,7 +95,7 @@ class StepMemoryCounter:
                 hook.remove()
         n_logits = sum(level.numel() for level in levels) + (len(levels) - 1) * levels[0].numel()
         fixed = _FLOAT * (_COPIES_OF_WEIGHTS * self.n_weights + _COPIES_OF_LOGITS * n_logits + image.numel())
-        return StepMemory(self.n_weights, fixed + kept + again + 4 * largest[0])
+        return StepMemory(self.n_weights, fixed + kept + again + 4 * largest[0], len(levels))
 
     def _logits(self, image: Tensor) -> tuple[Tensor, ...]:
         """Logits of all levels; fixed features are computed beforehand, and are what a step begins with."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from napari_pytc.errors import PytcError
@@ -9,11 +12,14 @@ from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.devices import choose_device
 from napari_pytc.learning.machine.memory import free_memory_bytes
-from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.networks.network import Network, build_network
+from napari_pytc.learning.networks.operations import multiplications_a_voxel
 from napari_pytc.learning.networks.step_memory import BASIS, StepMemory, StepMemoryCounter, step_memory
 from napari_pytc.learning.training.step_plans import least_patch, whole_multiples
 from napari_pytc.plans.network_list import NetworksJob, all_networks, describe
 from napari_pytc.plans.networks import NetworkSettings
+
+_SMALL_IMAGE: Shape = (16, 32, 32)
 
 
 def run(job: NetworksJob, ctx: JobContext) -> dict[str, Any]:
@@ -29,37 +35,61 @@ def run(job: NetworksJob, ctx: JobContext) -> dict[str, Any]:
 
 
 def _entry(job: NetworksJob, settings: NetworkSettings) -> dict[str, Any]:
-    space = VoxelSpace(job.voxel_size_nm)
+    """What is known of a network; a number that cannot be had leaves the others as they are."""
+    space, problems = VoxelSpace(job.voxel_size_nm), dict[str, None]()
     patch = least = job.patch_shape or (1, 1, 1)
-    problem, memory, smallest = "", StepMemory(0, 0), StepMemory(0, 0)
-    try:
+    n_weights, n_multiplications = 0, 0.0
+    wanted = smallest = StepMemory(0, 0, 0)
+    with _noting(problems):
         multiple = settings.window_multiple(space)
         patch = whole_multiples(job.patch_shape or settings.patch_shape(space), multiple)
         least = least_patch(patch, multiple)
-        memory, smallest = _memory(job, settings, space, patch, least)
-    except (PytcError, NotImplementedError) as error:  # the latter of another package's network
-        problem = str(error)
+    with _noting(problems):
+        network = build_network(settings, job.n_classes, space, job.n_inputs)
+        n_weights = sum(parameter.numel() for parameter in network.parameters())
+        count = _memory_counter(job, settings, space, network)
+        if not problems:
+            with _noting(problems):
+                smallest = count(1, least)
+            with _noting(problems):
+                wanted = count(job.batch_size, patch)
+                n_multiplications = _multiplications(settings, network, patch)
     return {
         "kind": settings.kind,
         "description": describe(settings),
-        "parameters": memory.n_weights,
+        "when": settings.when,
+        "parameters": n_weights,
         "tiles": settings.tiles(),
+        "levels": wanted.n_levels or smallest.n_levels,
+        "multiplications": round(n_multiplications),
         "patch_shape": list(patch),
         "batch_size": job.batch_size,
-        "step_memory_bytes": memory.total,
+        "step_memory_bytes": wanted.total,
         "least_patch_shape": list(least),
         "least_memory_bytes": smallest.total,
         "settings": settings.model_dump(mode="json", exclude={"kind"}),
-        "problem": problem,
+        "problem": "; ".join(problems),
     }
 
 
-def _memory(
-    job: NetworksJob, settings: NetworkSettings, space: VoxelSpace, patch: Shape, least: Shape
-) -> tuple[StepMemory, StepMemory]:
-    """Memory of a step as it is wanted, and of the smallest one."""
+@contextmanager
+def _noting(problems: dict[str, None]) -> Iterator[None]:
+    """Note a problem of a network instead of ending the list."""
+    try:
+        yield
+    except (PytcError, NotImplementedError, ImportError) as error:  # the last two of another package's network
+        problems[str(error)] = None
+
+
+def _memory_counter(
+    job: NetworksJob, settings: NetworkSettings, space: VoxelSpace, network: Network
+) -> Callable[[int, Shape], StepMemory]:
+    """The function that counts the memory of a step of so many patches of a shape."""
     if settings.learns_from == "voxels":
-        both = [step_memory(settings, job.n_classes, space, job.n_inputs, n) for n in (job.batch_size, 1)]
-        return both[0], both[1]
-    counter = StepMemoryCounter(build_network(settings, job.n_classes, space, job.n_inputs))
-    return counter.count(job.batch_size, patch), counter.count(1, least)
+        return lambda batch_size, shape: step_memory(settings, job.n_classes, space, job.n_inputs, batch_size)
+    return StepMemoryCounter(copy.deepcopy(network)).count
+
+
+def _multiplications(settings: NetworkSettings, network: Network, patch: Shape) -> float:
+    """Multiplications for a voxel, where a network that computes its features gets a small image of its own."""
+    return multiplications_a_voxel(network, _SMALL_IMAGE if settings.learns_from == "voxels" else patch)

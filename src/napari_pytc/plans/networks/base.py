@@ -47,6 +47,8 @@ class NetworkSettings(TaggedSettings):
     """The function that makes the network, ``"package.module:function"``: it takes these settings, the number of
     classes, the `VoxelSpace` and the number of the image's channels, and returns a module with random weights from a
     normalised (b, n_inputs, z, y, x) to logits (b, n_classes, z, y, x)."""
+    when: ClassVar[str] = ""
+    """When to take it, as a sentence for the documentation."""
 
     def build(self, n_classes: int, space: VoxelSpace, n_inputs: int = 1) -> Any:
         """The network with random weights, a `torch.nn.Module`; torch is imported now.

@@ -13,6 +13,7 @@ class DynUNetNetwork(NetworkSettings):
     """MONAI's DynUNet whose kernels and strides follow the anisotropy of the voxels, with deep supervision."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_networks:build_dynunet"
+    when: ClassVar[str] = "Voxels of any shape, on a CPU or a GPU: kernels and strides follow them."
     kind: Literal["dynunet"] = "dynunet"
     channels: tuple[int, ...] = setting((16, 32, 64), "Channels", "Feature maps of each level.", min_length=3)
     deep_supervision: int = setting(

@@ -25,6 +25,7 @@ class FilterBankNetwork(NetworkSettings):
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.filter_bank:build_filter_bank"
     needs_zscores: ClassVar[bool] = True
+    when: ClassVar[str] = "A few strokes and seconds of training."
     kind: Literal["filter_bank"] = "filter_bank"
     learns_from: ClassVar[Literal["patches", "voxels"]] = "voxels"
 

@@ -22,6 +22,7 @@ class FilterUNetNetwork(NetworkSettings):
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.filter_unet_module:build_filter_unet"
     needs_zscores: ClassVar[bool] = True
+    when: ClassVar[str] = "A few strokes and minutes of training, on a CPU too."
     kind: Literal["filter_unet"] = "filter_unet"
     sigmas: tuple[float, ...] = setting(
         (0.7, 1.2, 2.0, 3.5, 6.0, 12.0), "Scales", "Standard deviations of the Gaussians, in in-plane voxels.", "voxels"

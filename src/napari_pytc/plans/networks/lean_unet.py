@@ -21,6 +21,7 @@ class LeanUNetNetwork(NetworkSettings):
     """
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.lean_unet_module:build_lean_unet"
+    when: ClassVar[str] = "A CPU: context at low cost."
     kind: Literal["lean_unet"] = "lean_unet"
     channels: tuple[int, ...] = setting(
         (32, 64, 128), "Channels", "Feature maps of each level; the number of levels is the length.", min_length=2

@@ -87,6 +87,7 @@ class _MedNeXt(NetworkSettings):
 class MedNeXtNetwork(_MedNeXt):
     """MedNeXt in a published size: a large U-Net of depth-wise convolutions with few weights, for dense labels."""
 
+    when: ClassVar[str] = "Dense labels and a GPU; equal to the published network (Roy et al. 2023)."
     kind: Literal["mednext"] = "mednext"
     size: Size = setting(
         "S", "Size", "Small, base, medium or large: 5.6, 10.5, 17.6 or 61.8 million weights with kernels of 3."
@@ -148,6 +149,7 @@ class MedNeXtNetwork(_MedNeXt):
 class MedNeXtCustomNetwork(_MedNeXt):
     """MedNeXt with all numbers settable."""
 
+    when: ClassVar[str] = "A MedNeXt of your own widths, depths and kernels."
     kind: Literal["mednext_custom"] = "mednext_custom"
     channels: int = setting(
         32, "Channels", "Feature maps of the finest level; each deeper one has twice as many.", ge=1

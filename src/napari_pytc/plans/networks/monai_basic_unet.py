@@ -17,6 +17,7 @@ class MonaiBasicUNetNetwork(NetworkSettings):
     """MONAI's BasicUNet: a plain U-Net of five levels that halves every axis, whatever the voxel size."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_basic_unet_module:build_basic_unet"
+    when: ClassVar[str] = "Recipes of PyTorch Connectomics."
     kind: Literal["monai_basic_unet3d"] = "monai_basic_unet3d"
     channels: tuple[int, int, int, int, int, int] = setting(
         (32, 32, 64, 128, 256, 32), "Channels", "Feature maps of the five levels, then of the last convolutions."

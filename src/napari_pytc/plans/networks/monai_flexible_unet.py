@@ -33,6 +33,7 @@ class MonaiFlexibleUNetNetwork(NetworkSettings):
     """A U-Net with a ResNet or EfficientNet as backbone, in 3D or section by section; weights begin at random."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_flexible_unet_module:build_flexible_unet"
+    when: ClassVar[str] = "ResNet and EfficientNet backbones, in 3D or section by section."
     kind: Literal["monai_flexible_unet"] = "monai_flexible_unet"
     backbone: Backbone = setting(
         "resnet18", "Backbone", "Network on the way down. EfficientNets have squeeze-excitation blocks."

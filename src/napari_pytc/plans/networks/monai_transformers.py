@@ -18,6 +18,7 @@ class MonaiUNETRNetwork(NetworkSettings):
     """MONAI's UNETR: a vision transformer on blocks of 16 voxels, and convolutions that bring it to every voxel."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_transformers_module:build_unetr"
+    when: ClassVar[str] = "A transformer, for many labels and a large GPU."
     kind: Literal["monai_unetr"] = "monai_unetr"
     image_shape: Shape | None = setting(
         None,
@@ -73,6 +74,7 @@ class MonaiSwinUNETRNetwork(NetworkSettings):
     """MONAI's Swin UNETR: attention within shifted windows on five levels, and convolutions that put them together."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_transformers_module:build_swin_unetr"
+    when: ClassVar[str] = "A transformer with local attention, for many labels and a large GPU."
     kind: Literal["monai_swin_unetr"] = "monai_swin_unetr"
     feature_size: int = setting(
         48, "Features", "Feature maps of the finest level, a multiple of 12.", ge=12, multiple_of=12

@@ -20,6 +20,7 @@ class MonaiUNetNetwork(NetworkSettings):
     """MONAI's residual U-Net with five levels and two convolutions a block, as in PyTorch Connectomics."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_unet_module:build_monai_unet"
+    when: ClassVar[str] = "Recipes of PyTorch Connectomics."
     kind: Literal["monai_unet"] = "monai_unet"
     channels: tuple[int, ...] = setting(
         (32, 64, 128, 256, 512),

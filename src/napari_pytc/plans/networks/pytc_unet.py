@@ -92,6 +92,7 @@ class UNet3DNetwork(_LevelsOfVoxels):
     """The U-Net of PyTorch Connectomics 1.0: residual, dense and squeeze-excitation blocks, sums at the skips."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.pytc_unet_module:build_unet_3d"
+    when: ClassVar[str] = "Models of PyTorch Connectomics 1.0."
     kind: Literal["unet_3d"] = "unet_3d"
     block: Literal["residual", "residual_pa", "residual_se", "residual_se_pa", "dense", "plain"] = setting(
         "residual",
@@ -118,6 +119,7 @@ class FPN3DNetwork(_LevelsOfVoxels):
     """The feature pyramid of PyTorch Connectomics 1.0 (Lin et al. 2017) on a residual network."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.pytc_unet_module:build_fpn_3d"
+    when: ClassVar[str] = "Models of PyTorch Connectomics 1.0."
     kind: Literal["fpn_3d"] = "fpn_3d"
     block: Literal["residual", "residual_se"] = setting(
         "residual", "Block", "residual: two convolutions and their input; se: with squeeze-excitation (Hu et al. 2018)."

@@ -22,6 +22,7 @@ class RSUNetNetwork(NetworkSettings):
     """The residual symmetric U-Net of Lee et al. 2017: sums at the skips, made for affinities of thick sections."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.rsunet_module:build_rsunet"
+    when: ClassVar[str] = "Affinities of thick sections."
     kind: Literal["rsunet"] = "rsunet"
     channels: tuple[int, ...] = setting(
         (16, 32, 64, 128), "Channels", "Feature maps of each level; the number of levels is the length.", min_length=2

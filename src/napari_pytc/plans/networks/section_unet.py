@@ -20,6 +20,7 @@ class SectionUNetNetwork(NetworkSettings):
     """
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.section_unet_module:build_section_unet"
+    when: ClassVar[str] = "Organelles, thick or misaligned sections, few labels."
     kind: Literal["section_unet"] = "section_unet"
     channels: tuple[int, ...] = setting(
         (32, 64, 128, 256), "Channels", "Feature maps of each level; the number of levels is the length.", min_length=2

@@ -13,6 +13,7 @@ class UNetNetwork(NetworkSettings):
     """MONAI's residual U-Net with batch norm: small and quick."""
 
     builds: ClassVar[str] = "napari_pytc.learning.networks.monai_networks:build_unet"
+    when: ClassVar[str] = "A first network of your own on a CPU: small and quick."
     kind: Literal["unet"] = "unet"
     channels: tuple[int, ...] = setting(
         (16, 32, 64), "Channels", "Feature maps of each level; the number of levels is the length.", min_length=2

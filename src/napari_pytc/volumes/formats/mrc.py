@@ -15,7 +15,7 @@ from napari_pytc.volumes.base import FileVolume, existing_file
 from napari_pytc.volumes.formats.extent import check_extent
 from napari_pytc.volumes.layout import layout_of
 from napari_pytc.volumes.optional_packages import optional_package
-from napari_pytc.volumes.space import FoundSpace, found_space
+from napari_pytc.volumes.space import FoundSpace, found_space, stated_origin
 from napari_pytc.volumes.spec import MrcSpec
 
 SUFFIXES = (".mrc", ".mrcs", ".rec", ".st", ".map", ".ali", ".preali")
@@ -171,6 +171,5 @@ def _space(header: Any, axes: str, is_inverted: bool) -> FoundSpace:
         of_axis = dict(zip(axes.removeprefix("t")[::-1], "xyz", strict=True))
         origin = {a: starts[of_axis[a]] * size for a, size in zip("zyx", angstrom, strict=True)}
     size_nm = [v / _ANGSTROMS_IN_NM for v in angstrom]
-    # Every header has an origin: 0 is where nothing was said.
-    place = [origin[a] / _ANGSTROMS_IN_NM for a in "zyx"] if any(origin.values()) else None
+    place = stated_origin([origin[a] / _ANGSTROMS_IN_NM for a in "zyx"])
     return found_space(size_nm, "MRC header", place, place_notes=place_notes)

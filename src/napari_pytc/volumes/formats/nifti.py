@@ -18,7 +18,7 @@ from napari_pytc.volumes.base import FileVolume, existing_file
 from napari_pytc.volumes.formats.extent import check_extent
 from napari_pytc.volumes.layout import layout_of
 from napari_pytc.volumes.optional_packages import optional_package
-from napari_pytc.volumes.space import FoundSpace, found_space
+from napari_pytc.volumes.space import FoundSpace, found_space, stated_origin
 from napari_pytc.volumes.spec import NiftiSpec
 
 _NM = {"meter": 1e9, "mm": 1e6, "micron": 1e3}
@@ -159,7 +159,7 @@ def _space(image: Any) -> FoundSpace:
             place_notes=place_notes,
         )
     factor = _NM[unit]
-    place = None if origin is None else (origin[::-1] * factor).tolist()
+    place = None if origin is None else stated_origin((origin[::-1] * factor).tolist())
     return found_space([v * factor for v in zooms[::-1]], "NIfTI header", place, place_notes=place_notes)
 
 

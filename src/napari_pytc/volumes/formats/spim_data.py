@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_pytc.errors import VolumeError
 from napari_pytc.geometry import Shape
-from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of, unit_nm
+from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of, stated_origin, unit_nm
 
 _N5_VIEW = re.compile(r"(.*?)/?setup(\d+)/timepoint(\d+)/s(\d+)")
 _MOST_TIMES = 10**6
@@ -108,7 +108,7 @@ class SpimData:
         return found_space(
             (size * factors * unit)[::-1].tolist(),
             "BigDataViewer XML",
-            origin[::-1].tolist() if start is not None or origin.any() else None,
+            stated_origin(origin[::-1].tolist()),
             place_notes=place_notes,
         )
 

@@ -17,7 +17,7 @@ from napari_pytc.volumes.formats.chunked.surroundings import group_attributes, s
 from napari_pytc.volumes.formats.chunked.webknossos import PROPERTIES, magnifications_of, precomputed_layers
 from napari_pytc.volumes.kvstore import MetadataStore, inside_path
 from napari_pytc.volumes.ome_metadata import Multiscale, label_names, multiscale_of
-from napari_pytc.volumes.space import found_space, numbers_of
+from napari_pytc.volumes.space import found_space, numbers_of, stated_origin
 
 _DEEPEST = 5
 # Where a remote store lists nothing, these are tried.
@@ -146,7 +146,7 @@ def _precomputed(info: dict[str, Any], scales: list[dict[str, Any]], group: str)
     for level, scale in enumerate(scales):
         resolution = numbers_of(scale.get("resolution"))
         offset = numbers_of(scale.get("voxel_offset"))
-        origin = [o * r for o, r in zip(offset, resolution, strict=False)][::-1] or None
+        origin = stated_origin([o * r for o, r in zip(offset, resolution, strict=False)][::-1])
         found = found_space(resolution[::-1], "precomputed resolution", origin)
         lengths = (*shape_of(scale["size"]), n_channels)
         chunks = shape_of((scale.get("chunk_sizes") or [[]])[0])

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_pytc.volumes.formats.tiff.stack import TiffStack
-from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of, unit_nm
+from napari_pytc.volumes.space import FoundSpace, found_space, numbers_of, stated_origin, unit_nm
 
 _CENTIMETRE_NM = 1e7
 
@@ -85,9 +85,9 @@ def ome_description(xml: str, number: int = 0) -> dict[str, Any]:
 
 
 def _own_origin(described: dict[str, Any]) -> list[float] | None:
-    """The place of the first voxel that this program's descriptions have; None in others."""
+    """The place of the first voxel that this program's descriptions have; None in others, and for 0."""
     origin = numbers_of(described.get("origin_nm"))
-    return origin if len(origin) == 3 else None
+    return stated_origin(origin) if len(origin) == 3 else None
 
 
 def _no_length(what: str, unit: object) -> str:
