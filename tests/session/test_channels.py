@@ -22,7 +22,8 @@ from napari_pytc.report.pictures import pictures
 from napari_pytc.session.records import ClassSpec
 from napari_pytc.session.session import Session
 from napari_pytc.session.volumes.building import NewVolume
-from napari_pytc.volumes.image import ImageSource, open_image
+from napari_pytc.volumes.image import open_image
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ReadOptions
 from tests.session.models import make_model
 from tests.support.contexts import RecordingContext

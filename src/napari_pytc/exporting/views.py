@@ -13,7 +13,7 @@ from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.labels.original_ids import OriginalIds
 
 if TYPE_CHECKING:
-    from napari_pytc.volumes.image import ImageSource
+    from napari_pytc.volumes.source import ImageSource
 
 
 @dataclass(frozen=True, slots=True)

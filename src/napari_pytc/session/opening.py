@@ -18,7 +18,7 @@ from napari_pytc.session.project.state import utc_now
 from napari_pytc.session.records import ClassSpec, number_classes
 from napari_pytc.session.volumes.building import NewVolume, build_volume, open_new_image
 from napari_pytc.session.volumes.files import VolumeFiles, open_volume_files
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ReadOptions
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_pytc.session.session import Session
     from napari_pytc.ui.canvas.project_layers import ProjectLayers
     from napari_pytc.ui.canvas.viewer.port import ViewerPort
-    from napari_pytc.volumes.image import ImageSource
+    from napari_pytc.volumes.source import ImageSource
 
 
 _IMAGE_HINT = "Strokes and models are safe. “Find the image” in the Data panel tells the project where it is now."

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_pytc.errors import VolumeError
 from napari_pytc.geometry import Box, Shape
-from napari_pytc.volumes.image import ImageSource
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource, VolumeSource
 
 _BLOCK: Shape = (1, 64, 64)
 _N_BLOCKS = 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -12,51 +11,12 @@ from napari_pytc.errors import VolumeError
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.volumes.base import FileVolume
 from napari_pytc.volumes.opening import open_spec, open_volume
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.spec import ChannelChoice, ReadOptions, VolumeSpec
 
 LEFT_OUT = "Channels read: "
 """Beginning of the note on channels that are not read."""
 _MOST_LISTED = 12
-
-
-class ImageSource(Protocol):
-    """A readable image of one or several channels, axes (c, z, y, x); a 2D image has one section."""
-
-    @property
-    def shape(self) -> Shape:
-        """Lengths along z, y, x in voxels, the same in all channels."""
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of a voxel, which holds the values of all channels."""
-
-    @property
-    def space(self) -> VoxelSpace:
-        """Voxel size and origin in nm."""
-
-    @property
-    def spec(self) -> VolumeSpec:
-        """Spec by which another process opens the same image with `open_image_spec`."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on what the reader assumed, converted or left out, the channels that are not read among them."""
-
-    @property
-    def channels(self) -> tuple[VolumeSource, ...]:
-        """Each channel as a volume of its own."""
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        """Name of each channel; "" where the file has none."""
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels that are read; at least 1."""
-
-    def read(self, box: Box) -> np.ndarray:
-        """The voxels of a box that lies within the image, shape ``(c, *box.shape)``; the caller pads."""
 
 
 class SingleImage:

@@ -26,9 +26,10 @@ from napari_pytc.volumes.formats.tiff.choice import find_stacks
 from napari_pytc.volumes.formats.tiff.pages import segment_cache
 from napari_pytc.volumes.formats.tiff.space import tiff_space
 from napari_pytc.volumes.formats.tiff.volume import open_tiff, understood
-from napari_pytc.volumes.image import ImageSource, channel_numbers, open_image
+from napari_pytc.volumes.image import channel_numbers, open_image
 from napari_pytc.volumes.kvstore import MetadataStore
 from napari_pytc.volumes.opening import kind_of, local_path, split_dataset
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.space import FoundSpace
 from napari_pytc.volumes.spec import BigDataViewerSpec, ReadOptions, VolumeSpec
 

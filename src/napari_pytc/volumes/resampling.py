@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_pytc.geometry import Box, Shape, VoxelSpace
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.layout import check_box
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.spec import VolumeSpec
 
 VoxelSize = tuple[float, float, float]

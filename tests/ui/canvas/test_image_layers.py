@@ -17,7 +17,8 @@ from napari_pytc.ui.canvas.viewer.port import LayerStyle
 from napari_pytc.ui.canvas.viewer.viewer import NapariViewer
 from napari_pytc.ui.tasks.background import Background
 from napari_pytc.volumes.channel_colours import added_colours, channel_colour
-from napari_pytc.volumes.image import ImageSource, open_image
+from napari_pytc.volumes.image import open_image
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ReadOptions
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 from tests.support.display import needs_display

@@ -10,8 +10,9 @@ from napari_pytc.decoding.jobs import ImportSegmentationJob
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.image import ImageSource, channel_numbers, channel_titles
+from napari_pytc.volumes.image import channel_numbers, channel_titles
 from napari_pytc.volumes.opening import open_labels
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ReadOptions
 
 _RIDGES = (

@@ -10,7 +10,7 @@ from napari_pytc.caching import ChunkCache
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid
 from napari_pytc.plans.normalisation import ImageNormalisation
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 _BLOCK: Shape = (32, 128, 128)
 """Voxels that are read and kept together."""

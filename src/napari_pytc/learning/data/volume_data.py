@@ -15,7 +15,7 @@ from napari_pytc.learning.data.objects import ObjectLabels
 from napari_pytc.learning.data.regions import AnnotatedChunk, disjoint
 from napari_pytc.learning.prediction.image_statistics import volume_normalisation
 from napari_pytc.plans.normalisation import ImageNormalisation, NormalisationSettings
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 
 @dataclass(frozen=True)

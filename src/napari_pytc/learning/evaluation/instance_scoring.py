@@ -16,8 +16,8 @@ from napari_pytc.learning.evaluation.held_out_blocks import HeldOutBlocks, Part
 from napari_pytc.learning.evaluation.scoring import SCORED_TILE, chosen_boxes, hull_of_labels, mean_of_known
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.plans.normalisation import ImageNormalisation
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.roles import AffinityRole, ChannelRole, DistanceRole
+from napari_pytc.volumes.source import ImageSource
 
 
 class InstanceScorer:

@@ -39,7 +39,8 @@ from napari_pytc.plans.live_messages import Inbox, LiveView
 from napari_pytc.plans.live_spec import SUGGESTIONS, LiveJob
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.volumes.fingerprint import check_image, fingerprint
-from napari_pytc.volumes.image import ImageSource, open_image_spec
+from napari_pytc.volumes.image import open_image_spec
+from napari_pytc.volumes.source import ImageSource
 
 _IDLE_S = 0.005
 _MOST_AHEAD = 32

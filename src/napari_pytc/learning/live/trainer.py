@@ -32,7 +32,7 @@ from napari_pytc.plans.model_folder import ModelInfo, weights_path
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import TrainPlan
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 CACHE_BYTES = 256 * 2**20
 """Raw blocks that a reader of the image keeps."""

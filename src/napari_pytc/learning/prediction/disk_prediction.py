@@ -36,8 +36,9 @@ from napari_pytc.plans.specs import PredictJob
 from napari_pytc.plans.windows import Tiling, Windows, WindowSettings
 from napari_pytc.volumes.channels import NOTE, ChannelRole, on_other_voxels, prediction_attributes
 from napari_pytc.volumes.fingerprint import check_image
-from napari_pytc.volumes.image import ImageSource, open_image_spec
+from napari_pytc.volumes.image import open_image_spec
 from napari_pytc.volumes.resampling import ResampledImage, size_text
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
 
 LEDGER = ".finished-tiles"

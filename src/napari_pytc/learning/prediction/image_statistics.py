@@ -8,9 +8,9 @@ from functools import partial
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box
 from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation, NormalisationSettings, is_constant
-from napari_pytc.volumes.image import ImageSource, channel_titles
+from napari_pytc.volumes.image import channel_titles
 from napari_pytc.volumes.resampling import stored_dtype
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, padding_note, sample_statistics
 
 

@@ -24,8 +24,8 @@ from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import Device, PrecisionName
 from napari_pytc.plans.windows import Tiling, Windows, WindowSettings
 from napari_pytc.volumes.channels import ChannelRole
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.resampling import ResampledImage, VoxelSize, resampled
+from napari_pytc.volumes.source import ImageSource
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from torch import Tensor
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.prefetch import helper_thread
-from napari_pytc.volumes.image import ImageSource
-from napari_pytc.volumes.source import VolumeSink
+from napari_pytc.volumes.source import ImageSource, VolumeSink
 
 ReadImage = Callable[[Box], np.ndarray]
 """Normalised intensities float32, (c, *box.shape), of a box that lies within the volume."""

@@ -17,9 +17,8 @@ from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles
 from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.normalisation import ImageNormalisation
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.resampling import ResampledImage
-from napari_pytc.volumes.source import VolumeSink
+from napari_pytc.volumes.source import ImageSource, VolumeSink
 
 
 class TiledPredictor:

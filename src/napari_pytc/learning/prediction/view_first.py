@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobContext, JobMessage
 from napari_pytc.learning.prediction.predictor import Predictor
-from napari_pytc.volumes.image import ImageSource
-from napari_pytc.volumes.source import VolumeSink
+from napari_pytc.volumes.source import ImageSource, VolumeSink
 
 _WORTH = 0.5
 """Tiles of the view cost at most this share of the voxels that the large tiles around it cost."""

@@ -12,9 +12,8 @@ from napari_pytc.errors import ModelError, VolumeError
 from napari_pytc.learning.prediction.image_statistics import channels_in_sentences
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation, NormalisationSettings
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.resampling import stored_dtype
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, padding_note, sample_statistics
 
 Setting = Literal["own", "training"]

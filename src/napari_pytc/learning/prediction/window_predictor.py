@@ -20,9 +20,8 @@ from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, read_mirrored, sweep_axis
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.windows import Windows
-from napari_pytc.volumes.image import ImageSource
 from napari_pytc.volumes.resampling import ResampledImage
-from napari_pytc.volumes.source import VolumeSink
+from napari_pytc.volumes.source import ImageSource, VolumeSink
 
 _SHARE = 0.25
 """Share of the free memory that the sums of windows may take."""

@@ -15,7 +15,8 @@ from napari_pytc.session.project.description import Project, VolumeRecord
 from napari_pytc.session.project.volume_state import VolumeState
 from napari_pytc.volumes.base import FileVolume
 from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.image import ImageSource, channel_numbers, channel_titles, open_image, open_image_spec
+from napari_pytc.volumes.image import channel_numbers, channel_titles, open_image, open_image_spec
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ChunkedSpec, ReadOptions, VolumeSpec
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 

@@ -14,7 +14,7 @@ from napari_pytc.session.project.description import OWN_IMAGE, VolumeRecord, fre
 from napari_pytc.session.project.image import copy_arrays, open_measured_image
 from napari_pytc.session.project.volume_folder import VolumeFolder
 from napari_pytc.volumes.fingerprint import fingerprint
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.spec import ReadOptions
 
 RECORD = "volume.json"

@@ -12,7 +12,7 @@ from napari_pytc.session.project.description import Project
 from napari_pytc.session.project.folder import ProjectFolder
 from napari_pytc.session.project.image import open_project_image
 from napari_pytc.session.proofreading.documents import ProjectDocuments
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 if TYPE_CHECKING:
     from napari_pytc.proofreading.journal.journal import Journal

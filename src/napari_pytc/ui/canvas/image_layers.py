@@ -17,7 +17,8 @@ from napari_pytc.ui.canvas.viewer.port import LayerStyle, ViewerPort
 from napari_pytc.ui.tasks.background import Background
 from napari_pytc.ui.tasks.timers import single_shot
 from napari_pytc.volumes.channel_colours import channel_colour
-from napari_pytc.volumes.image import ImageSource, channel_titles
+from napari_pytc.volumes.image import channel_titles
+from napari_pytc.volumes.source import ImageSource
 
 _REFRESH_MS = 60
 

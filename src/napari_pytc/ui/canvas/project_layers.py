@@ -26,7 +26,7 @@ from napari_pytc.ui.canvas.viewer.box_layer import BoxLayer
 from napari_pytc.ui.canvas.viewer.port import LayerStyle, ViewerPort
 from napari_pytc.ui.canvas.viewer.view import View
 from napari_pytc.ui.tasks.background import Background
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 BRUSH_SIZE = 5
 """Diameter in voxels."""

@@ -22,7 +22,7 @@ from napari_pytc.ui.workspace import Workspace
 
 if TYPE_CHECKING:
     from napari_pytc.session.records import PredictionRecord, SegmentationInfo
-    from napari_pytc.volumes.image import ImageSource
+    from napari_pytc.volumes.source import ImageSource
 
 Region = Literal["predicted", "drawn", "all"]
 
