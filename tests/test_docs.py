@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from napari_pytc.cli.commands.learn import prediction_plan, training_plan
@@ -23,7 +24,7 @@ from napari_pytc.plans.networks import (
     RSUNetNetwork,
     UNetNetwork,
 )
-from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.plan import Augmentation, TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml, recipes
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +74,29 @@ def test_a_command_of_the_documentation_is_one_that_the_program_takes(page: str,
 @pytest.mark.parametrize(("page", "text"), RECIPES)
 def test_a_recipe_of_the_documentation_is_a_plan(page: str, text: str) -> None:
     assert isinstance(plan_from_yaml(text, page), TrainPlan)
+
+
+def test_the_pages_name_every_recipe_and_every_random_change() -> None:
+    pages = {page: (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("recipes.md", "augmentation.md")}
+    for recipe in recipes():
+        assert f"| `{recipe}` |" in pages["recipes.md"]
+    for change in set(Augmentation.model_fields) - {"elastic_shift"}:
+        assert f"| `{change}` |" in pages["augmentation.md"]
+
+
+def test_a_new_user_finds_every_page() -> None:
+    start = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    (tasks,) = [entry["Tasks"] for entry in listed if "Tasks" in entry]
+    pages = [page for entry in tasks for page in entry.values()]
+    assert set(pages) == {page.name for page in (ROOT / "docs").glob("*.md")} - {
+        "index.md",
+        "tutorial.md",
+        "architecture.md",
+        "benchmarks.md",
+    }
+    for page in pages:
+        assert f"]({page})" in start, f"docs/index.md does not lead to {page}"
 
 
 def test_there_are_examples() -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from napari_pytc.cli.options import read_box, read_classes, read_options, read_settings, read_triple, read_voxel_size
+from napari_pytc.cli.main import app
+from napari_pytc.cli.options import (
+    read_box,
+    read_classes,
+    read_options,
+    read_settings,
+    read_triple,
+    read_voxel_size,
+    refuse_repeated,
+)
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 from napari_pytc.volumes.spec import ReadOptions
+from tests.cli.conftest import Command, is_one_error
 
 
 def test_options_that_are_not_given_are_none() -> None:
@@ -71,3 +82,27 @@ def test_how_to_read_a_volume() -> None:
 def test_wrong_options_are_named(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{sentence}"):
         read_options(**given)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("new", "a.pytc", "--image", "red.tif", "--image=green.tif", "--classes", "a"),
+            ("red.tif, green.tif", "layers"),
+        ),
+        (("train", "a.pytc", "--steps", "2", "--steps", "3"), ("--steps takes one value, got 2: 2, 3", "once")),
+    ],
+)
+def test_an_option_of_one_value_is_refused_where_it_is_given_twice(
+    cli: Command, words: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    assert is_one_error(cli(*words), *told)
+    assert not Path("a.pytc").exists()
+
+
+def test_a_list_of_values_and_a_switch_may_be_given_twice() -> None:
+    from typer.main import get_command
+
+    apply = get_command(app).commands["apply"]  # type: ignore[attr-defined]
+    refuse_repeated(apply.params, ["--set", "a=1", "--set", "b=2", "--json", "--json"])

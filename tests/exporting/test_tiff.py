@@ -113,3 +113,5 @@ class TestOmeTiff(ExporterContract):
             assert file.series[0].axes == "CZYX"
             channels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]["Channel"]
         assert [channel["Name"] for channel in channels] == list(NAMES)
+        colours = [channel["Color"] & 0xFFFFFFFF for channel in channels]
+        assert colours == [0x00FF00FF, 0xFF00FFFF, 0x00B4FFFF][: len(NAMES)]

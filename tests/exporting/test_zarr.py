@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import zarr
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.exporting.base import ExportOptions
+from napari_pytc.exporting.zarr import ZarrExporter
+from napari_pytc.geometry import Box
 from tests.support.arrays import FakeArray
+from tests.support.contexts import RecordingContext
 from tests.support.exporter_contract import NAMES, ExporterContract, some_labels, some_prediction
 
 
@@ -38,6 +43,26 @@ class TestZarr(ExporterContract):
         with pytest.raises(InvalidInput):
             self.export(FakeArray(some_labels()), tmp_path / self.name, compression="zlib")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_the_contrast_of_an_image_is_found_in_one_reading_of_each_block(tmp_path: Path):
+    class Counting(FakeArray):
+        boxes: ClassVar[list[Box]] = []
+
+        def read(self, box: Box) -> np.ndarray:
+            self.boxes.append(box)
+            return super().read(box)
+
+    data = np.random.default_rng(0).integers(0, 200, (3, 4, 16, 16)).astype(np.uint8)
+    data[1] //= 4
+    array = Counting(data, channels=("a", "b", "c"))
+    options = ExportOptions(content="image", name="image", pyramid=False)
+    ZarrExporter().export(array, tmp_path / "out.zarr", options, RecordingContext())
+
+    assert Counting.boxes.count(Box.of_shape(array.shape)) == 2, "once to write, once for the contrast"
+    channels = zarr.open_group(tmp_path / "out.zarr", mode="r").attrs["ome"]["omero"]["channels"]
+    ends = [channel["window"]["end"] for channel in channels]
+    assert ends == pytest.approx([np.percentile(one, 99.5) for one in data])
 
 
 class TestZarrOf04(TestZarr):

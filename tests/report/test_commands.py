@@ -98,7 +98,10 @@ def test_boxes_classes_and_settings_that_decided_a_result_are_named() -> None:
         segmentations=[{**SEGMENTATION, "box": box, "job": job}],
     )
     train, predict, segment = commands(done)[3:]
-    assert "--recipe mine --corrections --volumes raw,b network.kind=unet" in train
+    assert "--recipe mine --corrections --volume raw --volumes raw,b network.kind=unet" in train
+    both = [{"name": "raw", "corrections": "/c"}, {"name": "b", "corrections": "/d"}]
+    of_both = commands(facts(volumes=["raw", "b"], models=[{**MODEL, "job": {"inputs": both}}]))[3]
+    assert "--corrections --volumes raw,b" in of_both
     assert predict == (
         "napari-pytc predict a.pytc --volume raw --model m1 --box 0:3,1:4,2:5 --tta normalisation=training"
     )

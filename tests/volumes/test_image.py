@@ -185,7 +185,7 @@ def test_a_file_of_one_channel(tmp_path: Path) -> None:
         np.testing.assert_array_equal(opened.read(Box.of_shape(SHAPE))[0], image())
     with pytest.raises(VolumeError, match="has 1 channel, so there is no channel 1") as caught:
         open_image(path, ReadOptions(channel=(0, 1)))
-    assert caught.value.hint == "Leave --channel out."
+    assert caught.value.hint.startswith("Leave --channel out.")
 
 
 def test_several_channels_and_none_asked_for_is_an_error_that_tells_how(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from napari_pytc.cli.commands import (
     view,
     volumes,
 )
+from napari_pytc.cli.options import refuse_repeated
 from napari_pytc.cli.output import Output
 
 DEBUG_VARIABLE = "NAPARI_PYTC_DEBUG"
@@ -60,6 +61,8 @@ class Commands(TyperGroup):
             _quieten_libraries(debug)
 
         def run() -> Any:
+            for word in called:
+                refuse_repeated(self.commands[word].params, _options(words))
             try:
                 with self.make_context("napari-pytc", words, obj=output, **extra) as context:
                     return self.invoke(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,6 +113,43 @@ def refuse_given(context: typer.Context, names: Sequence[str], reason: str, hint
     given = [options[name] for name in names if _was_typed(context, name)]
     if given:
         raise InvalidInput(f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} {reason}", hint)
+
+
+def refuse_repeated(parameters: Sequence[Any], words: Sequence[str]) -> None:
+    """Refuse an option of one value that is given several times: the last alone would count.
+
+    Parameters
+    ----------
+    parameters : sequence
+        Those of the command.
+    words : sequence of str
+        The command line.
+
+    Raises
+    ------
+    InvalidInput
+        With the option and all its values.
+    """
+    for parameter in parameters:
+        if parameter.param_type_name != "option" or parameter.multiple or parameter.is_flag:
+            continue
+        values = list(_values_of(parameter.opts, words))
+        if len(values) > 1:
+            from napari_pytc.volumes.layout import FILES_OF_ONE_CHANNEL
+
+            raise InvalidInput(
+                f"{parameter.opts[0]} takes one value, got {len(values)}: {', '.join(values)}.",
+                f"{FILES_OF_ONE_CHANNEL} `napari-pytc add` adds another volume."
+                if parameter.opts[0] == "--image"
+                else "Give it once.",
+            )
+
+
+def _values_of(names: Sequence[str], words: Sequence[str]) -> Iterator[str]:
+    for place, word in enumerate(words):
+        name, is_joined, value = word.partition("=")
+        if name in names:
+            yield value if is_joined else "".join(words[place + 1 : place + 2])
 
 
 def _was_typed(context: typer.Context, name: str) -> bool:

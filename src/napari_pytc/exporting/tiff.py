@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from napari_pytc.exporting.sections import n_sections, sections
 from napari_pytc.exporting.target import export_target
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobContext
+from napari_pytc.volumes.channel_colours import channel_colour
 
 TILE = 256
 # Offsets of a classic TIFF end at 4 GiB; the size before compression decides, as compressed data may grow a little.
@@ -107,7 +108,7 @@ def _metadata(array: ArrayReader, options: ExportOptions, ome: bool, imagej: boo
             metadata |= {f"PhysicalSize{axis}": size for axis, size in zip("ZYX", size_um, strict=True)}
             metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in "ZYX"}
         if array.channels:
-            metadata["Channel"] = {"Name": list(array.channels)}
+            metadata["Channel"] = {"Name": list(array.channels), "Color": _ome_colours(array.channels)}
         if facts:
             metadata["Description"] = json.dumps(facts, ensure_ascii=False)
         return metadata
@@ -122,6 +123,12 @@ def _metadata(array: ArrayReader, options: ExportOptions, ome: bool, imagej: boo
             metadata |= {f"{axis}origin": f"{-o / v:.9g}" for axis, o, v in places if o}
         return metadata
     return metadata | facts
+
+
+def _ome_colours(names: Sequence[str]) -> list[int]:
+    """Colours of channels as OME-XML has them: red, green, blue and alpha in a signed number of 32 bits."""
+    rgb = [int(channel_colour(place, len(names), name)[1:], 16) for place, name in enumerate(names)]
+    return [int(np.array(value << 8 | 0xFF, np.uint32).view(np.int32)) for value in rgb]
 
 
 def description_facts(array: ArrayReader, options: ExportOptions) -> dict[str, Any]:

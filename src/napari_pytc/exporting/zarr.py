@@ -150,23 +150,28 @@ def _write_groups(
 
 @dataclass(frozen=True)
 class _Channel:
-    """A channel of an array, to be sampled."""
+    """A channel of an array, to be sampled; all channels share the blocks that were read."""
 
     array: ArrayReader
     number: int
+    blocks: dict[Box, np.ndarray]
 
     @property
     def shape(self) -> Shape:
         return self.array.shape
 
     def read(self, box: Box) -> np.ndarray:
-        return self.array.read(box)[self.number]
+        if box not in self.blocks:
+            self.blocks[box] = self.array.read(box)
+        return self.blocks[box][self.number]
 
 
 def _ranges(array: ArrayReader) -> tuple[tuple[float, float], ...]:
     """Values of each channel of an image that are black and full, from samples; empty where none is finite."""
+    blocks: dict[Box, np.ndarray] = {}
+    channels = [_Channel(array, number, blocks) for number in range(len(array.channels))]
     try:
-        found = [sample_statistics(_Channel(array, k), n_blocks=_N_SAMPLES) for k in range(len(array.channels))]
+        found = [sample_statistics(channel, n_blocks=_N_SAMPLES) for channel in channels]
     except VolumeError:
         return ()
     return tuple((one.low, one.high if one.high > one.low else one.low + 1) for one in found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ class LabelDocument:
         Whether it can be flushed; without, changes stay in memory.
     folder : Path, optional
         Folder that edits are flushed to, the segmentation's own by default.
+    boundary_note : callable, optional
+        Called after the boundary was read: a sentence on what stands in for it, empty where nothing does.
 
     Raises
     ------
@@ -53,11 +55,13 @@ class LabelDocument:
         writable: bool = True,
         cache_bytes: int = CACHE_BYTES,
         folder: Path | None = None,
+        boundary_note: Callable[[], str] = str,
     ) -> None:
         self.segmentation = segmentation
         self.folder = segmentation.folder if folder is None else folder
         self.writable = writable
         self._boundary = boundary
+        self.boundary_note = boundary_note
         self._lock = threading.RLock()
         self._labels = EditableLabels(
             segmentation.supervoxels, _edits_store(segmentation, self.folder, writable), cache_bytes

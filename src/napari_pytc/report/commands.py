@@ -69,7 +69,9 @@ def _train(project: str, model: Mapping[str, Any], is_one: bool) -> str:
     words = ["--recipe", model["recipe"]]
     words += ["--from", model["parent"]] if model["parent"] else []
     inputs = (model.get("job") or {}).get("inputs") or ()
-    words += ["--corrections"] if any(one.get("corrections") for one in inputs) else []
+    corrected = [one.get("name") for one in inputs if one.get("corrections")]
+    words += ["--corrections"] if corrected else []
+    words += ["--volume", corrected[0]] if len(corrected) == 1 and corrected[0] and not is_one else []
     names = [one["name"] for one in inputs if one.get("name")]
     words += ["--volumes", ",".join(names)] if names and not is_one else []
     return _line("train", project, *words, *settings_changed(model["recipe"], model["plan"]))

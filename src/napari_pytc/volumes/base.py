@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_pytc.errors import VolumeError
 from napari_pytc.geometry import Box, Shape
-from napari_pytc.volumes.layout import AxisLayout, check_box, dtype_notes, read_dtype
+from napari_pytc.volumes.layout import FILES_OF_ONE_CHANNEL, AxisLayout, check_box, dtype_notes, read_dtype
 from napari_pytc.volumes.space import FoundSpace
 from napari_pytc.volumes.spec import VolumeSpec
 
@@ -106,7 +106,11 @@ class FileVolume(ABC):
         """Refuse a channel that the file does not have."""
         if channel >= self.n_channels:
             n, plural = self.n_channels, "s" if self.n_channels > 1 else ""
-            hint = f"Give channels from 0 to {n - 1} with --channel." if n > 1 else "Leave --channel out."
+            hint = (
+                f"Give channels from 0 to {n - 1} with --channel."
+                if n > 1
+                else f"Leave --channel out. {FILES_OF_ONE_CHANNEL}"
+            )
             raise VolumeError(f"{self.name} has {n} channel{plural}, so there is no channel {channel}.", hint)
 
     def read_together(self, box: Box, n_channels: int) -> np.ndarray:

@@ -26,6 +26,12 @@ _MIXED = {2: 1, 3: 3, 4: 3}
 _COLOURS = {2: ("grey", "alpha"), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "alpha")}
 
 
+FILES_OF_ONE_CHANNEL = (
+    "Channels in files of their own are brought together in the window (select their layers), or saved as one file."
+)
+"""Hint where several channels are wanted of a file with one."""
+
+
 @dataclass(frozen=True)
 class AxisLayout:
     """Positions of z, y, x and the channel among the axes of a file.
@@ -216,7 +222,7 @@ def _chosen(index: int | None, n: int, what: str, axes: str, where: str) -> int:
     """The channel or time point to read; must be given where there are several."""
     option = "--" + what.split()[0]
     several = "; an image can have several, 0,1, or all" if what == "channel" else ""
-    choice = f"Give a {what} from 0 to {n - 1} with {option}{several}." if n > 1 else f"Leave {option} out."
+    choice = f"Give a {what} from 0 to {n - 1} with {option}{several}." if n > 1 else _left_out(option)
     plural = "s" if n > 1 else ""
     if index is None and n > 1:
         raise VolumeError(f"{where} has {n} {what}s, and one must be picked.", choice + _as_sections(what[0], axes))
@@ -310,3 +316,7 @@ def check_box(box: Box, shape: Shape) -> None:
         raise InvalidInput(
             f"The box {box} leaves the volume, whose voxels are {Box.of_shape(shape)}.", "Choose a box inside it."
         )
+
+
+def _left_out(option: str) -> str:
+    return f"Leave {option} out. {FILES_OF_ONE_CHANNEL}" if option == "--channel" else f"Leave {option} out."

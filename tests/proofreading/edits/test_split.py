@@ -41,6 +41,25 @@ def test_two_points_cut_a_false_merge_along_supervoxels(fine: MergedCells) -> No
         assert fine.overlap(two, b) == 1
 
 
+def test_a_cut_through_voxels_says_what_stood_in_for_boundaries(lumps: MergedCells) -> None:
+    def planned(note: str) -> Change:
+        lumps.document.boundary_note = lambda: note
+        _, a, b = lumps.pairs()[0]
+        split = Split(seeds={1: [lumps.deep(a)], 2: [lumps.deep(b)]}, notes=("of another time",))
+        return split.plan(lumps.document)
+
+    change = planned("The prediction is gone.")
+    assert change.remarks == ("The prediction is gone.",)
+    assert parse_edit(change.edit).plan(lumps.document).remarks == change.remarks
+    assert planned("").remarks == ()
+
+
+def test_a_cut_along_supervoxels_looks_at_no_boundaries(fine: MergedCells) -> None:
+    fine.document.boundary_note = lambda: "The prediction is gone."
+    _, a, b = fine.pairs()[0]
+    assert Split(seeds={1: [fine.deep(a)], 2: [fine.deep(b)]}).plan(fine.document).remarks == ()
+
+
 def test_two_points_cut_a_false_merge_within_one_supervoxel(lumps: MergedCells) -> None:
     pairs = lumps.pairs()
     good = 0

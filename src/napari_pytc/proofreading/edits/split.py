@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import fastremap
 import numpy as np
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
 
 
+def _notes() -> Any:
+    return Field((), description="What was assumed when it was made; told, not asked for.")
+
+
 class Split(EditModel):
     """A segment is cut between seeds of two or more colours.
 
@@ -32,6 +36,7 @@ class Split(EditModel):
 
     kind: Literal["split"] = "split"
     seeds: dict[int, tuple[Voxel, ...]] = Field(description="Voxels (z, y, x) of points or strokes, by colour from 1.")
+    notes: tuple[str, ...] = _notes()
 
     def plan(self, document: LabelDocument) -> Change:
         """Cut, and make sure that no two colours share a segment afterwards."""
@@ -58,6 +63,7 @@ class SplitLine(EditModel):
     segment: int = Field(description="Segment by id.", ge=1)
     line: tuple[Voxel, ...] = Field(description="Voxels (z, y, x) of a line, one after the other, all in one slice.")
     axis: int = Field(0, description="The axis across the slice: 0 for z, 1 for y, 2 for x.", ge=0, le=2)
+    notes: tuple[str, ...] = _notes()
 
     def plan(self, document: LabelDocument) -> Change:
         """Cut between the two sides of the line."""
@@ -101,7 +107,9 @@ def plan_cut(document: LabelDocument, edit: EditModel, segment: int, seeds: Seed
         cut = cut_supervoxels(document, segment, seeds, supervoxels)
     segments = _segments_of_colours(document, cut, seeds)
     others = len(segments) - 1
-    builder = ChangeBuilder(document, edit.to_json(), f"Split {segment} into {others + 1}")
+    note = "" if cut.parts is None else document.boundary_note()
+    recorded = edit.model_copy(update={"notes": (note,) if note else ()})
+    builder = ChangeBuilder(document, recorded.to_json(), f"Split {segment} into {others + 1}")
     kept = max(segments, key=lambda colour: segments[colour])
     targets = {0: segment, kept: segment}
     for colour in seeds.used:

@@ -12,8 +12,9 @@ import numpy as np
 
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
+from napari_pytc.volumes.image import channel_titles
 from napari_pytc.volumes.ridges import RidgeReader
-from napari_pytc.volumes.source import VolumeSource
+from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.statistics import sample_statistics
 
 _N_BLOCKS = 16
@@ -29,20 +30,29 @@ class ProjectBoundary:
     boundary_class : str, optional
         The class of it that stands for the boundary.
     image : callable
-        Opens a channel of the image; may raise a `PytcError`, and then there is no boundary anywhere.
+        Opens the image; may raise a `PytcError`, and then there is no boundary anywhere.
     boundaries : dict, optional
         The `BoundaryMap`, as JSON, that scored the contacts of an imported segmentation.
+    channel : int
+        The place among the image's channels of the one whose ridges are looked at.
+
+    Attributes
+    ----------
+    note : str
+        A sentence, once it was read, where something else than the expected boundaries had to do; else empty.
     """
 
     def __init__(
         self,
         prediction: Path | None,
         boundary_class: str | None,
-        image: Callable[[], VolumeSource],
+        image: Callable[[], ImageSource],
         boundaries: dict[str, Any] | None = None,
+        channel: int = 0,
     ) -> None:
         self._prediction, self._boundary_class, self._image = prediction, boundary_class, image
-        self._boundaries = boundaries
+        self._boundaries, self._channel = boundaries, channel
+        self.note = ""
         self._opening = threading.Lock()
         self._read: Callable[[Box], np.ndarray] | None = None
         self._was_there = False
@@ -57,6 +67,7 @@ class ProjectBoundary:
         return read(box)
 
     def _open(self) -> Callable[[Box], np.ndarray]:
+        self.note = ""
         if self._prediction is not None and self._prediction.is_dir():
             from napari_pytc.decoding.evidence import EvidenceReader
 
@@ -71,9 +82,22 @@ class ProjectBoundary:
 
             with suppress(PytcError, ValueError):  # moved or deleted: the image is still there
                 return BoundaryMap.model_validate(self._boundaries).open().read
+        lost = self._lost()
         try:
             image = self._image()
-            spread = sample_statistics(image, n_blocks=_N_BLOCKS).std
+            channel = image.channels[self._channel]
+            spread = sample_statistics(channel, n_blocks=_N_BLOCKS).std
         except PytcError:
+            self.note = f"{lost or 'There are no boundaries'}, and the image cannot be read: cuts go by distance alone."
             return lambda box: np.zeros(box.shape, np.float32)
-        return RidgeReader(image.read, image.shape, image.space, spread).read
+        if lost:
+            title = "" if image.n_channels == 1 else f"{channel_titles(image)[self._channel]} in "
+            self.note = f"{lost}: cuts follow the dark ridges of {title}the image."
+        return RidgeReader(channel.read, channel.shape, channel.space, spread).read
+
+    def _lost(self) -> str:
+        """What should have had the boundaries; empty where none was expected to."""
+        if self._prediction is not None:
+            is_there = self._prediction.is_dir()
+            return "The prediction that was segmented " + ("has no boundaries" if is_there else "is gone")
+        return "" if self._boundaries is None else "The boundary map of the import is gone"

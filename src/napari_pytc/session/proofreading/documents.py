@@ -13,7 +13,7 @@ from napari_pytc.errors import ProjectError, VolumeError
 from napari_pytc.session.project.volume_folder import VolumeFolder
 from napari_pytc.session.proofreading.boundaries import ProjectBoundary
 from napari_pytc.session.runs.segmentation_runs import noted_job
-from napari_pytc.volumes.image import ImageSource
+from napari_pytc.volumes.source import ImageSource
 
 if TYPE_CHECKING:
     from napari_pytc.labels.segmentation import SegmentationRecord
@@ -72,7 +72,8 @@ class ProjectDocuments:
                 "The journal cannot go back to it; activate another one, or segment again.",
             )
         found = Segmentation.open(place)
-        return LabelDocument(found, self._boundary(segmentation, found.record), self.writable)
+        boundary = self._boundary(segmentation, found.record)
+        return LabelDocument(found, boundary, self.writable, boundary_note=lambda: boundary.note)
 
     def place(self, segmentation: str) -> Path:
         """The folder of a segmentation."""
@@ -84,7 +85,7 @@ class ProjectDocuments:
             prediction = self._folder.predictions / f"{prediction.name.removesuffix('.zarr')}.zarr"
         chosen = noted_job(self.place(id)).get("boundary_class")
         channel = int(record.decoder.get("image_channel", 0))  # of an imported segmentation
-        return ProjectBoundary(prediction, chosen, lambda: self.image().channels[channel], record.boundaries)
+        return ProjectBoundary(prediction, chosen, lambda: self.image(), record.boundaries, channel)
 
 
 def _no_image() -> ImageSource:

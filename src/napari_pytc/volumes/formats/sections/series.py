@@ -124,7 +124,8 @@ def choose_series(folder: Path, suffix: str) -> SectionSeries:
     more = f" and {len(candidates) - _MOST_LISTED} more" if len(candidates) > _MOST_LISTED else ""
     raise VolumeError(
         f"{folder} holds {len(candidates)} series of sections: {listing}{more}.",
-        f"Name one: {folder}:{candidates[0].pattern}; {folder}:* takes all in the order of their names.",
+        f"Name one: {folder}:{candidates[0].pattern}; {folder}:* takes all in the order of their names. Series that "
+        "are channels of one image are brought together in the window, as layers that are selected.",
     )
 
 
