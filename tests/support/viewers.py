@@ -81,6 +81,9 @@ class FakeViewer:
     def add_boxes(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> FakeLayer:
         return self._add(FakeLayer("boxes", [], space, style))
 
+    def add_lines(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> FakeLayer:
+        return self._add(FakeLayer("lines", np.zeros((0, 2, 3)), space, style))
+
     def adopt_image(self, layer: Any, space: VoxelSpace) -> None:
         layer.space = space
         layer.metadata[OURS] = "image"
@@ -222,6 +225,11 @@ class FakeViewer:
     def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
         if self.has(layer):
             layer.boxes = list(boxes)
+
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
+        if self.has(layer):
+            assert lines.shape == (len(colours), 2, 3)
+            layer.data, layer.style = lines, replace(layer.style, colours=dict(enumerate(colours)))
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         self._callbacks.append(callback)

@@ -143,7 +143,7 @@ def skeletonise_segments(
         tell(done, n_steps)
         own = boxes[segment]
         if own.size <= most_voxels:
-            mask = _mask(labels, segment, own, block_shape)
+            mask = segment_mask(labels, segment, own, block_shape)
             yield skeletonise(mask, segment, space, own.start, settings)
         else:
             yield _skeletonise_in_pieces(labels, segment, own, space, settings, block_shape)
@@ -188,8 +188,8 @@ def _tile_of(grid: TileGrid, box: Box) -> int | None:
     return None if more else first
 
 
-def _mask(labels: LabelReader, segment: int, box: Box, block_shape: Shape) -> np.ndarray:
-    """The voxels of a segment in a box, of which a block is read at a time."""
+def segment_mask(labels: LabelReader, segment: int, box: Box, block_shape: Shape = BLOCK_SHAPE) -> np.ndarray:
+    """The voxels of a segment in a box, bool; a block is read at a time."""
     mask = np.zeros(box.shape, bool)
     for tile in TileGrid(box, block_shape):
         mask[tile.write.relative_to(box.start).slices] = labels.read(tile.write) == segment

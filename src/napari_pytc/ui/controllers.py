@@ -17,6 +17,7 @@ from napari_pytc.ui.panels.proofread.canvas_tools import CanvasTools
 from napari_pytc.ui.panels.proofread.editor import SegmentEditor
 from napari_pytc.ui.panels.proofread.retraining_controller import RetrainingController
 from napari_pytc.ui.panels.proofread.review_controller import ReviewController
+from napari_pytc.ui.panels.proofread.skeletons import SkeletonLayer
 from napari_pytc.ui.panels.proofread.undo import UndoHistory
 from napari_pytc.ui.panels.segment.controller import SegmentController
 from napari_pytc.ui.panels.train.controller import TrainController
@@ -46,7 +47,8 @@ class Controllers:
         self.tools = CanvasTools(workspace, self.editor)
         self.undo = UndoHistory(workspace, self.editor)
         self.review = ReviewController(workspace.segments, self.editor)
-        self.actions = SegmentActions(workspace, self.editor, self.tools, self.undo, self.review)
+        self.skeletons = SkeletonLayer(workspace, self.editor)
+        self.actions = SegmentActions(workspace, self.editor, self.tools, self.undo, self.review, self.skeletons)
         self.retraining = RetrainingController(workspace, self.editor, self.undo)
         self.export = ExportController(workspace)
         self.jobs = JobsController(workspace)

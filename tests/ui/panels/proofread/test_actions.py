@@ -16,6 +16,7 @@ from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.ui.panels.proofread.actions import SegmentActions
 from napari_pytc.ui.panels.proofread.editor import SegmentEditor
 from napari_pytc.ui.panels.proofread.review_controller import ReviewController
+from napari_pytc.ui.panels.proofread.skeletons import SkeletonLayer
 from napari_pytc.ui.panels.proofread.tools import ACTIONS, TOOLS, action, key_text, tool
 from napari_pytc.ui.panels.proofread.undo import UndoHistory
 from tests.support.editing import EditingWorkspace, neighbours
@@ -50,7 +51,8 @@ def actions(workspace: Any) -> SegmentActions:
     editor = SegmentEditor(workspace, workspace)
     stub: Any = CanvasToolsStub()
     review = ReviewController(workspace.segments, editor)
-    return SegmentActions(workspace, editor, stub, UndoHistory(workspace, editor), review)
+    skeletons = SkeletonLayer(workspace, editor)
+    return SegmentActions(workspace, editor, stub, UndoHistory(workspace, editor), review, skeletons)
 
 
 @pytest.fixture

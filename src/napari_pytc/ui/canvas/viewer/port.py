@@ -102,6 +102,9 @@ class ViewerPort(Protocol):
     def add_boxes(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> Any:
         """Add an empty shapes layer, whose coordinates and width of lines are voxels, and return it."""
 
+    def add_lines(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> Any:
+        """Add an empty layer of straight lines, whose coordinates and width are voxels, and return it."""
+
     def adopt_image(self, layer: Any, space: VoxelSpace) -> None:
         """Take an image layer of the user's for a project's image: placed in nm, with section and zoom as they were."""
 
@@ -212,6 +215,17 @@ class ViewerPort(Protocol):
 
     def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
         """Show boxes in a shapes layer: where they cut the section that is shown, or their edges in 3D."""
+
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
+        """Show straight lines in a layer of them: all in 3D, in a section those that begin in it.
+
+        Parameters
+        ----------
+        lines : ndarray of float, shape (n, 2, 3)
+            Both ends of each line, z, y, x in voxels.
+        colours : sequence of str
+            The colour of each as "#rrggbb".
+        """
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back when layers come, go or are renamed; returns how to stop it."""

@@ -102,6 +102,21 @@ class NapariViewer:
         layer.current_edge_width = line_width
         return layer
 
+    def add_lines(self, space: VoxelSpace, style: LayerStyle, line_width: float) -> Any:
+        """Add a vectors layer."""
+        layer = self._pool.take("Vectors", np.zeros((0, 2, 3)), space, style)
+        if layer is not None:
+            return layer
+        with _selection_kept(self.viewer):
+            return self.viewer.add_vectors(
+                ndim=3,
+                edge_color=style.colours or "white",
+                edge_width=line_width,
+                vector_style="line",
+                **_placed(space),
+                **_shown(style),
+            )
+
     def adopt_image(self, layer: Any, space: VoxelSpace) -> None:
         """Place the layer and those that lie on it."""
         if self.has(layer):
@@ -352,6 +367,16 @@ class NapariViewer:
             layer.data = [(outline, "path") for outline in outlines]
             scale = np.asarray(layer.scale)[list(plane.displayed)]  # the coarser axis sets the thickness of lines
             layer.edge_width = [layer.current_edge_width * scale.min() / scale.max()] * len(outlines)
+
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
+        """Show lines as vectors: a place and a direction."""
+        if not self.has(layer):
+            return
+        lines = np.asarray(lines, float).reshape(-1, 2, 3)
+        layer.data = np.stack([lines[:, 0], lines[:, 1] - lines[:, 0]], axis=1)
+        if len(lines):
+            shades = {colour: [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in set(colours)}
+            layer.edge_color = np.array([[*shades[colour], 1.0] for colour in colours])
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Connect to the layer list."""

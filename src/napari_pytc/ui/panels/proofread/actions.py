@@ -14,13 +14,14 @@ from napari_pytc.ui.panels.proofread import edit_plans
 from napari_pytc.ui.panels.proofread.canvas_tools import CanvasTools
 from napari_pytc.ui.panels.proofread.editor import EditedProject, SegmentEditor
 from napari_pytc.ui.panels.proofread.review_controller import ReviewController
+from napari_pytc.ui.panels.proofread.skeletons import SkeletonLayer
 from napari_pytc.ui.panels.proofread.tools import ACTIONS, TOOLS, action
 from napari_pytc.ui.panels.proofread.undo import UndoHistory
 
 if TYPE_CHECKING:
     from napari_pytc.jobs.context import ProgressCallback
 
-_ON_SELECTION = frozenset({"lock", "delete", "restore", "class", "fill", "smooth", "islands", "go"})
+_ON_SELECTION = frozenset({"lock", "delete", "restore", "class", "fill", "smooth", "islands", "go", "skeleton"})
 _ON_ONE = frozenset({"fill", "smooth", "islands"})
 _ELSEWHERE = frozenset({"undo", "redo"})
 """Keys of all layers of a project, which bind them themselves."""
@@ -33,7 +34,7 @@ class SegmentActions(QObject):
     ----------
     project : EditedProject
         The project of the segments.
-    editor, canvas_tools, history, review
+    editor, canvas_tools, history, review, skeletons
         The controllers that run the actions.
     """
 
@@ -44,10 +45,12 @@ class SegmentActions(QObject):
         canvas_tools: CanvasTools,
         history: UndoHistory,
         review: ReviewController,
+        skeletons: SkeletonLayer,
     ) -> None:
         super().__init__(editor)
         self._project = project
         self.editor, self.canvas_tools, self.history, self.review = editor, canvas_tools, history, review
+        self.skeletons = skeletons
         self._calls: dict[str, Callable[[], object]] = {
             "commit": editor.commit,
             "drop": editor.drop,
@@ -62,6 +65,7 @@ class SegmentActions(QObject):
             "smooth": self._smooth,
             "islands": self._islands,
             "go": self._go,
+            "skeleton": skeletons.toggle,
             "undo": history.undo,
             "redo": history.redo,
             "next": review.show_next,
@@ -93,12 +97,12 @@ class SegmentActions(QObject):
 
     def why_not(self, name: str) -> str:
         """Reason why an action on the selection cannot be done; empty if it can, and for all other actions."""
-        if name not in _ON_SELECTION:
+        if name not in _ON_SELECTION or (name == "skeleton" and self.skeletons.is_on):
             return ""
         selected = self.editor.selected
         if not selected:
             return "no segment is selected; click one with Look and select (Z)."
-        if name == "go":
+        if name in ("go", "skeleton"):
             return ""
         if self.editor.locked_reason:
             return self.editor.locked_reason

@@ -17,7 +17,7 @@ from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import row
 
-_BUTTONS = ("lock", "go", "delete", "restore", "fill", "smooth", "islands")
+_BUTTONS = ("lock", "go", "delete", "restore", "fill", "smooth", "islands", "skeleton")
 
 
 class SelectionBox(QWidget):
@@ -53,6 +53,7 @@ class SelectionBox(QWidget):
         layout.addLayout(grid)
         layout.addWidget(self.class_row)
         actions.editor.changed.connect(self.refresh)
+        actions.skeletons.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -69,6 +70,7 @@ class SelectionBox(QWidget):
             found = action(name)
             allow(button, actions.why_not(name), f"{found.tip}\n\nKey: {key_text(found.key)}")
         self.buttons["lock"].show_title("Unlock" if actions.would_unlock else "Lock as done")
+        self.buttons["skeleton"].show_title("Hide skeleton" if actions.skeletons.is_on else "Skeleton")
 
     def _choose_class(self, number: int) -> None:
         self._actions.editor.class_id = number
@@ -112,6 +114,7 @@ def segment_menu(actions: SegmentActions, picked: PickedSegment, parent: QWidget
     add_act("islands")
     menu.addSeparator()
     add_act("go")
+    add_act("skeleton", "Hide skeleton" if actions.skeletons.is_on else "")
     add("Copy id" if n < 2 else "Copy ids", actions.copy_ids)
     return menu
 

@@ -116,6 +116,13 @@ ACTIONS = (
         "Of the selected segment keep the largest part; the others go to the segments that they touch most.",
     ),
     Action("go", "Go to", "G", "Fly to the selected segment."),
+    Action(
+        "skeleton",
+        "Skeleton",
+        "T",
+        "Show the centre lines of the selected segments, with length, branch and end points; or hide them. All of them "
+        "are seen in 3D, in a section those that lie in it.",
+    ),
     Action("undo", "Undo", "Control-Z", "Take the last edit back, of segments or of strokes."),
     Action("redo", "Redo", "Control-Shift-Z", "Make the edit again that was taken back last."),
     Action("next", "Next place", "J", "Fly to the place that is to be looked at, again or first."),
