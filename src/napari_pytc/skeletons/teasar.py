@@ -18,7 +18,7 @@ from napari_pytc.skeletons.skeleton import Skeleton
 
 BLOCK_SHAPE: Shape = (64, 512, 512)
 """Voxels of labels that are read at a time."""
-MOST_VOXELS = 2**27
+MOST_VOXELS = 2**25
 """A segment in a larger box is skeletonised piece by piece."""
 _VOXELS_WITHOUT_A_SIZE = 10.0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
     from napari_pytc.skeletons.skeleton import Skeleton
 
-MOST_VOXELS = 2**26
+MOST_VOXELS = 2**25
 """A segment in a larger box is not skeletonised in the window."""
 COLOURS = ("#ffffff", "#ffea00", "#00e5ff", "#ff4df0", "#aeea00", "#ff9100")
 """Colours of the skeletons in the order of the selection: those of the segments would not be seen on them."""
@@ -95,7 +95,8 @@ class SkeletonLayer(QObject):
     def _show(self, document: LabelDocument, skeletons: Sequence[Skeleton]) -> None:
         viewer, space = self._project.viewer, document.space
         if not viewer.has(self.layer):
-            style = LayerStyle("Skeletons", "skeletons", COLOURS[0])
+            # Without a test of depth, or the surface of the segments would hide the lines in 3D.
+            style = LayerStyle("Skeletons", "skeletons", COLOURS[0], blending="translucent_no_depth")
             self.layer = viewer.add_lines(space, style, line_width(document.shape))
         lines = [
             (one.nodes_nm[one.edges] - np.asarray(space.origin_nm)) / np.asarray(space.voxel_size_nm)
