@@ -45,6 +45,11 @@ WIDGETS = ("Workspace", "Data", "Train", "Predict", "Segment", "Proofread", "Exp
 class NoRunner:
     """A runner that nothing is asked of."""
 
+    is_warm = False
+
+    def unfinished(self) -> list[Any]:
+        return []
+
     def close(self) -> None:
         pass
 

@@ -93,11 +93,12 @@ class StepMemoryController(QObject):
             return StepMemoryState.BEGINS_SMALLER if answer["begins_with"] else StepMemoryState.FITS
         if self._error is not None:
             return StepMemoryState.FAILED
-        if self._running is None and self._busy_with():
-            return StepMemoryState.BUSY
-        if self._workspace.worker.runner is None:
+        worker = self._workspace.worker
+        if worker.runner is None:
             return StepMemoryState.NO_WORKER
-        return StepMemoryState.COUNTING if self._workspace.worker.is_warm else StepMemoryState.LOADING
+        if not worker.is_warm:
+            return StepMemoryState.LOADING
+        return StepMemoryState.BUSY if self._running is None and self._busy_with() else StepMemoryState.COUNTING
 
     @property
     def text(self) -> str:
