@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.fixed_precision import fix_precision
 from tests.support.leaks import child_processes, left_behind, running_threads
 from tests.support.slow_work import SlowWork
 
@@ -36,6 +37,8 @@ os.environ["NAPARI_CONFIG"] = str(_CACHE / "napari.yaml")
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 # The same examples each time: a check of somebody's change must not fail of an example that nobody has seen before.
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+# For whoever changes what a property is about, or looks for a rare example: pytest --hypothesis-profile=thorough.
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
@@ -47,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "keeps_running: the test may leave processes and threads of a shared fixture")
     config.addinivalue_line("markers", "slow: the test opens a real window, starts a process, or trains")
     _slow_work.start()
+    fix_precision()
 
 
 @pytest.hookimpl(tryfirst=True)

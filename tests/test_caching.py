@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_pytc.caching import ByteBoundedCache, ChunkCache
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Tile, TileGrid
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def array(n_bytes: int) -> np.ndarray:
@@ -127,7 +127,7 @@ def test_of_many_threads_one_makes_a_value():
 
 def test_values_of_different_keys_are_made_side_by_side():
     cache = ByteBoundedCache[str, np.ndarray](1000)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE_S)
     with ThreadPoolExecutor(2) as pool:  # a maker that held the lock would keep the other from the barrier
         list(pool.map(lambda key: cache.get(key, lambda: (both.wait() and array(1)) or array(1)), "ab"))
     assert len(cache) == 2
@@ -139,17 +139,17 @@ def test_where_making_fails_the_caller_gets_the_error_and_the_next_thread_tries(
 
     def fail() -> np.ndarray:
         making.set()
-        may_fail.wait(10)
+        may_fail.wait(PATIENCE_S)
         raise OSError("offline")
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cache.get, "a", fail)
-        making.wait(10)
+        making.wait(PATIENCE_S)
         second = pool.submit(cache.get, "a", lambda: array(5))
         may_fail.set()
         with pytest.raises(OSError, match="offline"):
-            first.result(10)
-        assert second.result(10).nbytes == 5
+            first.result(PATIENCE_S)
+        assert second.result(PATIENCE_S).nbytes == 5
     assert "a" in cache
 
 
@@ -160,16 +160,16 @@ def test_a_value_that_was_dropped_while_it_was_made_is_not_held(forget):
 
     def make() -> np.ndarray:
         making.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_S)
         return array(1)
 
     with ThreadPoolExecutor(1) as pool:
         old = pool.submit(cache.get, "a", make)
-        making.wait(10)
+        making.wait(PATIENCE_S)
         forget(cache)
         new = cache.get("a", lambda: array(2))
         may_end.set()
-        assert old.result(10).nbytes == 1
+        assert old.result(PATIENCE_S).nbytes == 1
     assert new.nbytes == 2
     assert cache.find("a") is new
 
@@ -269,14 +269,14 @@ def test_a_thread_that_waits_for_a_value_gets_it_even_where_it_does_not_stay():
 
     def make() -> np.ndarray:
         making.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE_S)
         return array(8)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cache.get, "a", make)
-        making.wait(10)
+        making.wait(PATIENCE_S)
         second = pool.submit(cache.get, "a", make)
         may_end.set()
         wait_until(first.done)
         cache.put("b", array(9))
-        assert second.result(10).nbytes == 8
+        assert second.result(PATIENCE_S).nbytes == 8

@@ -25,6 +25,7 @@ from napari_pytc.exporting.neuroglancer_server import (
 )
 from napari_pytc.geometry import Box, VoxelSpace
 from tests.support.arrays import FakeArray, VirtualArray
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:neuroglancer.*")
 SPACE = VoxelSpace((40.0, 8.0, 8.0), (80.0, 16.0, -24.0))
@@ -32,7 +33,7 @@ SHAPE = (6, 20, 24)
 
 
 def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         return answer.read()
 
 
@@ -65,7 +66,7 @@ def server(arrays: dict[str, np.ndarray]) -> Iterator[NeuroglancerServer]:
 def state_of(server: NeuroglancerServer) -> dict[str, Any]:
     """The first state that the server tells a browser."""
     events = server.url.replace("/v/", "/events/").rstrip("/") + "?c=test&gc=&gs="
-    with urllib.request.urlopen(events, timeout=20) as answer:
+    with urllib.request.urlopen(events, timeout=PATIENCE_S) as answer:
         for line in answer:
             if line.startswith(b"data: "):
                 message = json.loads(line[6:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +69,7 @@ def test_a_model_is_renamed(session: Session, models: Path):
 def test_models_are_read_once(session: Session, models: Path, monkeypatch: pytest.MonkeyPatch):
     found = session.models.records()
     monkeypatch.setattr(library, "read_model_info", None)
-    begin = time.perf_counter()
     assert session.models.records() == found
-    assert time.perf_counter() - begin < 0.02
 
 
 def test_a_model_that_a_job_needs_is_not_deleted(session: Session, models: Path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,11 +29,9 @@ def test_a_project_read_in_another_thread_is_adopted_at_once(session: Session):
     with ThreadPoolExecutor(1) as pool:
         opened = pool.submit(read_project, session.folder).result()
     assert opened.image is not None
-    begin = time.perf_counter()
     with Session(opened) as adopted:
         assert adopted.strokes.counts() == {"membrane": 4, "inside": 0}
         assert adopted.image.source is opened.image
-        assert time.perf_counter() - begin < 0.02
         adopted.held_out.add(Box((0, 0, 0), (1, 1, 1)))
         with pytest.raises(RuntimeError, match="thread"), ThreadPoolExecutor(1) as pool:
             pool.submit(adopted.held_out.add, Box((0, 0, 0), (2, 1, 1))).result()

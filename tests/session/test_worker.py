@@ -20,7 +20,7 @@ from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.session.records import ModelRecord
 from napari_pytc.session.session import Session
 from napari_pytc.volumes.zarr_output import open_ome_zarr
-from tests.support.dying_worker import DYING_WORKER, ORDERS, order_death
+from tests.support.dying_worker import DYING_WORKER, ORDERS, order_death, order_wait
 from tests.support.learning import same_weights, weights_of
 from tests.support.runner_contract import RecordingSink, ended
 from tests.support.tissue import Tissue, draw_strokes
@@ -157,8 +157,8 @@ def test_a_prediction_killed_in_a_tile_goes_on_with_the_rest(
     shutil.rmtree(whole["output"])
 
     job = session.jobs.predict_job(PREDICT, model)
-    order_death(orders, "tile", 5)
-    outcome, _ = run(session, job, worker)
+    let_die = order_death(orders, "tile", 5, held=True)
+    outcome, _ = run(session, job, worker, RecordingSink(lambda event: isinstance(event, Produced) and let_die()))
     assert isinstance(outcome, Failed)
     assert outcome.hint
     assert [r.state for r in session.predictions.records()] == ["failed"]
@@ -172,16 +172,18 @@ def test_a_prediction_killed_in_a_tile_goes_on_with_the_rest(
     assert [r.state for r in session.predictions.records()] == ["finished"]
 
 
-def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: ProcessRunner) -> None:
-    steps = 60
+def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: ProcessRunner, orders: Path) -> None:
+    steps = 20
     whole = train(session, worker, steps=steps)
 
-    def cancel_at(kind: type[JobEvent]) -> RecordingSink:
-        return RecordingSink(lambda event: isinstance(event, kind) and worker.cancel(event.job))
+    def cancel_at(kind: type[JobEvent], where: str, number: int) -> RecordingSink:
+        """Cancel at an event; the worker waits for that, so that it is not done before it hears of it."""
+        go_on = order_wait(orders, where, number)
+        return RecordingSink(lambda event: isinstance(event, kind) and (worker.cancel(event.job), go_on()))
 
     plan = PLAN.model_copy(update={"steps": steps})
     job, pid = session.jobs.train_job(plan), worker.worker_pid
-    assert isinstance(run(session, job, worker, cancel_at(Measured))[0], Cancelled)
+    assert isinstance(run(session, job, worker, cancel_at(Measured, "step", 4))[0], Cancelled)
     assert worker.worker_pid == pid
     assert not job.output.model_folder.exists()
     result, _ = finished(session, session.jobs.train_job(plan), worker)
@@ -190,7 +192,7 @@ def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: Pro
 
     tiles = PREDICT.model_copy(update={"tile_shape": (2, 8, 8)})
     asked = session.jobs.predict_job(tiles)
-    assert isinstance(run(session, asked, worker, cancel_at(Produced))[0], Cancelled)
+    assert isinstance(run(session, asked, worker, cancel_at(Produced, "tile", 20))[0], Cancelled)
     assert [r.state for r in session.predictions.records()] == ["cancelled"]
     result, sink = finished(session, session.jobs.predict_job(tiles), worker)
     n_made = len([event for event in sink.events if isinstance(event, Produced)])

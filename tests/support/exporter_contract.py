@@ -128,7 +128,11 @@ class ExporterContract:
         max_examples=25,
         deadline=None,
         # Each exporter runs this test, and each example overwrites the file of the last: both are meant.
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+            HealthCheck.too_slow,
+        ],
     )
     @given(
         shape=st.tuples(st.integers(1, 9), st.integers(1, 70), st.integers(1, 70)),
@@ -252,7 +256,9 @@ class ExporterContract:
                 tracemalloc.stop()
             # At least one chunk is read at a time: the largest there is has 32 x 128 x 128 voxels.
             assert array.largest <= max(block_bytes, self.chunk_bytes * max(1, len(channels)))
-        assert peaks[1] <= 1.2 * peaks[0] + 2**20
+        # How many blocks wait for the disk at a time differs from run to run; a volume that is kept is far more.
+        more = (192 - 64) * 256 * 384 * array.dtype.itemsize * max(1, len(channels))
+        assert peaks[1] < peaks[0] + more / 2
 
     chunk_bytes = 0
 

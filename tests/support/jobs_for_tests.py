@@ -66,7 +66,7 @@ class Deaf(JobSpec):
 
 
 class Die(JobSpec):
-    """Ends its process: by a signal, or with an exit code."""
+    """Ends its process when it is told to, and so after its start was told: by a signal, or with an exit code."""
 
     kind: Literal["test-die"] = "test-die"
     by: int
@@ -74,7 +74,8 @@ class Die(JobSpec):
     def run(self, ctx: JobContext) -> dict[str, Any]:
         sys.stderr.write("the last words\n")
         ctx.metric("here", 0, os.getpid())
-        time.sleep(0.05)
+        while not list(ctx.messages()):
+            time.sleep(0.005)
         if self.by >= 0:
             os._exit(self.by)
         os.kill(os.getpid(), -self.by)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import psutil
 
+from tests.support.waiting import PATIENCE_S
+
 _HELPERS_OF_MULTIPROCESSING = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
@@ -41,7 +43,7 @@ def _runs_our_code(thread: threading.Thread) -> bool:
     return any(module.split(".")[0] == "napari_pytc" for module in where)
 
 
-def left_behind(look: Callable[[], dict[int, str]], before: dict[int, str], grace_s: float = 5.0) -> list[str]:
+def left_behind(look: Callable[[], dict[int, str]], before: dict[int, str], grace_s: float = PATIENCE_S) -> list[str]:
     """What is there now and was not before, after waiting for it to end."""
     until = time.monotonic() + grace_s
     while new := [f"{number}: {name}" for number, name in look().items() if number not in before]:

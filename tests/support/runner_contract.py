@@ -25,9 +25,7 @@ from napari_pytc.jobs.job import JobState
 from napari_pytc.jobs.runners import JobHandle, JobRunner
 from napari_pytc.jobs.spec import JobSpec
 from tests.support.jobs_for_tests import Count, Patient, Raise, Return
-
-FOREVER_S = 120.0
-"""How long a test waits for what must come: a fault shows as a failure, not as a hang."""
+from tests.support.waiting import PATIENCE_S
 
 
 class RecordingSink:
@@ -48,7 +46,7 @@ class RecordingSink:
 
     def seen(self, kind: type) -> JobEvent:
         with self._changed:
-            assert self._changed.wait_for(lambda: any(isinstance(e, kind) for e in self.events), FOREVER_S), kind
+            assert self._changed.wait_for(lambda: any(isinstance(e, kind) for e in self.events), PATIENCE_S), kind
             return next(e for e in self.events if isinstance(e, kind))
 
     def names(self) -> list[str]:
@@ -57,7 +55,7 @@ class RecordingSink:
 
 def ended(handle: JobHandle, sink: RecordingSink) -> JobEvent:
     """Wait for the end and check that there is exactly one, that it is last, and that the handle agrees."""
-    outcome = handle.wait(FOREVER_S)
+    outcome = handle.wait(PATIENCE_S)
     assert outcome is not None, "the job did not end"
     assert [e for e in sink.events if isinstance(e, TERMINAL)] == [outcome]
     assert sink.events[-1] == outcome
@@ -196,5 +194,5 @@ class beside:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(FOREVER_S)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()

@@ -163,7 +163,7 @@ class FolderRequests(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.go_on is not None:
-            self.go_on.wait(20)
+            self.go_on.wait()
         if self.always is not None:
             self.send_error(self.always)
         else:

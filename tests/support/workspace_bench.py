@@ -23,6 +23,7 @@ from napari_pytc.ui.controllers import Controllers
 from napari_pytc.ui.workspace import Workspace
 from tests.support.tissue import make_tissue
 from tests.support.viewers import FakeViewer
+from tests.support.waiting import PATIENCE_S
 
 SHAPE = (12, 48, 40)
 
@@ -81,7 +82,7 @@ class WorkerFactory:
 
     def __call__(self) -> JobRunner:
         self.n_started += 1
-        assert self.may_begin.wait(10)
+        assert self.may_begin.wait(PATIENCE_S)
         if self.problem is not None:
             raise self.problem
         found: JobRunner = self.runner
@@ -127,7 +128,7 @@ class WorkspaceBench:
         return self.workspace.layers
 
     def until(self, happened: Callable[[], object]) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=8000)
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def make(self, name: str = "a") -> Path:
         """A project on the disk, with an image of its own."""

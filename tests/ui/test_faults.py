@@ -24,7 +24,7 @@ from napari_pytc.session.session import Session
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.workspace import Workspace
 from napari_pytc.volumes.zarr_output import open_ome_zarr
-from tests.support.dying_worker import DYING_WORKER, ORDERS, order_death
+from tests.support.dying_worker import DYING_WORKER, ORDERS, order_death, order_wait
 from tests.support.tissue import draw_strokes, make_tissue
 from tests.support.viewers import FakeViewer
 
@@ -84,8 +84,8 @@ class FaultBench:
     def job(self) -> JobModel:
         return self.workspace.jobs.jobs[-1]
 
-    def until(self, happened: Callable[[], object], seconds: float = 60) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=int(1000 * seconds))
+    def until(self, happened: Callable[[], object]) -> None:
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def train(self, plan: TrainPlan = PLAN) -> JobModel:
         self.workspace.launcher.train(plan)
@@ -134,8 +134,10 @@ def bench(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_killed_while_training_the_project_is_whole_and_the_training_goes_on(bench: FaultBench) -> None:
-    order_death(bench.orders, "step", 6)
+    let_die = order_death(bench.orders, "step", 6, held=True)
     job = bench.train()
+    bench.until(lambda: job.curves.get("loss"))
+    let_die()
     bench.fail(job)
     assert "SIGKILL" in job.message or sys.platform == "win32"
     session = bench.session
@@ -162,8 +164,10 @@ def test_killed_while_training_the_project_is_whole_and_the_training_goes_on(ben
 
 def test_killed_while_tiles_arrive_the_finished_ones_stay(bench: FaultBench) -> None:
     bench.finish(bench.train())
-    order_death(bench.orders, "tile", 5)
+    let_die = order_death(bench.orders, "tile", 5, held=True)
     job = bench.predict()
+    bench.until(lambda: bench.boxes)
+    let_die()
     bench.fail(job)
     assert 1 <= len(bench.boxes) <= 4
     (record,) = bench.session.predictions.records()
@@ -235,10 +239,11 @@ def test_deleted_while_training_the_job_fails_and_makes_no_folder(bench: FaultBe
 
 def test_deleted_while_predicting_the_job_fails_and_makes_no_folder(bench: FaultBench) -> None:
     bench.finish(bench.train())
+    go_on = order_wait(bench.orders, "tile", 20)
     job = bench.predict(MANY_TILES)
     bench.until(lambda: bench.boxes)
-    assert not job.is_over
     bench.folder.rename(bench.folder.with_name("elsewhere"))  # at once, as a file manager does
+    go_on()
     bench.fail(job)
     assert not bench.folder.exists()
     bench.workspace.close_project()

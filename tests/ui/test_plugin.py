@@ -36,6 +36,7 @@ from tests.session.conftest import write_image
 from tests.support.display import needs_display
 from tests.support.mouse import drag
 from tests.support.tissue import make_tissue
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [needs_display, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -186,7 +187,7 @@ def test_a_command_without_a_project_opens_the_workspace_and_says_what_is_missin
     viewer: Any, qtbot: QtBot, name: str
 ) -> None:
     assert not has_workspace(viewer)
-    get_app_model().commands.execute_command(f"napari-pytc.{name}").result(timeout=10)
+    get_app_model().commands.execute_command(f"napari-pytc.{name}").result(timeout=PATIENCE_S)
     widget = viewer.window._qt_window.findChild(WorkspaceWidget)
     assert widget is not None
     notice = widget.findChild(Notice)
@@ -262,7 +263,7 @@ def test_the_sample_of_the_menu_opens_ready_to_paint(
     monkeypatch.setattr(samples, "default_folder", lambda: tmp_path / "samples")
     viewer.open_sample("napari-pytc", "ready_to_paint")
     workspace = controllers_for(viewer).workspace
-    qtbot.waitUntil(lambda: workspace.layers is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: workspace.layers is not None)
     layers = workspace.layers
     assert layers is not None
     assert viewer.layers.selection.active is layers.strokes
@@ -286,16 +287,20 @@ def test_closing_the_window_leaves_no_process_thread_or_timer(
     workspace = widget.workspace
     workspace.open_project(project)
     qtbot.waitUntil(lambda: workspace.layers is not None)
-    qtbot.waitUntil(lambda: workspace.worker.is_warm, timeout=60_000)
+    qtbot.waitUntil(lambda: workspace.worker.is_warm)
     pid = workspace.worker.runner.worker_pid  # type: ignore[union-attr]
     assert psutil.pid_exists(pid)
     timers = [timer for owner in (workspace, widget) for timer in owner.findChildren(QTimer)]
     assert timers
     viewer.close()
     assert workspace.session is None
-    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=10_000)
-    ours = [one.name for one in set(threading.enumerate()) - threads_before if one.name.startswith("napari-pytc")]
-    assert ours == []
+    qtbot.waitUntil(lambda: not psutil.pid_exists(pid))
+
+    def ours() -> list[str]:
+        new = set(threading.enumerate()) - threads_before
+        return [thread.name for thread in new if thread.name.startswith("napari-pytc")]
+
+    qtbot.waitUntil(lambda: ours() == [])
     assert not any(isalive(timer) and timer.isActive() for timer in timers)
     with Session.open(project) as after:
         assert not after.project.read_only

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from napari_pytc.ui.canvas.section_cache import SectionCache, SectionReader
 from napari_pytc.ui.writers import LayerLabels, write_labels
 from napari_pytc.volumes.opening import open_volume
 from tests.support.display import needs_display
+from tests.support.waiting import PATIENCE_S
 from tests.volumes.files import image, write_hdf5
 
 NM = {"scale": (40.0, 8.0, 4.0), "translate": (400.0, 0.0, 0.0), "units": ("nm", "nm", "nm")}
@@ -50,7 +50,7 @@ class Virtual(LazyArray):
 
     def voxels(self, box: Box) -> np.ndarray:
         if self._gate is not None:
-            assert self._gate.wait(20)
+            assert self._gate.wait(PATIENCE_S)
         self.largest = max(self.largest, box.size)
         return np.full(box.shape, 1 + box.start[0] % 7, np.uint8)
 
@@ -182,14 +182,17 @@ def test_sections_that_are_still_being_read_are_waited_for(tmp_path: Path) -> No
     data = image()
     reader = SectionReader()
 
+    may_read = threading.Event()
+
     def read(box: Box) -> np.ndarray:
-        time.sleep(0.03)
+        assert may_read.wait(PATIENCE_S)
         return data[box.slices]
 
     cache = SectionCache(read, data.shape, data.dtype, reader, patience_s=0.0)
     try:
         layer = VolumeArray(cache)
         assert not np.asarray(layer[4]).any()  # what the window shows at first
+        threading.Timer(0.05, may_read.set).start()
         write_labels(str(tmp_path / "a.tif"), layer, NM)
     finally:
         reader.close()

@@ -39,7 +39,9 @@ def volumes(tmp_path_factory):
 
 
 @given(box=boxes(SHAPE))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_reading_equals_slicing(volumes, box):
     data, opened = volumes
     for volume in opened:

@@ -19,6 +19,7 @@ import pytest
 
 from napari_pytc.exporting import optional
 from tests.cli.conftest import SHAPE, Command, is_one_error
+from tests.support.waiting import PATIENCE_S
 
 
 @contextmanager
@@ -47,10 +48,10 @@ def test_it_serves_until_it_is_stopped(segmented: Path, number: signal.Signals) 
         assert [layer["type"] for layer in document["layers"]] == ["image", "probabilities", "segments"]
         assert document["notes"] == []
         for layer in document["layers"]:
-            with urllib.request.urlopen(layer["info"], timeout=30) as answer:
+            with urllib.request.urlopen(layer["info"], timeout=PATIENCE_S) as answer:
                 assert json.loads(answer.read())["shape"][-3:] == list(SHAPE)
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""
         with pytest.raises(urllib.error.URLError):
@@ -64,7 +65,7 @@ def test_what_there_is_not_is_a_note(project: Path) -> None:
         assert [layer["name"] for layer in document["layers"]] == ["image"]
         assert len(document["notes"]) == 2
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.slow
@@ -75,10 +76,10 @@ def test_one_volume_of_several_is_shown(cli: Command, project: Path, tmp_path: P
     assert cli("add", project, *words, "--json").code == 0
     assert is_one_error(cli("view", project), "other")
     with running(project, "--volume", "other") as (process, document):
-        with urllib.request.urlopen(document["layers"][0]["info"], timeout=30) as answer:
+        with urllib.request.urlopen(document["layers"][0]["info"], timeout=PATIENCE_S) as answer:
             assert json.loads(answer.read())["shape"] == [3, 8, 9]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_mistakes_are_one_error(cli: Command, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

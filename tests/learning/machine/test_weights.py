@@ -33,7 +33,9 @@ TENSORS = st.dictionaries(
     ),
     max_size=4,
 )
-in_a_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+in_a_folder = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 
 
 def make_network(n_outputs: int = 2) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.training.optimisation import (
     LearningRate,
     WeightAverage,
@@ -75,6 +77,28 @@ def test_a_training_goes_on_where_it_stopped() -> None:
         learn(parts, optimiser, step)
     for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
+def test_it_goes_on_so_where_channels_come_last(kind: str) -> None:
+    """A file has the moments of the optimiser in the order of their indices, whatever that of the weights."""
+    plan = TrainPlan(learning_rate=0.1, optimiser={"kind": kind})
+    whole, parts = (Precision(channels_last=True).place_network(nn.Conv3d(2, 3, 2)) for _ in range(2))
+    parts.load_state_dict(whole.state_dict())
+    optimisers = [make_optimiser(network, plan) for network in (whole, parts)]
+    for step in range(4):
+        if step == 2:
+            state = copy.deepcopy(optimisers[1].state_dict())
+            for moments in state["state"].values():
+                moments |= {name: one.contiguous() for name, one in moments.items() if isinstance(one, torch.Tensor)}
+            optimisers[1] = make_optimiser(parts, plan, state)
+        image = torch.randn(2, 2, 4, 4, 4, generator=torch.Generator().manual_seed(step))
+        for network, optimiser in zip((whole, parts), optimisers, strict=True):
+            optimiser.zero_grad()
+            network(image).square().mean().backward()
+            optimiser.step()
+    assert whole.weight.stride() == parts.weight.stride() != nn.Conv3d(2, 3, 2).weight.stride()
+    assert torch.equal(whole.weight, parts.weight)
 
 
 # The rate

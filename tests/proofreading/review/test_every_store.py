@@ -35,7 +35,9 @@ def test_a_new_one_is_empty(store: ReviewStore) -> None:
     assert store.load() == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20, deadline=None
+)
 @given(decisions=st.lists(DECISIONS, max_size=5))
 def test_answers_come_back_in_their_order(store: ReviewStore, decisions: list[Decision]) -> None:
     before = store.load()
@@ -67,7 +69,9 @@ def test_another_store_of_the_file_finds_the_answers(tmp_path: Path) -> None:
 
 
 @given(n_bytes=st.integers(0, 200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 def test_a_file_cut_off_anywhere_keeps_the_whole_lines_and_takes_new_ones(tmp_path: Path, n_bytes: int) -> None:
     path = tmp_path / "review.jsonl"
     path.unlink(missing_ok=True)
@@ -119,7 +123,9 @@ def test_a_line_without_a_field_is_passed_over(tmp_path: Path, missing: str) -> 
 
 
 @given(rubbish=st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 def test_bytes_of_any_kind_are_passed_over(tmp_path: Path, rubbish: bytes) -> None:
     path = tmp_path / "review.jsonl"
     path.write_bytes(rubbish)

@@ -21,6 +21,7 @@ from napari_pytc.session.session import Session
 from tests.support.painting import box_writer
 from tests.support.proofreading import make_segmented_project
 from tests.support.segmentations import SegmentedTissue
+from tests.support.waiting import PATIENCE_S
 
 SHAPE = (12, 40, 48)
 WHOLE = Box.of_shape(SHAPE)
@@ -321,7 +322,7 @@ def test_threads_edit_one_after_another(segmented: Session):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert not any(thread.is_alive() for thread in threads)
     assert problems == []
     assert proofreader.replay("first").agrees

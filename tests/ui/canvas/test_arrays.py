@@ -17,7 +17,7 @@ from napari_pytc.geometry import Box, Shape
 from napari_pytc.ui.canvas.arrays import MOST_BYTES, Selection, VolumeArray
 from napari_pytc.ui.canvas.section_cache import Section, SectionCache, SectionReader
 from tests.support.arrays import VirtualArray
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 SHAPE = (5, 7, 6)
 DATA = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
@@ -33,7 +33,7 @@ class Source:
         self.error: VolumeError | None = None
 
     def read(self, box: Box) -> np.ndarray:
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE_S)
         self.reads.append(box)
         if self.error is not None:
             raise self.error
@@ -49,7 +49,7 @@ def reader() -> Iterator[SectionReader]:
 
 def cache_of(source: Source, reader: SectionReader, **options: Any) -> SectionCache:
     z, y, x = source.data.shape[-3:]
-    return SectionCache(source.read, (z, y, x), source.data.dtype, reader, **{"patience_s": 10.0, **options})
+    return SectionCache(source.read, (z, y, x), source.data.dtype, reader, **{"patience_s": PATIENCE_S, **options})
 
 
 @given(key=basic_indices(SHAPE, allow_newaxis=False, min_dims=0))
@@ -134,7 +134,7 @@ def test_what_is_not_there_in_time_is_reported_when_it_comes(reader: SectionRead
     assert not cache.get(Section(0, 2)).any()
     assert not arrived.is_set()
     source.gate.set()
-    assert arrived.wait(10)
+    assert arrived.wait(PATIENCE_S)
     np.testing.assert_array_equal(cache.get(Section(0, 2)), DATA[2])
 
 
@@ -154,7 +154,7 @@ def test_a_section_that_is_scrolled_past_is_not_read_to_its_end(reader: SectionR
     cache = cache_of(source, reader, patience_s=0.0)
     for index in range(0, 90, 10):
         cache.get(Section(0, index))
-    cache._patience_s = 10.0
+    cache._patience_s = PATIENCE_S
     source.gate.set()
     cache.get(Section(0, 90))
     sections = [box.start[0] for box in source.reads]
@@ -165,7 +165,7 @@ def test_a_section_that_is_scrolled_past_is_not_read_to_its_end(reader: SectionR
 def test_memory_is_bounded(reader: SectionReader) -> None:
     shape: Shape = (4000, 300, 300)
     volume = VirtualArray(shape)
-    cache = SectionCache(volume.read, shape, volume.dtype, reader, n_bytes=10 * 90_000, patience_s=10.0)
+    cache = SectionCache(volume.read, shape, volume.dtype, reader, n_bytes=10 * 90_000, patience_s=PATIENCE_S)
     for index in range(0, 400, 2):
         np.testing.assert_array_equal(cache.get(Section(0, index)), volume.read(Section(0, index).box(shape))[0])
     assert cache.n_bytes <= 10 * 90_000
@@ -185,8 +185,8 @@ def test_new_voxels_are_read_where_they_are_looked_at_and_old_ones_shown_until_t
     cache._patience_s = 0.01
     np.testing.assert_array_equal(cache.get(Section(0, 2)), DATA[2])
     source.gate.set()
-    assert arrived.wait(10)
-    cache._patience_s = 10.0
+    assert arrived.wait(PATIENCE_S)
+    cache._patience_s = PATIENCE_S
     for index in (2, 4, 3, 1):
         assert (cache.get(Section(0, index)) == 1).all()
     np.testing.assert_array_equal(cache.get(Section(0, 0)), DATA[0])
@@ -199,16 +199,16 @@ def test_voxels_that_change_while_they_are_read_are_read_again(reader: SectionRe
     def read(box: Box) -> np.ndarray:
         found = np.full(box.shape, value[0], np.uint8)
         reading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return found
 
     cache = SectionCache(read, (1, 4, 4), np.dtype(np.uint8), reader, patience_s=0.0)
     cache.get(Section(0, 0))
-    assert reading.wait(10)
+    assert reading.wait(PATIENCE_S)
     value[0] = 2
     cache.renew([Box.of_shape((1, 4, 4))])
     go_on.set()
-    cache._patience_s = 10.0
+    cache._patience_s = PATIENCE_S
     assert (cache.get(Section(0, 0)) == 2).all()
 
 

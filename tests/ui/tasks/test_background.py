@@ -13,6 +13,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject
 
 from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.ui.tasks.background import Background, readable
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -92,13 +93,13 @@ def test_close_waits_hands_nothing_over_and_lets_go_of_what_came_too_late(qtbot:
 
     def slow() -> str:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
         done.append("slow")
         return "a lock"
 
     background.run(slow, handed.append, discard=dropped.append)
     background.run(lambda: done.append("never"))
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE_S)
     threading.Timer(0.05, go.set).start()
     background.close()
     background.close()
@@ -115,7 +116,7 @@ def test_what_was_done_but_not_yet_handed_over_is_let_go_of(qtbot: QtBot) -> Non
     dropped: list[str] = []
     background.run(lambda: "a process", handed.append, discard=dropped.append)
     background.run(ready.set)
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_S)
     background.close()
     qtbot.wait(50)
     assert (handed, dropped) == ([], ["a process"])
@@ -123,12 +124,12 @@ def test_what_was_done_but_not_yet_handed_over_is_let_go_of(qtbot: QtBot) -> Non
 
 def test_an_object_deleted_meanwhile_does_not_break_the_thread(qtbot: QtBot, caplog: pytest.LogCaptureFixture) -> None:
     background, go, over = Background(), threading.Event(), threading.Event()
-    background.run(lambda: go.wait(10))
+    background.run(lambda: go.wait(PATIENCE_S))
     background.run(over.set)
     background.deleteLater()
     QCoreApplication.sendPostedEvents(background, QEvent.Type.DeferredDelete)
     go.set()
-    assert over.wait(10)
+    assert over.wait(PATIENCE_S)
     background.close()
     assert not caplog.records
 
@@ -139,7 +140,7 @@ def test_nothing_is_handed_to_a_panel_that_was_deleted(background: Background, q
     dropped: list[int] = []
 
     def work() -> int:
-        assert go.wait(10)
+        assert go.wait(PATIENCE_S)
         return 1
 
     background.run(work, handed.append, discard=dropped.append, receiver=panel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -70,8 +69,8 @@ def test_a_job_from_its_start_to_its_end(board: JobBoard, qtbot: QtBot) -> None:
         Produced(job=J, kind="prediction", box=Box.at((0, 0, 0), (1, 2, 3))),
         Progressed(job=J, done=3, total=4, note="training"),
     ]
-    with qtbot.waitSignal(board.changed):
-        in_thread(lambda: [sink(event) for event in events]).join()
+    in_thread(lambda: [sink(event) for event in events]).join()
+    qtbot.waitUntil(lambda: view.done == 3)
     assert (view.state, view.started) == (JobState.RUNNING, 100.0)
     assert (view.done, view.total, view.note) == (3, 4, "training")
     assert view.curves == {"loss": [(1, 0.5), (2, 0.25)]}
@@ -141,7 +140,7 @@ def test_no_end_is_lost_among_many_events_of_many_threads(board: JobBoard, qtbot
 
     jobs = [board.open("train", f"job {k}") for k in range(4)]
     threads = [in_thread(lambda sink=sink: tell(sink)) for _, sink in jobs]  # type: ignore[misc]
-    qtbot.waitUntil(lambda: not board.running, timeout=20000)
+    qtbot.waitUntil(lambda: not board.running)
     for thread in threads:
         thread.join()
     assert sorted(title for what, title in heard.received if what == "ended") == [f"job {k}" for k in range(4)]
@@ -150,11 +149,10 @@ def test_no_end_is_lost_among_many_events_of_many_threads(board: JobBoard, qtbot
 
 @pytest.mark.slow
 def test_events_of_a_busy_job_leave_the_event_loop_turns(board: JobBoard, qtbot: QtBot) -> None:
-    """10,000 events a second; how long the longest gap is is told, not asked for: machines are busy."""
-    heard, turns = Heard(board), []
+    """As many events as a thread can tell; the window's thread has its turns, and hears of few of them."""
+    heard, turns = Heard(board), list[float]()
     view, sink = board.open("train", "Busy")
     stop = threading.Event()
-
     n_told = [0]
 
     def tell() -> None:
@@ -170,21 +168,18 @@ def test_events_of_a_busy_job_leave_the_event_loop_turns(board: JobBoard, qtbot:
     turn.timeout.connect(lambda: turns.append(time.perf_counter()))
     turn.start()
     thread = in_thread(tell)
-    qtbot.wait(1000)
+    qtbot.waitUntil(lambda: n_told[0] > 5000 and len(turns) > 20 and heard.count("changed") > 5)
     stop.set()
     thread.join()
-    qtbot.waitUntil(lambda: view.is_over, timeout=5000)
+    qtbot.waitUntil(lambda: view.is_over)
     turn.stop()
-    gaps = [1000 * (b - a) for a, b in pairwise(turns)]
-    figures = f"{n_told[0]} events, longest gap {max(gaps):.1f} ms, {heard.count('changed')} changes told"
-    assert n_told[0] > 500, figures
-    # 40 ms apart at least; a slower machine tells fewer.
-    assert heard.count("changed") <= 40, figures
-    assert len(turns) > 20, figures
+    seconds = turns[-1] - turns[0]
+    # 40 ms apart, by a timer that may be a little early.
+    assert heard.count("changed") <= seconds / 0.03 + 5, f"{n_told[0]} events in {seconds:.2f} s"
 
 
 def test_one_turn_takes_in_only_so_much(board: JobBoard, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_pytc.ui.tasks.job_board._DRAIN_S", 0.0)
+    monkeypatch.setattr("napari_pytc.ui.tasks.job_board._DRAIN_S", -1.0)
     heard = Heard(board)
     view, sink = board.open("train", "Long")
     for n in range(5):
@@ -362,7 +357,7 @@ def test_the_log_keeps_the_newest_lines(board: JobBoard) -> None:
 @pytest.mark.parametrize("spec", [Count(n=3), Flood(n=3000)])
 def test_a_real_job_in_a_thread(board: JobBoard, qtbot: QtBot, spec: Count | Flood) -> None:
     view, sink = board.open("test", "Real")
-    with InlineRunner() as runner, qtbot.waitSignal(board.ended, timeout=10000):
+    with InlineRunner() as runner, qtbot.waitSignal(board.ended):
         thread = in_thread(lambda: runner.start(spec, sink))
     thread.join()
     assert view.state == JobState.FINISHED

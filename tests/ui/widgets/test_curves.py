@@ -41,7 +41,7 @@ def plot(qtbot: QtBot) -> Iterator[CurvesPlot]:
 
 def shown(plot: CurvesPlot, qtbot: QtBot) -> CurvesPlot:
     plot.show()
-    qtbot.waitUntil(lambda: plot.is_ready, timeout=60_000)
+    qtbot.waitUntil(lambda: plot.is_ready)
     return plot
 
 

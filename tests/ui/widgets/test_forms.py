@@ -386,10 +386,12 @@ def test_no_field_of_the_opened_fold_is_squeezed(form_of: FormMaker, qtbot: QtBo
     assert form.more is not None
     form.more.toggleButton().click()
     qtbot.waitUntil(form.more.content().isVisible)
-    qtbot.wait(10)
-    fields = [field for field in form.findChildren(QLineEdit) if field.isVisible()]
-    assert len(fields) > 3
-    assert all(field.height() >= field.minimumSizeHint().height() for field in fields)
+
+    def visible() -> list[QLineEdit]:
+        return [field for field in form.findChildren(QLineEdit) if field.isVisible()]
+
+    qtbot.waitUntil(lambda: all(field.height() >= field.minimumSizeHint().height() for field in visible()))
+    assert len(visible()) > 3
 
 
 def test_a_list_of_losses_is_the_text_of_recipes(qtbot: QtBot) -> None:

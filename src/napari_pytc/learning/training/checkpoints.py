@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from napari_pytc.errors import ModelError
 from napari_pytc.files import sync_folder
 from napari_pytc.learning.machine.weights import load_weights_and_notes, save_weights
+from napari_pytc.learning.training.optimisation import load_optimiser_state
 
 Tensors = dict[str, Tensor]
 
@@ -89,7 +90,7 @@ class TrainingState:
         """Put network, optimiser and all random generators back to where they were."""
         try:
             network.load_state_dict(self.network)
-            optimiser.load_state_dict(self.optimiser)
+            load_optimiser_state(optimiser, self.optimiser)
             rng.bit_generator.state = self.numpy_rng
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
@@ -97,18 +98,9 @@ class TrainingState:
                 f"{str(error).splitlines()[0]}",
                 "Start the training anew instead of resuming it.",
             ) from error
-        _lay_out_like_weights(optimiser)
         torch.set_rng_state(self.torch_rng)
         if self.device_rng is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(self.device_rng)
-
-
-def _lay_out_like_weights(optimiser: torch.optim.Optimizer) -> None:
-    """Give moments read from disk the memory format of their weights: mixed ones take the optimiser's slow path."""
-    for weights, state in optimiser.state.items():
-        for name, moment in state.items():
-            if isinstance(moment, Tensor) and moment.shape == weights.shape and moment.stride() != weights.stride():
-                state[name] = torch.empty_like(weights, dtype=moment.dtype).copy_(moment)
 
 
 def save_training_state(folder: Path | str, state: TrainingState) -> None:

@@ -59,8 +59,21 @@ def make_optimiser(
     else:
         raise ModelError(f"No optimiser is known for {settings.kind!r}.", "Choose adamw, adam or sgd.")
     if state is not None:
-        optimiser.load_state_dict(state)
+        load_optimiser_state(optimiser, state)
     return optimiser
+
+
+def load_optimiser_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load moments, in the memory format of their weights.
+
+    A fused optimiser takes both as they lie in memory: moments as a file gives them would be those of other weights
+    where channels come last.
+    """
+    optimiser.load_state_dict(state)
+    for weights, moments in optimiser.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weights.shape and moment.stride() != weights.stride():
+                moments[name] = torch.empty_like(weights, dtype=moment.dtype).copy_(moment)
 
 
 def check_backbone(plan: TrainPlan, backbone: nn.Module | None) -> None:

@@ -62,7 +62,7 @@ def test_a_stroke_across_is_kept_outside_and_reported_once(
     held = Box((0, 0, 0), (12, 20, 40))
     session.held_out.add(held)
     strokes = viewer.find("Strokes")
-    with qtbot.waitSignal(layers.saved, timeout=5000):
+    with qtbot.waitSignal(layers.saved):
         strokes.data[3:4, 15:25, 0:10] = 2
     assert session.strokes.counts() == {"membrane": 0, "inside": 50}
     assert not strokes.data[3, :20, :].any()
@@ -74,7 +74,7 @@ def test_a_stroke_across_is_kept_outside_and_reported_once(
     assert len(received) == 1
     assert "held out" in viewer.status
     session.held_out.allow_painting(held)
-    with qtbot.waitSignal(layers.saved, timeout=5000):
+    with qtbot.waitSignal(layers.saved):
         strokes.data[5:6, 0:2, 0:2] = 1
     assert session.strokes.counts() == {"membrane": 4, "inside": 50}
 

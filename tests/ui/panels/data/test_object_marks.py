@@ -61,7 +61,7 @@ class Window:
         return self.workspace.layers.objects
 
     def until(self, happened: Callable[[], object]) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=8000)
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def find(self, kind: type, name: str) -> Any:
         QApplication.processEvents()

@@ -54,7 +54,7 @@ class Window:
         self.page = self.panel.project
 
     def until(self, happened: Callable[[], object]) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=8000)
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def find(self, kind: type, name: str) -> Any:
         QApplication.processEvents()  # rows are shown, and former ones deleted, when the loop turns

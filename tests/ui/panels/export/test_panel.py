@@ -47,7 +47,7 @@ def session(workspace: FakeWorkspace, panel: ExportPanel, tmp_path: Path) -> Fak
 
 def looked(panel: ExportPanel, qtbot: QtBot) -> None:
     """Wait until it has looked at the prediction and the disk."""
-    qtbot.waitUntil(lambda: panel._controller.forecast is not None, timeout=5000)
+    qtbot.waitUntil(lambda: panel._controller.forecast is not None)
 
 
 def choose(panel: ExportPanel, name: str) -> None:
@@ -289,11 +289,11 @@ def test_an_exported_image_is_shown_in_the_colours_of_its_channels(
     sink.write(Box((0, 0, 0), (2, 8, 9)), np.arange(288, dtype=np.uint16).reshape(2, 2, 8, 9) * 100)
     result = {"output": str(tmp_path / "a.zarr"), "shape": [2, 2, 8, 9]}
     panel._controller.show_file(SimpleNamespace(result=result, spec=SimpleNamespace(what="image")))
-    qtbot.waitUntil(lambda: len(workspace.viewer.layers) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(workspace.viewer.layers) == 2)
     first, second = workspace.viewer.layers
     assert [first.name, second.name] == ["a.zarr: DAPI", "a.zarr: GFP"]
     assert [first.style.colours, second.style.colours] == ["#00ff00", "#ff00ff"]
-    qtbot.waitUntil(lambda: first.contrast[1] < second.contrast[1] < 65535, timeout=5000)
+    qtbot.waitUntil(lambda: first.contrast[1] < second.contrast[1] < 65535)
 
 
 def test_what_is_wrong_is_shown_on_the_button(
@@ -316,7 +316,7 @@ def test_only_the_newest_answer_counts(
 ) -> None:
     panel._controller.find_forecast()
     type_path(panel, tmp_path / "newer.zarr")
-    qtbot.waitUntil(lambda: panel._controller.forecast is not None, timeout=5000)
+    qtbot.waitUntil(lambda: panel._controller.forecast is not None)
     assert ".zarr" in panel.forecast.text()
     assert session.previews[-1][1].name == "newer.zarr"
 

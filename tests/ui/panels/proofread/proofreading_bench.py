@@ -154,7 +154,7 @@ class Bench:
         self.until(lambda: not self.editor.is_busy)
 
     def until(self, happened: Callable[[], object]) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=10_000)
+        self.bot.waitUntil(lambda: bool(happened()))
 
     # ---- what is seen
 

@@ -77,7 +77,7 @@ class Bench:
         self.until(lambda: self.workspace.segments.document is not None and self.controllers.actions.history.entries)
 
     def until(self, happened: Any) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=20_000)
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def press(self, name: str) -> None:
         button = self.panel.findChild(QPushButton, name)

@@ -59,8 +59,8 @@ class User:
     def titles(self) -> list[str]:
         return [entry.title for entry in self.widget.controllers.actions.history.entries if not entry.is_undone][1:]
 
-    def wait(self, happened: Callable[[], Any], seconds: float = 30) -> None:
-        self.bot.waitUntil(lambda: bool(happened()), timeout=int(1000 * seconds))
+    def wait(self, happened: Callable[[], Any]) -> None:
+        self.bot.waitUntil(lambda: bool(happened()))
 
     def idle(self) -> None:
         self.bot.wait(50)
@@ -80,7 +80,8 @@ class User:
         drag(self.viewer, layer or self.layer, [(Z, y, x) for y, x in places])
         self.idle()
 
-    def right_click(self, y: int, x: int) -> QWidget | None:
+    def right_click(self, y: int, x: int) -> QWidget:
+        """The menu that this opens."""
         canvas, place = canvas_of(self.viewer), on_canvas(self.viewer, self.layer, (Z, y, x))
         outside = QPointF(canvas.mapToGlobal(place.toPoint()))
         button, none = Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier
@@ -89,9 +90,10 @@ class User:
             (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
         ):
             QApplication.sendEvent(canvas, QMouseEvent(kind, place, outside, button, held, none))
-        self.idle()
-        self.bot.wait(100)
-        return QApplication.activePopupWidget()
+        self.wait(QApplication.activePopupWidget)
+        menu = QApplication.activePopupWidget()
+        assert menu is not None
+        return menu
 
     def neighbours(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Two places in two segments that touch along x."""
@@ -112,7 +114,7 @@ def user(make_napari_viewer: Callable[..., Any], qtbot: QtBot, tmp_path: Path) -
     found.workspace.shutdown()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_merge_split_paint_lock_and_undo_with_mouse_and_keys(user: User) -> None:
     (y, x), (_, right) = user.neighbours()
     centre = user.viewer.scene.camera.center
@@ -171,7 +173,6 @@ def test_napari_s_undo_on_the_strokes_is_the_journal_s(user: User) -> None:
 def test_the_right_button_opens_the_menu(user: User) -> None:
     (y, x), _ = user.neighbours()
     menu = user.right_click(y, x)
-    assert menu is not None
     assert menu.objectName() == "segmentMenu"
     menu.close()
 
@@ -184,8 +185,7 @@ def test_space_moves_the_view_while_a_tool_is_chosen(user: User) -> None:
     user.bot.keyPress(canvas, Qt.Key.Key_Space)
     assert user.layer.mouse_pan
     user.bot.keyRelease(canvas, Qt.Key.Key_Space)
-    user.bot.wait(100)
-    assert not user.layer.mouse_pan
+    user.wait(lambda: not user.layer.mouse_pan)
     user.draw((y, x), (y, right))
     assert user.editor.proposal is not None
 

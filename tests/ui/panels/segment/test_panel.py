@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ from napari_pytc.volumes.channels import AffinityRole, axis_offset, roles_to_jso
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 from tests.support.segmentations import make_segmentation
 from tests.support.tissue import make_tissue
+from tests.support.waiting import PATIENCE_S
 from tests.support.workspaces import SHAPE, FakeSession, FakeWorkspace, prediction, segmentation
 
 J = "j1"
@@ -99,9 +100,7 @@ def items(combo: Any) -> list[str]:
 
 def start_preview(qtbot: QtBot, panel: SegmentPanel, workspace: FakeWorkspace) -> Any:
     panel.live.check.setChecked(True)
-    qtbot.waitUntil(
-        lambda: panel.controller.preview.source is not None and not panel.controller.preview.is_busy, timeout=15000
-    )
+    qtbot.waitUntil(lambda: panel.controller.preview.source is not None and not panel.controller.preview.is_busy)
     assert workspace.layers is not None
     return workspace.layers.trial
 
@@ -289,9 +288,7 @@ def test_another_setting_decodes_again_and_the_newest_wins(
     assert form is not None
     for distance in (0.1, 0.2, 0.6):
         form.set_value(form.value().model_copy(update={"seed_distance_um": distance}))
-    qtbot.waitUntil(
-        lambda: panel.controller.preview.source is not first and not panel.controller.preview.is_busy, timeout=15000
-    )
+    qtbot.waitUntil(lambda: panel.controller.preview.source is not first and not panel.controller.preview.is_busy)
     assert with_classes.n_previews == 2
 
 
@@ -305,8 +302,8 @@ def test_the_preview_follows_the_view(
     qtbot.wait(1000)
     assert with_classes.n_previews == 1
     workspace.layers.in_view = Box.at((10, 0, 0), (1, 48, 40))
-    qtbot.waitUntil(lambda: panel.controller.preview.box == Box((7, 0, 0), (12, 48, 40)), timeout=5000)
-    qtbot.waitUntil(lambda: with_classes.n_previews == 2 and not panel.controller.preview.is_busy, timeout=15000)
+    qtbot.waitUntil(lambda: panel.controller.preview.box == Box((7, 0, 0), (12, 48, 40)))
+    qtbot.waitUntil(lambda: with_classes.n_previews == 2 and not panel.controller.preview.is_busy)
 
 
 @pytest.mark.slow
@@ -318,7 +315,7 @@ def test_nobody_looks_at_a_preview_behind_another_panel(
     assert workspace.layers is not None
     assert workspace.layers.trial is None
     panel.show()
-    qtbot.waitUntil(lambda: workspace.layers.trial is not None, timeout=15000)  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: workspace.layers.trial is not None)  # type: ignore[union-attr]
 
 
 def test_a_preview_that_fails_says_why(
@@ -521,13 +518,30 @@ def test_it_fits_a_narrow_dock(panel: SegmentPanel, with_classes: FakeSession, w
 
 @pytest.mark.slow
 def test_nothing_of_it_holds_the_window(
-    panel: SegmentPanel, with_classes: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+    panel: SegmentPanel,
+    with_classes: FakeSession,
+    workspace: FakeWorkspace,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start_preview(qtbot, panel, workspace)
-    began = time.perf_counter()
+    source = start_preview(qtbot, panel, workspace)
+    threads: set[int] = set()
+    go_on = threading.Event()
+    partition = source.partition
+
+    def slow(decoder: Any) -> Any:
+        threads.add(threading.get_ident())
+        assert go_on.wait(PATIENCE_S)
+        return partition(decoder)
+
+    monkeypatch.setattr(source, "partition", slow)
     for value in range(20, 60):
-        panel.decoder.slider.slider.setValue(value)
-    assert (time.perf_counter() - began) / 40 < 0.02
+        panel.decoder.slider.slider.setValue(value)  # returns, although nothing can be grouped yet
+    assert workspace.layers is not None
+    workspace.layers.refreshed.clear()
+    go_on.set()
+    qtbot.waitUntil(lambda: bool(workspace.layers.refreshed))  # type: ignore[union-attr]
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(

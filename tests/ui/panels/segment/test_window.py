@@ -24,7 +24,7 @@ pytestmark = [needs_display, pytest.mark.filterwarnings("ignore::DeprecationWarn
 
 
 def section(user: User, name: str = "Segments") -> np.ndarray:
-    return np.asarray(user.layer(name).data[31, :, :])
+    return user.shown(name, 31)
 
 
 @pytest.mark.slow
@@ -48,19 +48,19 @@ def test_preview_slider_run_edit_and_table(user: User, tmp_path: Path) -> None:
     assert live is not None
     live.setChecked(True)
     user.wait(lambda: panel.controller.preview.source is not None and not panel.controller.preview.is_busy)
-    user.wait(lambda: section(user, "Segments, tried").any(), 10)
+    user.wait(lambda: section(user, "Segments, tried").any())
     assert not user.layer("Prediction").visible
     n_at_first = len(np.unique(section(user, "Segments, tried")))
     panel.decoder.slider.slider.setValue(5)
-    user.wait(lambda: len(np.unique(section(user, "Segments, tried"))) < n_at_first, 10)
+    user.wait(lambda: len(np.unique(section(user, "Segments, tried"))) < n_at_first)
     assert session.segmentations.records() == []
 
     panel.decoder.slider.slider.setValue(50)
     user.run("Segment", "segmentButton")
-    user.wait(lambda: workspace.segments.document is not None, 20)
+    user.wait(lambda: workspace.segments.document is not None)
     document: Any = workspace.segments.document
-    assert "Segments, tried" not in user.viewer.layers
-    user.wait(lambda: np.array_equal(section(user), document.segments(Box.at((31, 0, 0), (1, 192, 192)))[0]), 10)
+    user.wait(lambda: "Segments, tried" not in user.viewer.layers)
+    user.wait(lambda: np.array_equal(section(user), document.segments(Box.at((31, 0, 0), (1, 192, 192)))[0]))
     user.wait(lambda: panel.list.records.tree.topLevelItemCount() == 1)
     shown = section(user)
     colour = user.layer("Segments").get_color(int(shown.max()))
@@ -73,9 +73,9 @@ def test_preview_slider_run_edit_and_table(user: User, tmp_path: Path) -> None:
     assert layers is not None
     assert layers.segments.segment_at((31, y, x)) == largest
     workspace.segments.do(lambda proofreader: proofreader.apply({"kind": "delete", "segments": [largest]}))
-    user.wait(lambda: not (section(user) == largest).any(), 10)
+    user.wait(lambda: not (section(user) == largest).any())
     workspace.segments.do(lambda proofreader: proofreader.undo())
-    user.wait(lambda: np.array_equal(section(user), shown), 10)
+    user.wait(lambda: np.array_equal(section(user), shown))
 
     export = user.widget.panel("Export")
     assert isinstance(export, ExportPanel)
@@ -94,7 +94,6 @@ def test_preview_slider_run_edit_and_table(user: User, tmp_path: Path) -> None:
     user.wait(lambda: not user.viewer.layers)
     assert workspace.segments.document is None
     workspace.open_project(session.folder)
-    user.wait(lambda: "Segments" in user.viewer.layers, 20)
-    user.wait(lambda: np.array_equal(section(user), shown), 10)
-    user.wait(lambda: "Prediction" in user.viewer.layers, 10)
+    user.wait(lambda: np.array_equal(section(user), shown))
+    user.wait(lambda: "Prediction" in user.viewer.layers)
     assert not user.layer("Prediction").visible

@@ -68,7 +68,7 @@ def opened(bench: LiveBench) -> LiveBench:
     bench.until(lambda: all(bench.session.strokes.counts().values()))
     strokes: Any = bench.viewer.find("Strokes").data
     bench.until(lambda: strokes.is_saved)
-    bench.bot.wait(10)  # for what the saver's thread tells
+    bench.until(lambda: len(bench.live.painted_classes) == 2)  # the saver's thread has told it
     return bench
 
 

@@ -247,7 +247,7 @@ def test_compare_shows_tables_and_both_curves(models: ModelList, session: Traini
     models.buttons["compare"].click()
     dialog = models.findChild(ComparisonDialog)
     assert dialog is not None
-    qtbot.waitUntil(lambda: dialog.table.rowCount() > 4 and dialog.plot.is_ready, timeout=60_000)
+    qtbot.waitUntil(lambda: dialog.table.rowCount() > 4 and dialog.plot.is_ready)
     assert dialog.table.item(0, 1).text() == "0.850"  # type: ignore[union-attr]
     assert dialog.table.item(0, 2).text() == "0.812"  # type: ignore[union-attr]
     styles = [curve.opts["pen"].style() for curve in dialog.plot.canvas.loss.curves]

@@ -28,13 +28,13 @@ def session(workspace: FakeWorkspace, tmp_path: Path) -> TrainingSession:
 def recipe(workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot) -> RecipeController:
     """The first recipe was read."""
     controller = RecipeController(workspace)  # type: ignore[arg-type]
-    with qtbot.waitSignal(controller.loaded, timeout=60_000):
+    with qtbot.waitSignal(controller.loaded):
         controller.begin()
     return controller
 
 
 def load(recipe: RecipeController, qtbot: QtBot, name: str | Path) -> None:
-    with qtbot.waitSignal(recipe.loaded, timeout=60_000):
+    with qtbot.waitSignal(recipe.loaded):
         recipe.choose_recipe(name)
 
 
@@ -74,7 +74,7 @@ def test_of_two_recipes_the_last_one_chosen_counts(recipe: RecipeController, qtb
     recipe.loaded.connect(lambda: loaded.append(recipe.recipe))
     recipe.choose_recipe("accurate")
     recipe.choose_recipe("fast")
-    qtbot.waitUntil(lambda: bool(loaded), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(loaded))
     qtbot.wait(50)
     assert loaded == ["fast"]
 

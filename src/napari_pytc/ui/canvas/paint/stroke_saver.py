@@ -23,6 +23,8 @@ PAUSE_S = 0.25
 """Painting without the mouse is a stroke of its own when nothing follows for this long."""
 LONGEST_S = 0.8
 """Continuous painting without the mouse is saved at this interval."""
+CLOSE_S = 30.0
+"""Longest time that closing waits for a slow disk before strokes are given up."""
 LOOK_S = 1.0
 """Interval at which the thread checks whether the interpreter is ending, which would else wait for it for ever."""
 
@@ -104,7 +106,7 @@ class StrokeSaver(QObject):
             self._flushes.append((then, otherwise))
             self._condition.notify_all()
 
-    def close(self, patience_s: float = 5.0) -> bool:
+    def close(self, patience_s: float = CLOSE_S) -> bool:
         """Save and end the thread; whether everything is on disk. `flush` calls that wait are dropped."""
         with self._condition:
             self._is_closing = True
