@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_pytc.errors import InvalidInput
+from napari_pytc.errors import InvalidInput, PytcError
+
+logger = logging.getLogger(__name__)
+_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    PytcError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What the import of a module of another package may end in."""
 
 
 class Settings(BaseModel):
@@ -43,6 +60,8 @@ class TaggedSettings(Settings):
     """Name of a member of the family in error messages."""
     entry_point_group: ClassVar[str] = ""
     _loaded: ClassVar[set[str]] = set()
+    _unloadable: ClassVar[dict[str, list[str]]] = {}
+    """Of each entry-point group: a sentence on each module that could not be imported."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -51,6 +70,12 @@ class TaggedSettings(Settings):
             cls.kinds = {}
         kind = cls.model_fields["kind"].default
         if isinstance(kind, str):
+            other = cls.kinds.get(kind)
+            if other is not None and not _are_one(other, cls):
+                raise InvalidInput(
+                    f"Two kinds of {cls.noun} are called {kind!r}: {_full_name(other)} and {_full_name(cls)}.",
+                    "Give one of them another kind.",
+                )
             cls.kinds[kind] = cls
 
     @classmethod
@@ -61,11 +86,19 @@ class TaggedSettings(Settings):
 
     @classmethod
     def load_others(cls) -> None:
-        """Import the kinds of this and other packages that are named as entry points, once."""
+        """Import the kinds of this and other packages that are named as entry points, once.
+
+        A module that cannot be imported is left out and told: another package's fault is no reason to do without all.
+        """
         if cls.entry_point_group and cls.entry_point_group not in cls._loaded:
             cls._loaded.add(cls.entry_point_group)
             for entry in entry_points(group=cls.entry_point_group):
-                entry.load()
+                try:
+                    entry.load()
+                except _FAULTS as error:
+                    sentence = f"The {cls.noun} of {_source(entry)} was left out: {_one_line(error)}"
+                    cls._unloadable.setdefault(cls.entry_point_group, []).append(sentence)
+                    logger.warning("%s", sentence)
 
     @classmethod
     def parse(cls, value: Any) -> Any:
@@ -85,8 +118,33 @@ class TaggedSettings(Settings):
             cls.load_others()
         if kind not in cls.kinds:
             known = ", ".join(sorted(cls.kinds)) or "none"
-            raise InvalidInput(f"No {cls.noun} is called {kind!r}.", f"Known are {known}.")
+            left_out = cls._unloadable.get(cls.entry_point_group, [])
+            raise InvalidInput(f"No {cls.noun} is called {kind!r}.", " ".join([f"Known are {known}.", *left_out]))
         return cls.kinds[kind].model_validate(value)
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _are_one(kind: type, other: type) -> bool:
+    """Whether two classes are one whose module was imported twice, once perhaps as a script."""
+    modules = {kind.__module__, other.__module__}
+    return kind.__qualname__ == other.__qualname__ and (
+        len(modules) == 1 or bool(modules & {"__main__", "__mp_main__"})
+    )
+
+
+def _source(entry: EntryPoint) -> str:
+    """Where an entry point comes from, in a sentence."""
+    package = f" of the package {entry.dist.name}" if entry.dist is not None else ""
+    return f"{entry.value}{package}"
+
+
+def _one_line(error: BaseException) -> str:
+    """An error as one sentence."""
+    text = error.message if isinstance(error, PytcError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split()).rstrip(".") + "."
 
 
 def short_form(value: Any) -> Any:

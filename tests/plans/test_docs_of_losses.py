@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.training.losses import deeply_supervised, make_loss
 from napari_pytc.learning.training.optimisation import LearningRate, make_optimiser, prepare_gradients
+from napari_pytc.plans.losses import LossSettings
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml
+from tests.support.packages import installed
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures-and-losses.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -25,7 +28,15 @@ COMMANDS = [
     for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
 ]
+MODULES = re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL)
+ENTRIES = re.findall(r'```toml\n.*?"napari_pytc.losses"\]\n(\w+) = "(\S+)"\n```', TEXT)
 SPACE = VoxelSpace((10, 10, 10))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def package_of_the_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with installed(tmp_path_factory.mktemp("installed"), LossSettings, dict(MODULES), dict(ENTRIES)):
+        yield
 
 
 def take_a_step(plan: TrainPlan) -> None:
@@ -71,4 +82,6 @@ def test_a_command_of_the_page_is_a_plan(command: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(YAML) >= 7
-    assert len(COMMANDS) >= 4
+    assert len(COMMANDS) >= 5
+    assert [path for path, _ in MODULES] == ["my_package/settings.py", "my_package/log_cosh.py"]
+    assert len(ENTRIES) == 1

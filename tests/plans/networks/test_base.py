@@ -176,8 +176,9 @@ class Foreign(NetworkSettings):
     kind: Literal["foreign"] = "foreign"
 
 
-class ForeignOfAny(Foreign):
+class ForeignOfAny(NetworkSettings):
     builds: ClassVar[str] = f"{__name__}:of_any"
+    kind: Literal["foreign_of_any"] = "foreign_of_any"
 
 
 def test_a_builder_without_channels_makes_networks_for_one() -> None:

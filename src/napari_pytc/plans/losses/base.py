@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 from pydantic.functional_validators import BeforeValidator
@@ -42,6 +43,23 @@ class LossSettings(TaggedSettings):
     cost: ClassVar[str] = ""
     """Time of the loss and its gradient, in those of cross entropy (131,072 voxels, three channels, one core)."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        kind = cls.model_fields["kind"].default
+        missing = [name for name in ("builds", "suits") if not hasattr(cls, name)]
+        if isinstance(kind, str) and missing:
+            raise InvalidInput(
+                f"The loss {kind!r} ({cls.__module__}.{cls.__qualname__}) does not say {' and '.join(missing)}.",
+                'Write builds = "package.module:function", and suits = ("sigmoid",) for what its channels may be.',
+            )
+        unknown = sorted(set(getattr(cls, "suits", ())) - set(get_args(Activation)))
+        if unknown:
+            raise InvalidInput(
+                f"The loss {kind!r} suits {', '.join(unknown)}, which is no activation.",
+                f"There are {', '.join(get_args(Activation))}.",
+            )
+        super().__pydantic_init_subclass__(**kwargs)
+
     def build(self, activation: Activation, kept: Sequence[int]) -> Any:
         """The loss, a `torch.nn.Module`; torch is imported now.
 
@@ -51,8 +69,36 @@ class LossSettings(TaggedSettings):
             Of all the channels that the loss is called with.
         kept : sequence of int
             Positions of the channels that count, among those that it is called with.
+
+        Raises
+        ------
+        InvalidInput
+            If `builds` names no function, or one that does not take these three.
         """
-        return resolve(self.builds)(self, activation, tuple(kept))
+        kind = getattr(self, "kind", type(self).__name__)
+        try:
+            builder = resolve(self.builds)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InvalidInput(
+                f"The function {self.builds!r} of the loss {kind!r} cannot be imported: {error}.",
+                "It is written package.module:function, of a package that is installed where the training runs.",
+            ) from error
+        if not _takes(builder, 3):
+            raise InvalidInput(
+                f"The function {self.builds!r} of the loss {kind!r} takes {inspect.signature(builder)} and not "
+                "(settings, activation, kept).",
+                "See `A loss of your own` in the documentation.",
+            )
+        return builder(self, activation, tuple(kept))
+
+
+def _takes(function: Callable[..., Any], n: int) -> bool:
+    """Whether a function can be called with so many arguments by position."""
+    try:
+        inspect.signature(function).bind(*[None] * n)
+    except TypeError:
+        return False
+    return True
 
 
 AnyLoss = Annotated[SerializeAsAny[LossSettings], BeforeValidator(LossSettings.parse)]

@@ -29,7 +29,7 @@ class CrossEntropy(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        logits, target, weights = self._prepared(logits, target, mask)
+        logits, target, weights = self.prepared(logits, target, mask)
         classes = target.argmax(1)
         of_class = None if self._weights is None else torch.tensor(self._weights, device=logits.device)
         losses = functional.cross_entropy(
@@ -49,7 +49,7 @@ class BinaryCrossEntropy(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        logits, target, weights = map(self._selected, self._prepared(logits, target, mask))
+        logits, target, weights = map(self.selected, self.prepared(logits, target, mask))
         pos_weight = torch.tensor(self._pos_weight, device=logits.device)
         losses = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=pos_weight, reduction="none")
         return weighted_mean(losses, weights)
@@ -65,7 +65,7 @@ class PerChannelBinaryCrossEntropy(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        logits, target, weights = map(self._selected, self._prepared(logits, target, mask))
+        logits, target, weights = map(self.selected, self.prepared(logits, target, mask))
         axes = over_voxels(logits)
         pos_weight = self._weights_of_ones(target, weights, axes).reshape(-1, *[1] * (logits.ndim - 2))
         losses = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=pos_weight, reduction="none")
@@ -92,8 +92,8 @@ class Focal(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        logits, target, weights = self._prepared(logits, target, mask)
-        return weighted_mean(self._selected(self._focal(logits, target)), self._selected(weights))
+        logits, target, weights = self.prepared(logits, target, mask)
+        return weighted_mean(self.selected(self._focal(logits, target)), self.selected(weights))
 
 
 build_cross_entropy, build_binary_cross_entropy = CrossEntropy, BinaryCrossEntropy

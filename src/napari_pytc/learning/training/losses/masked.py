@@ -45,7 +45,7 @@ class MaskedLoss(nn.Module):
         self._activation = activation
         self._kept = list(kept)
 
-    def _prepared(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prepared(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits and targets in float32, 0 where nothing counts, and the weight of every element.
 
         What lies outside of the mask is replaced, not multiplied: even a NaN there stays without a trace. Single
@@ -70,15 +70,15 @@ class MaskedLoss(nn.Module):
             return logits.sigmoid()
         return logits.tanh() if self._activation == "tanh" else logits
 
-    def _selected(self, values: Tensor) -> Tensor:
+    def selected(self, values: Tensor) -> Tensor:
         """The channels that count."""
         return values if self._kept == list(range(values.shape[1])) else values[:, self._kept]
 
-    def _values(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def values(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Activated values, targets and weights of the channels that count; the first two 0 where nothing does."""
-        logits, target, weights = self._prepared(logits, target, mask)
+        logits, target, weights = self.prepared(logits, target, mask)
         values = torch.where(weights > 0, self._activated(logits), 0.0)
-        return self._selected(values), self._selected(target), self._selected(weights)
+        return self.selected(values), self.selected(target), self.selected(weights)
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:

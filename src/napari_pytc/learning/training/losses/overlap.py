@@ -49,7 +49,7 @@ class RegionLoss(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        values, target, weights = self._values(logits, target, mask)
+        values, target, weights = self.values(logits, target, mask)
         losses: Tensor = self._compare(values, target).flatten()
         has_target = weights.flatten(2).amax(2) > 0
         if not self._per_patch:
@@ -71,7 +71,7 @@ class CenterlineDice(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        values, target, weights = self._values(logits, target, mask)
+        values, target, weights = self.values(logits, target, mask)
         known = weights > 0
         lines, true_lines = (soft_skel(each, self._iterations) * known for each in (values, target))
         precision, recall = (_share(lines, target), _share(true_lines, values))

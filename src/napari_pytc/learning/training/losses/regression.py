@@ -24,7 +24,7 @@ class WeightedSquared(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        values, target, weights = self._values(logits, target, mask)
+        values, target, weights = self.values(logits, target, mask)
         if self._balance:
             high, low = weights * (target > self._middle), weights * (target <= self._middle)
             high, low = (side / side.sum().clamp(min=1) ** self._balance for side in (high, low))
@@ -40,7 +40,7 @@ class MeanAbsolute(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        values, target, weights = self._values(logits, target, mask)
+        values, target, weights = self.values(logits, target, mask)
         return weighted_mean((values - target).abs(), weights)
 
 
@@ -53,7 +53,7 @@ class SmoothL1(MaskedLoss):
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        values, target, weights = self._values(logits, target, mask)
+        values, target, weights = self.values(logits, target, mask)
         return weighted_mean(functional.smooth_l1_loss(values, target, beta=self._beta, reduction="none"), weights)
 
 

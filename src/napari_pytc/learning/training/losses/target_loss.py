@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_pytc.learning.data.instance_targets import ONE, ZERO
+from napari_pytc.learning.training.losses.build import build_losses
 from napari_pytc.learning.training.losses.channels import ChannelLoss
 from napari_pytc.learning.training.losses.classes import SparseDiceCrossEntropy
 from napari_pytc.learning.training.losses.terms import values_and_mask, voxel_weights
@@ -35,7 +36,7 @@ class TargetLoss(nn.Module):
         self._roles = tuple(roles)
         self._small_object_weight = target.small_object_weight
         self._named = target.assigned_losses(roles)
-        self._losses = nn.ModuleList(one.term.loss.build(one.activation, one.kept) for one in self._named)
+        self._losses = build_losses(self._named)
         plain = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.loss is None]
         self._classes = [(entry.weight, numbers) for entry, numbers in plain if entry.from_strokes]
         self._class_loss = SparseDiceCrossEntropy(plan.dice_weight)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from napari_pytc.learning.data.instance_targets import IGNORED, ONE, ZERO
 from napari_pytc.learning.data.targets.patch_targets import SMALL
+from napari_pytc.learning.training.losses.build import build_losses
 from napari_pytc.learning.training.losses.classes import any_but
 from napari_pytc.plans.losses import AssignedLoss
 from napari_pytc.volumes.roles import ChannelRole
@@ -32,7 +33,7 @@ class LossTerms(nn.Module):
     def __init__(self, assigned: Sequence[AssignedLoss], balancing: Balancing = "fixed") -> None:
         super().__init__()
         self._assigned = tuple(assigned)
-        self._losses = nn.ModuleList(one.term.loss.build(one.activation, one.kept) for one in assigned)
+        self._losses = build_losses(assigned)
         self.log_variances = nn.Parameter(torch.zeros(len(assigned))) if balancing == "uncertainty" else None
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
