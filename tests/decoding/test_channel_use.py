@@ -26,6 +26,7 @@ from napari_pytc.volumes.roles import (
     ChannelRole,
     ClassRole,
     DescriptorRole,
+    DistanceLevelRole,
     DistanceRole,
     FlowRole,
     ForegroundRole,
@@ -135,6 +136,20 @@ def test_what_no_decoder_uses_is_refused_in_one_sentence_and_told_beside_others(
         "Of the prediction flow z, flow y, flow x are left out: no decoder uses them."
     ]
     assert unused_channels(()) == []
+
+
+def test_a_distance_in_levels_is_decoded_as_the_distance(tmp_path: Path) -> None:
+    (tmp_path / "levels").mkdir()
+    levels = [DistanceLevelRole(of="instance", level=level, n_levels=10) for level in range(11)]
+    of_levels, of_number = prediction(tmp_path / "levels", levels), prediction(tmp_path, [InstanceDistanceRole()])
+    assert of_levels.kind.distance
+    assert of_levels.kind.unused == ()
+    found, exact = read(of_levels).distance, read(of_number).distance
+    assert found is not None
+    assert exact is not None
+    assert np.abs(found - exact).max() <= 0.5 / 10 + 0.01
+    both = ChannelUse.of([*levels, InstanceDistanceRole()])
+    assert (both.distance, both.levels, both.unused) == (11, (), tuple(range(11)))
 
 
 def test_of_several_channels_of_a_kind_one_is_used() -> None:

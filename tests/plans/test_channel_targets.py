@@ -54,6 +54,17 @@ def test_entries_know_their_channels_and_left_out_ones_are_not_kept() -> None:
     assert not target(*BCD).learns_classes
 
 
+def test_levels_of_a_distance_are_a_channel_each_and_have_cross_entropy() -> None:
+    of = target({"role": "instance_distance", "levels": 3}, "boundary")
+    assert titles(of) == [*(f"instance distance level {level} of 3" for level in range(4)), "boundary"]
+    (assigned,) = of.assigned_losses(of.roles((), space()))
+    assert (assigned.term.loss.kind, assigned.channels) == ("ce", (0, 1, 2, 3))
+    with pytest.raises(InvalidInput, match=r"one group of channels .* got classes and skeleton_distance"):
+        target("classes", {"role": "skeleton_distance", "levels": 3})
+    with pytest.raises(InvalidInput, match="tanh does not fit the role instance_distance"):
+        target({"role": "instance_distance", "levels": 3, "activation": "tanh"})
+
+
 def test_classes_are_those_of_the_project_or_the_named_ones() -> None:
     of = target({"role": "classes"}).of_classes(("a", "b", "c"))
     assert titles(of) == ["a", "b", "c"]  # whatever the classes that roles are asked for

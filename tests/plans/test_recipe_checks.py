@@ -84,6 +84,21 @@ def test_an_unknown_setting_lists_the_known_ones(text: str, name: str, known: st
     assert known in found.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("target: {kind: clases}", "no target is called 'clases'. Known are channels, classes, instances."),
+        ("target: {boundary: true}", "'target' does not say its kind."),
+        ("steps: '${nothing}'", "takes the value of 'nothing', which it does not say."),
+        ("steps: 3\nsteps: 4\n", "found duplicate key steps, in line 2, column 1."),
+        ("steps: 3\nminutes: [1\n", "is not valid YAML: did not find expected ',' or ']', in line 3, column 1."),
+        ("- steps", "must be a YAML mapping of settings, got a list."),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_place(text: str, told: str) -> None:
+    assert told in str(refusal(text))
+
+
 def test_another_kind_leaves_the_settings_of_the_recipes_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("optimiser: {kind: adam, amsgrad: true}\nschedule: {kind: step, every: 0.5}\n")

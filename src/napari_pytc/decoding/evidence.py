@@ -63,7 +63,7 @@ class EvidenceKind:
         )
         return cls(
             boundary=use.boundary is not None,
-            distance=use.distance is not None,
+            distance=use.has_distance,
             offsets=tuple(role.offset for role in roles if isinstance(role, AffinityRole)),
             class_names=names,
             boundary_class=boundary_class_of(names, boundary_class),
@@ -345,7 +345,7 @@ class EvidenceReader:
             boundary=None if use.boundary is None else values[use.boundary],
             affinities=_channels(values, use.affinities),
             offsets=kind.offsets,
-            distance=None if use.distance is None else 2 * values[use.distance] - 1,
+            distance=use.distances(values),
             foreground=mask if inside else None,
             classes=_channels(values, use.classes),
             predicted=np.any(raw, axis=0, keepdims=True)[0],

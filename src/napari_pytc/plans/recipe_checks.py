@@ -12,6 +12,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.settings import Settings, TaggedSettings
 
 _RESOLVER = re.compile(r"\$\{[^{}]*:")
+_NO_KEY = re.compile(r"^Interpolation key '([^']*)' not found")
 _TAG = re.compile(r"(?:^|[\s\[{,:-])(!!?python\S*|!<\S*python\S*|tag:yaml\.org,2002:python\S*)", re.MULTILINE)
 
 
@@ -53,6 +54,29 @@ def refuse_resolvers(values: Any, what: str) -> None:
             )
 
 
+def explain_yaml(error: Exception, what: str) -> tuple[str, str]:
+    """Why text is no YAML, or a ``${name}`` in it no setting, as one sentence and a hint.
+
+    Parameters
+    ----------
+    error : Exception
+        Of PyYAML or OmegaConf.
+    what : str
+        The recipe, as the beginning of a sentence.
+    """
+    first = str(error).splitlines()[0].rstrip(".")
+    if match := _NO_KEY.search(first):
+        return (
+            f"{what} takes the value of {match.group(1)!r}, which it does not say.",
+            "Write the value itself, or the name of a setting that stands in the recipe.",
+        )
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"{what} is not valid YAML: {first}.", ""
+    problem = getattr(error, "problem", None) or first
+    return f"{what} is not valid YAML: {problem}, in line {mark.line + 1}, column {mark.column + 1}.", ""
+
+
 def _texts(values: Any, place: str) -> Iterator[tuple[str, str]]:
     if isinstance(values, str):
         yield place or "the top", values
@@ -83,6 +107,11 @@ def explain(
         known = [] if model is None else _known_names(model, values, first["loc"][:-1])
         hint = f"There are {', '.join(known)}." if known else "See `napari-pytc recipes NAME` for the names that exist."
         return f"In {where} there is no setting {key!r}.", hint
+    if first["type"] == "union_tag_invalid":
+        known = ", ".join(sorted(part.strip().strip("'") for part in first["ctx"]["expected_tags"].split(",")))
+        return f"In {where}, no {key} is called {first['ctx']['tag']!r}.", f"Known are {known}."
+    if first["type"] == "union_tag_not_found":
+        return f"In {where}, {key!r} does not say its kind.", f"For example {key}.kind=classes."
     got = repr(first.get("input"))
     return f"In {where}, {key!r}: {first['msg'][0].lower()}{first['msg'][1:]}, got {got[:80]}.", ""
 

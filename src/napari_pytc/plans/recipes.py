@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.plans.plan import TrainPlan
-from napari_pytc.plans.recipe_checks import explain, refuse_resolvers, refuse_tags
+from napari_pytc.plans.recipe_checks import explain, explain_yaml, refuse_resolvers, refuse_tags
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -100,7 +100,7 @@ def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> Train
         refuse_resolvers(OmegaConf.to_container(merged, resolve=False), f"Recipe {name!r}")
         values: Any = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
-        raise InvalidInput(f"Recipe {name!r} is not valid YAML: {str(error).splitlines()[0]}.") from error
+        raise InvalidInput(*explain_yaml(error, f"Recipe {name!r}")) from error
     try:
         plan = TrainPlan.model_validate({"recipe": name, **values})
     except ValidationError as error:

@@ -133,6 +133,7 @@ class Jobs:
         from napari_pytc.plans.specs import ModelOutput, TrainJob
 
         self._state.check_writable()
+        _check_decoder(plan.decoder)
         corrected = self._corrected(edited if edited is not None else volumes) if corrections else []
         boundary_class = self._boundary_class(plan, corrected)
         records = self._inputs.to_learn_from(plan.target, volumes)
@@ -463,6 +464,8 @@ class Jobs:
         content: Any = job
         if job.kind == "train" and isinstance(event, Finished):
             shutil.rmtree(content.output.run_folder, ignore_errors=True)
+        elif job.kind == "train":
+            training_runs.discard_unbegun(content.output.run_folder)
         if job.kind in ("train", "live") and isinstance(event, Finished):
             self._models.take_in(subject)
         if job.kind == "import_segmentation" and isinstance(event, Finished):
@@ -542,3 +545,16 @@ def _class_notes(model: ModelInfo, classes: Sequence[str]) -> tuple[str, ...]:
 
 def _ignore(event: JobEvent) -> None:
     """Drop an event: the default sink of a run."""
+
+
+def _check_decoder(settings: dict[str, Any]) -> None:
+    """Refuse a recipe whose decoder there is not, before hours of training rather than after."""
+    from napari_pytc.decoding.base import DecoderSettings
+    from napari_pytc.plans.recipe_checks import explain
+
+    if "kind" not in settings:
+        return
+    try:
+        DecoderSettings.parse(settings)
+    except ValidationError as error:
+        raise InvalidInput(*explain(error, "the decoder of the recipe")) from error

@@ -15,6 +15,7 @@ A stored voxel v (0 to 255 of uint8, as a share of 0 to 1) stands for ``low + v 
     polarity           0 .. 1    sigmoid
     small_object       0 .. 1    sigmoid
     lsd                0 .. 1    sigmoid
+    distance_level     0 .. 1    softmax over all levels
 
 The logistic function with a slope s is the activation of all but softmax and none: s = 1 for sigmoid, 0.2 for
 scaled_sigmoid, and 2 for tanh, because (tanh x + 1) / 2 is the logistic function of 2 x.
@@ -364,6 +365,33 @@ class DescriptorRole(Role):
         return f", the middle for none and more for a positive {DESCRIPTORS[self.component]}" if signed else ""
 
 
+class DistanceLevelRole(Role):
+    """Probability of a level of a distance that is learnt in classes; level 0 is the background (`distance_levels`)."""
+
+    role: Literal["distance_level"] = "distance_level"
+    of: Literal["instance", "skeleton"]
+    level: int = Field(ge=0)
+    n_levels: int = Field(ge=2)
+    """Number of levels above that of the background."""
+    power: float = Field(0.8, gt=0)
+    """Of the skeleton distance; see `SkeletonDistanceRole`."""
+    per_section: bool = False
+
+    own_activation: ClassVar[Activation] = "softmax"
+
+    @property
+    def distance(self) -> InstanceDistanceRole | SkeletonDistanceRole:
+        """The distance that is quantised."""
+        if self.of == "instance":
+            return InstanceDistanceRole(per_section=self.per_section)
+        return SkeletonDistanceRole(power=self.power, per_section=self.per_section)
+
+    @property
+    def title(self) -> str:
+        """Name of the channel for people."""
+        return f"{self.distance.title} level {self.level} of {self.n_levels}"
+
+
 ChannelRole = Annotated[
     ClassRole
     | ForegroundRole
@@ -376,7 +404,8 @@ ChannelRole = Annotated[
     | FlowRole
     | PolarityRole
     | SmallObjectRole
-    | DescriptorRole,
+    | DescriptorRole
+    | DistanceLevelRole,
     Field(discriminator="role"),
 ]
 """Any role of a prediction's channel, told apart by `role`."""

@@ -65,12 +65,20 @@ def test_train_a_network_from_a_copied_recipe_and_go_on_from_it(cli: Command, pr
         (("steps=many",), "steps"),
         (("steps",), "key=value"),
         (("--from", "nothing"), "nothing"),
+        (("decoder={kind: watershd}",), "No decoder is called 'watershd'."),
+        (("decoder={kind: watershed, smalest: 1}",), "no setting 'smalest'"),
+        (("watching.score=nonsense",), "No score is called 'nonsense'"),
+        (
+            ("network.kind=unet", "guess_weight=0", "patch_shape=[2,2,2]", "device=cpu"),
+            "is a single voxel of the deepest",
+        ),
     ],
 )
 def test_train_explains_what_is_wrong(cli: Command, project: Path, words: tuple[str, ...], told: str):
     assert told in cli("train", project, *words, "--json").document["error"]
     assert cli("train", project, *words).code == 1
     assert not list((project / "models").iterdir())
+    assert not (project / "runs").exists() or not list((project / "runs").iterdir())
 
 
 @pytest.mark.slow

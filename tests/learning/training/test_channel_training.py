@@ -228,6 +228,23 @@ def test_weights_of_voxels_are_those_of_repeated_voxels(weight: int, losses: tup
     assert torch.allclose(weighted, repeated, atol=1e-6)
 
 
+def test_levels_of_a_distance_learn_as_classes(tmp_path: Path) -> None:
+    of = plan({"role": "instance_distance", "levels": 4}, {"role": "foreground"}, steps=2, validate_every=1)
+    of = of.model_copy(update={"target": of.target.model_copy(update={"cut_objects": "counted"})})
+    roles = of.target.roles((), space())
+    labels = batch_of(of, object_data()).labels
+    assert labels.shape[1] == 6
+    logits = torch.zeros(labels.shape).requires_grad_()
+    make_loss(of, roles)(logits, labels).backward()
+    assert logits.grad is not None
+    assert (logits.grad[labels == IGNORED] == 0).all()
+    known = (labels[:, :5] != IGNORED).all(1)
+    sums = logits.grad[:, :5].sum(1)[known]
+    assert torch.allclose(sums, torch.zeros_like(sums), atol=1e-7)  # a softmax: what one level wins others lose
+    done = train(of, object_data(), folders(tmp_path), RecordingContext())
+    assert {"instance distance", "foreground"} <= set(read_model_info(done.folder).scores["dice"])
+
+
 def test_any_but_a_class_is_read_back_from_targets() -> None:
     targets = torch.tensor([[ONE, ZERO, IGNORED, ZERO], [ZERO, ONE, IGNORED, IGNORED]]).byte()[None, :, None, None]
     assert class_labels(targets).flatten().tolist() == [1, 2, 0, 5]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_pytc.errors import ModelError
+from napari_pytc.errors import InvalidInput, ModelError
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.networks import (
     DynUNetNetwork,
@@ -159,6 +159,17 @@ def test_a_patch_of_wide_blocks_is_as_many_blocks(block_nm: float, edge: float) 
 def test_an_architecture_that_says_nothing_of_patches_is_a_programmers_error() -> None:
     with pytest.raises(NotImplementedError, match="how large a patch"):
         NetworkSettings(kind="none").patch_shape(VoxelSpace())
+
+
+def test_a_patch_of_a_single_deepest_voxel_is_refused_with_the_least() -> None:
+    network = UNetNetwork(channels=(4, 8, 16))
+    network.check_several_voxels((4, 8, 4), (4, 4, 4))
+    network.check_several_voxels((1, 1, 1), (1, 1, 1))
+    with pytest.raises(
+        InvalidInput, match="4x4x4 is a single voxel of the deepest level of the network unet"
+    ) as caught:
+        network.check_several_voxels((4, 4, 4), (4, 4, 4))
+    assert "4x8x8" in caught.value.hint
 
 
 def of_one_channel(settings: NetworkSettings, n_classes: int, space: VoxelSpace) -> tuple[int]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.learning.data.objects import ObjectLabels, numbered_ids
-from napari_pytc.learning.data.targets.encoding import IGNORED, ONE, ZERO, LabelledPatch
+from napari_pytc.learning.data.targets.encoding import IGNORED, ONE, ZERO, LabelledPatch, encoded
 from napari_pytc.learning.data.targets.make import object_targets
 from napari_pytc.learning.evaluation.held_out_blocks import HeldOutBlocks, Part
 from napari_pytc.learning.evaluation.scoring import SCORED_TILE, chosen_boxes, hull_of_labels, mean_of_known
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.plans.normalisation import ImageNormalisation
-from napari_pytc.volumes.roles import AffinityRole, ChannelRole, DistanceRole
+from napari_pytc.volumes.distance_levels import distance_of_levels
+from napari_pytc.volumes.roles import AffinityRole, ChannelRole, DistanceLevelRole, DistanceRole
 from napari_pytc.volumes.source import ImageSource
 
 
@@ -61,7 +62,7 @@ class InstanceScorer:
         self._objects, self._source, self._held_out = objects, source, held_out
         self._roles, self._space, self._normalisation = roles, space, normalisation
         self._groups = list(dict.fromkeys(group_of(role) for role in roles))
-        self._are_quantities = np.array([not self._role_of(group).is_probability for group in self._groups])
+        self._are_quantities = np.array([not _is_probability(self._role_of(group)) for group in self._groups])
         hulls = [hull_of_labels(objects.truth(tile), tile) for tile in objects.scored_tiles(SCORED_TILE)]
         self._blocks = HeldOutBlocks(hulls, lambda box: objects.truth(box) != 0, 1, space)
         self._is_counted = self._blocks.of_part(part)
@@ -121,7 +122,7 @@ class InstanceScorer:
             patch = LabelledPatch(labels, self._space, ids=names, counts_cut=self._counts_cut)
             targets = object_targets(patch, self._roles)
             counts[:, -1, 2] += np.bincount(block[counted], minlength=len(counts))
-            for role, predicted, target in zip(self._roles, found, targets, strict=True):
+            for role, predicted, target in _without_levels(self._roles, found, targets):
                 known = counted & (target != IGNORED)
                 group = self._groups.index(group_of(role))
                 counts[:, group] += _counted(role, predicted[known], target[known], block[known], len(counts))
@@ -137,7 +138,7 @@ class InstanceScorer:
             role, is_known = self._role_of(group), not math.isnan(value)
             dice[group] = float(value) if is_known else None
             iou[group] = None
-            if not role.is_probability:
+            if not _is_probability(role):
                 if is_known and isinstance(role, DistanceRole):
                     error_nm[group] = (1 - float(value)) * role.reach_nm
             elif is_known:
@@ -170,7 +171,26 @@ def group_of(role: ChannelRole) -> str:
     """The name under which channels of a kind are scored together."""
     if isinstance(role, AffinityRole):
         return "near affinities" if role.is_near else "far affinities"
-    return role.title
+    return role.distance.title if isinstance(role, DistanceLevelRole) else role.title
+
+
+def _is_probability(role: ChannelRole) -> bool:
+    """Whether a channel is scored as a probability; levels of a distance are scored as the distance."""
+    return role.is_probability and not isinstance(role, DistanceLevelRole)
+
+
+def _without_levels(
+    roles: Sequence[ChannelRole], found: np.ndarray, targets: np.ndarray
+) -> Iterator[tuple[ChannelRole, np.ndarray, np.ndarray]]:
+    """Each role with its channel of a prediction and of a target; levels as the distance that they stand for."""
+    levels = [n for n, role in enumerate(roles) if isinstance(role, DistanceLevelRole)]
+    for number, role in enumerate(roles):
+        if not isinstance(role, DistanceLevelRole):
+            yield role, found[number], targets[number]
+        elif number == levels[0]:
+            wanted = distance_of_levels((targets[levels] == ONE).astype(np.float32))
+            target = encoded((wanted + 1) / 2, targets[number] != IGNORED)
+            yield role.distance, (distance_of_levels(found[levels]) + 1) / 2, target
 
 
 def _counted(role: ChannelRole, predicted: np.ndarray, target: np.ndarray, block: np.ndarray, n: int) -> np.ndarray:

@@ -21,7 +21,9 @@ from napari_pytc.volumes.roles import ChannelRole
 def training_tiling(network: Network, plan: TrainPlan, space: VoxelSpace) -> Tiling:
     """Limits of exact tiles, or windows of the training patch, of a network that is about to be trained."""
     if plan.network.tiles() == "exact":
-        return network.limits()
+        limits = network.limits()
+        plan.network.check_several_voxels(plan.patch(space, limits.alignment), limits.alignment)
+        return limits
     patch = plan.patch(space, plan.network.window_multiple(space))
     plan.network.check_patch(patch)
     return Windows(shape=patch)

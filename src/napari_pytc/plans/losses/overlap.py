@@ -115,14 +115,17 @@ class DiceFocalLoss(LossSettings):
 
 
 class CenterlineDiceLoss(LossSettings):
-    """Dice of soft centre lines (soft clDice, Shit et al. 2021), which punishes gaps in thin, long objects."""
+    """Dice of soft centre lines (soft clDice, Shit et al. 2021), which punishes gaps in thin, long objects.
+
+    It takes as long as 30 cross entropies with three iterations, and 8 more for each further one.
+    """
 
     builds: ClassVar[str] = _BUILDS.format("build_centerline_dice")
     suits: ClassVar[tuple[Activation, ...]] = _SUITS
     weighs_voxels: ClassVar[bool] = False
     is_spatial: ClassVar[bool] = True
     when: ClassVar[str] = "Neurites, vessels, microtubules, densely labelled; beside Dice, which it does not replace."
-    cost: ClassVar[str] = "50: as much as a small network"
+    cost: ClassVar[str] = "30: half as much as a small network"
     kind: Literal["soft_cldice"] = "soft_cldice"
     iterations: int = setting(
         3,

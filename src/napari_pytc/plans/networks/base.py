@@ -110,6 +110,27 @@ class NetworkSettings(TaggedSettings):
                 f"Take at least {'x'.join(map(str, least))}, fewer levels, or leave patch_shape to the network.",
             )
 
+    def check_several_voxels(self, patch: Shape, alignment: Shape) -> None:
+        """Refuse a patch that is a single voxel of the deepest level, of which a batch norm has no spread.
+
+        Parameters
+        ----------
+        alignment : tuple of int
+            Lengths of a voxel of the deepest level.
+
+        Raises
+        ------
+        InvalidInput
+            With the least lengths.
+        """
+        if max(alignment) > 1 and math.prod(patch) < 2 * math.prod(alignment):
+            least = above_one_voxel(alignment, alignment)
+            raise InvalidInput(
+                f"A patch of {'x'.join(map(str, patch))} is a single voxel of the deepest level of the network "
+                f"{getattr(self, 'kind', type(self).__name__)}, which needs several of them.",
+                f"Take patch_shape {'x'.join(map(str, least))} or larger, or fewer levels.",
+            )
+
     def teacher_settings(self) -> list[str]:
         """Settings, as ``network.name=value``, that the teacher of a network's pseudo-labels shares with it."""
         return []

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
-from napari_pytc.plans.losses import AnyLoss
+from napari_pytc.plans.losses import AnyLoss, CrossEntropyLoss, LossSettings
 from napari_pytc.settings import Settings, setting
 from napari_pytc.volumes.roles import (
     DESCRIPTORS,
@@ -20,6 +20,7 @@ from napari_pytc.volumes.roles import (
     ChannelRole,
     ClassRole,
     DescriptorRole,
+    DistanceLevelRole,
     DistanceRole,
     EdgeMode,
     FlowRole,
@@ -61,9 +62,23 @@ class Channel(Settings):
     known: ClassVar[str] = ""
     """Where its target is known, for the documentation."""
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether its channels exclude one another and add up to 1."""
+        return False
+
+    @property
+    def named_loss(self) -> LossSettings | None:
+        """Its loss, where it has another than that of its role with `dice_weight` and `class_balance`."""
+        return self.loss
+
     @model_validator(mode="after")
     def _check_activation(self) -> Channel:
-        if self.activation is not None and self.activation not in self.suits:
+        self._check_fits(self.suits)
+        return self
+
+    def _check_fits(self, suits: Sequence[Activation]) -> None:
+        if self.activation is not None and self.activation not in suits:
             name = type(self).model_fields["role"].default
             if self.activation == "softmax":
                 raise InvalidInput(
@@ -72,9 +87,8 @@ class Channel(Settings):
                 )
             raise InvalidInput(
                 f"The activation {self.activation} does not fit the role {name}.",
-                f"It takes {', '.join(self.suits)}.",
+                f"It takes {', '.join(suits)}.",
             )
-        return self
 
     def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
         """The role of each of its channels; see `Target.roles`."""
@@ -102,6 +116,11 @@ class ClassChannels(Channel):
                 "Name the classes, or leave names out for all of the project.",
             )
         return names
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Always."""
+        return True
 
     def of_classes(self, classes: Sequence[str]) -> ClassChannels:
         """With the names of the classes; refuses names that the project does not have."""
@@ -288,32 +307,73 @@ class SemanticDistanceChannel(Channel):
         )
 
 
-class InstanceDistanceChannel(Channel):
-    """Distance to the own object's border over the largest in that object; -1 in the background."""
+class RelativeDistanceChannel(Channel):
+    """Base of the distances that are 0 to 1 in every object, which can be learnt in classes."""
 
-    role: Literal["instance_distance"] = "instance_distance"
+    levels: int | None = setting(
+        None,
+        "Levels",
+        "Learn the distance in so many equal steps, and the background, as classes with cross entropy (PyTC's "
+        "energy_quantize has 10); the mean of the steps by their probabilities is what decoders see. By default as a "
+        "number.",
+        ge=2,
+        le=100,
+    )
     per_section: bool = setting(False, "Per section", _PER_SECTION)
 
     suits: ClassVar[tuple[Activation, ...]] = QUANTITY
     known: ClassVar[str] = "in the background, and in objects that do not reach the end of what is known"
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Where it is in levels."""
+        return self.levels is not None
+
+    @property
+    def named_loss(self) -> LossSettings | None:
+        """See `Channel`; levels have cross entropy."""
+        return CrossEntropyLoss() if self.loss is None and self.levels is not None else self.loss
+
+    @model_validator(mode="after")
+    def _check_activation(self) -> RelativeDistanceChannel:
+        self._check_fits(self.suits if self.levels is None else ("softmax",))
+        return self
+
+
+class InstanceDistanceChannel(RelativeDistanceChannel):
+    """Distance to the own object's border over the largest in that object; -1 in the background."""
+
+    role: Literal["instance_distance"] = "instance_distance"
+
     def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
-        """One."""
+        """One, or one a level."""
+        if self.levels is not None:
+            return tuple(
+                DistanceLevelRole(of="instance", level=level, n_levels=self.levels, per_section=self.per_section)
+                for level in range(self.levels + 1)
+            )
         return (InstanceDistanceRole(per_section=self.per_section, activation=self.activation),)
 
 
-class SkeletonDistanceChannel(Channel):
+class SkeletonDistanceChannel(RelativeDistanceChannel):
     """Distance to the border against that to the object's skeleton (Lin et al. 2023); -1 in the background."""
 
     role: Literal["skeleton_distance"] = "skeleton_distance"
     power: float = setting(0.8, "Power", "Power of the share: higher is thinner.", gt=0)
-    per_section: bool = setting(False, "Per section", _PER_SECTION)
-
-    suits: ClassVar[tuple[Activation, ...]] = QUANTITY
-    known: ClassVar[str] = "in the background, and in objects that do not reach the end of what is known"
 
     def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
-        """One."""
+        """One, or one a level."""
+        if self.levels is not None:
+            return tuple(
+                DistanceLevelRole(
+                    of="skeleton",
+                    level=level,
+                    n_levels=self.levels,
+                    power=self.power,
+                    per_section=self.per_section,
+                )
+                for level in range(self.levels + 1)
+            )
         return (SkeletonDistanceRole(power=self.power, per_section=self.per_section, activation=self.activation),)
 
 

@@ -109,6 +109,13 @@ class ChannelsTarget(Target):
             raise InvalidInput(
                 "A target has its classes in one entry, got several of the role classes.", "Join their names in one."
             )
+        exclusive = [one.role for one in self.channels if one.is_exclusive]
+        if len(exclusive) > 1:
+            raise InvalidInput(
+                "A target has one group of channels that exclude one another, classes or a distance in levels, got "
+                f"{' and '.join(exclusive)}.",
+                "Leave levels out, so that the distance is learnt as a number.",
+            )
         self._check_titles()
         objects = [channel for channel in self.channels if not channel.from_strokes]
         self.model_copy(update={"channels": tuple(objects)}).assigned_losses(
@@ -167,7 +174,7 @@ class ChannelsTarget(Target):
     @property
     def uses_dice_weight(self) -> bool:
         """Whether a probability or classes name no loss of their own."""
-        plain = [channel for channel in self.channels if channel.loss is None]
+        plain = [channel for channel in self.channels if channel.named_loss is None]
         roles = [role for channel in plain for role in channel.roles(("a", "b"), _ANY_SPACE)]
         return any(role.is_probability and role.activates != "none" for role in roles)
 
@@ -206,10 +213,11 @@ class ChannelsTarget(Target):
         """
         return tuple(
             assign_loss(
-                LossTerm(loss=channel.loss, weight=channel.weight, channels=f"{numbers.start}:{numbers.stop}"), roles
+                LossTerm(loss=channel.named_loss, weight=channel.weight, channels=f"{numbers.start}:{numbers.stop}"),
+                roles,
             )
             for channel, numbers in self.entries(roles)
-            if channel.loss is not None
+            if channel.named_loss is not None
         )
 
     def of_classes(self, classes: Sequence[str]) -> ChannelsTarget:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -55,6 +56,15 @@ def note_work(run_folder: Path, work: str, job: TrainJob, volumes: Sequence[str]
     run_folder.mkdir(parents=True, exist_ok=True)
     note = {"work": work, "volumes": list(volumes), "job": job.model_dump(mode="json")}
     write_text_durably(run_folder / _WORK, json.dumps(note))
+
+
+def discard_unbegun(run_folder: Path) -> None:
+    """Remove the folder of a run that ended before it wrote anything: refused settings leave nothing behind."""
+    try:
+        if [path.name for path in run_folder.iterdir()] == [_WORK]:
+            shutil.rmtree(run_folder, ignore_errors=True)
+    except OSError:  # the folder itself is gone, or cannot be read
+        return
 
 
 def noted_volumes(note: dict[str, Any]) -> list[str]:

@@ -13,14 +13,12 @@ from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.data.targets.distances import foreground_distance
 from napari_pytc.learning.data.targets.encoding import IGNORED, ONE, ZERO, LabelledPatch, decoded
 from napari_pytc.learning.data.targets.flows import flows, object_flow
-from napari_pytc.learning.data.targets.object_distances import (
-    instance_distance,
-    skeleton_distance,
-    skeleton_voxels,
-)
+from napari_pytc.learning.data.targets.make import object_targets
+from napari_pytc.learning.data.targets.object_distances import object_distance, skeleton_voxels
 from napari_pytc.learning.data.targets.objects import foreground, polarity, small_objects
 from napari_pytc.learning.data.targets.shape_descriptors import shape_descriptors
 from napari_pytc.volumes.roles import (
+    DistanceLevelRole,
     ForegroundRole,
     InstanceDistanceRole,
     PolarityRole,
@@ -91,7 +89,7 @@ def test_distances_within_objects(voxels, per_section) -> None:
 
     exact = exact_of_objects(labels, of, per_section, -1.0)
     patch = patch_of(labels, voxels, share=0.001)
-    found = instance_distance(patch, InstanceDistanceRole(per_section=per_section))
+    found = object_distance(patch, InstanceDistanceRole(per_section=per_section))
     assert_right_where_known(found, exact, (-1, 1))
     assert (found[patch.objects] != IGNORED).any()
 
@@ -111,9 +109,30 @@ def test_distances_to_skeletons(voxels, per_section) -> None:
 
     patch = patch_of(labels, voxels, share=0.001)
     exact = exact_of_objects(labels, of, per_section, -1.0)
-    found = skeleton_distance(patch, SkeletonDistanceRole(per_section=per_section))
+    found = object_distance(patch, SkeletonDistanceRole(per_section=per_section))
     assert_right_where_known(found, exact, (-1, 1))
     assert (found[patch.objects] == ONE).any()
+
+
+@pytest.mark.parametrize("role", [InstanceDistanceRole(), SkeletonDistanceRole(power=0.5, per_section=True)])
+def test_levels_are_the_distance_in_classes(role: InstanceDistanceRole | SkeletonDistanceRole) -> None:
+    patch = patch_of(volume(), VOXELS[0], share=0.001)
+    of = {
+        "of": role.role.removesuffix("_distance"),
+        "per_section": role.per_section,
+        "power": getattr(role, "power", 1),
+    }
+    levels = [DistanceLevelRole(level=level, n_levels=5, **of) for level in range(6)]
+    number, *classes = object_targets(patch, [role, *levels])
+    known = number != IGNORED
+    assert all(((one != IGNORED) == known).all() for one in classes)
+    assert ((np.stack(classes) == ONE).sum(axis=0)[known] == 1).all()
+    assert sum((one == ONE).any() for one in classes) > 3
+    distance = 2 * decoded(number) - 1
+    for level, one in enumerate(classes):
+        low, high = (-1.1, -0.9) if level == 0 else ((level - 1) / 5 - 0.005, level / 5 + 0.005)
+        of_level = one == ONE
+        assert ((low <= distance) & (distance <= high))[of_level].all()
 
 
 def test_a_skeleton_lies_within_its_object_and_reaches_from_end_to_end() -> None:
@@ -231,8 +250,8 @@ def test_a_cut_object_counts_as_whole_where_that_is_wanted() -> None:
     labels[:, :, 6:] = 1
     masked, counted = (LabelledPatch(labels, space(), counts_cut=cut) for cut in (False, True))
     role = InstanceDistanceRole()
-    assert (instance_distance(masked, role)[..., :6] == IGNORED).all()
-    found = decoded(instance_distance(counted, role)) * 2 - 1
+    assert (object_distance(masked, role)[..., :6] == IGNORED).all()
+    found = decoded(object_distance(counted, role)) * 2 - 1
     # The distance to the background alone, as if the object ended with the patch: 6, 5, ... 1 voxels.
     np.testing.assert_allclose(found[1, 3], [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, -1, -1, -1], atol=0.01)
     assert (flows(counted, False)[2][..., :6] != IGNORED).all()
@@ -245,8 +264,8 @@ def test_objects_that_may_be_one_are_as_if_one_were_not_labelled() -> None:
     labels[1:4, 2:5, 2:6], labels[1:4, 2:5, 6:10] = 2, 3
     role = InstanceDistanceRole()
     apart = np.ones((5, 5), bool)
-    assert (instance_distance(LabelledPatch(labels, space(), apart), role) != IGNORED).all()
+    assert (object_distance(LabelledPatch(labels, space(), apart), role) != IGNORED).all()
     apart[2, 3] = apart[3, 2] = False
-    found = instance_distance(LabelledPatch(labels, space(), apart), role)
+    found = object_distance(LabelledPatch(labels, space(), apart), role)
     assert (found[labels > 1] == IGNORED).all()
     assert (found[labels == 1] == ZERO).all()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_pytc.learning.training.losses.centre_lines import soft_centre_lines
 from napari_pytc.plans.losses import Activation, LossSettings
 
 SHAPE = (2, 3, 4, 6, 6)
@@ -73,7 +74,7 @@ class TestMask:
         assert logits.grad is not None
         assert not logits.grad.any()
 
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
     def test_half_precision_is_summed_in_float32(self, kind: str, activation: Activation, dtype: torch.dtype) -> None:
         logits, target, mask = example(activation)
         loss, half = loss_of(kind, activation), logits.to(dtype)
@@ -217,6 +218,35 @@ def test_a_weighted_mask_weighs_voxels() -> None:
     (one, n_one), (other, n_other) = halves
     assert n_one + n_other == n
     torch.testing.assert_close(loss(logits, target, heavy), (3 * one * n_one + other * n_other) / (3 * n_one + n_other))
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [
+        case
+        for case in CASES
+        if LossSettings.kinds[case[0]].weighs_voxels and case[0] not in ("dice_ce", "dice_focal")  # their Dice does not
+    ],
+)
+def test_a_voxel_of_weight_3_is_three_voxels(kind: str, activation: Activation) -> None:
+    logits, target, mask = (values.movedim(1, -1).flatten(0, -2) for values in example(activation))
+    heavy = mask.float()
+    heavy[:50] *= 3
+    tripled = [torch.cat([values[:50], values[:50], values]) for values in (logits, target, mask)]
+    loss = loss_of(kind, activation)
+    torch.testing.assert_close(loss(logits, target, heavy), loss(*tripled))
+
+
+def test_soft_centre_lines_have_the_gradient_of_monai() -> None:
+    from monai.losses.cldice import soft_skel
+
+    for shape in ((1, 2, 5, 7, 6), (1, 1, 1, 2, 9)):
+        regions = torch.rand(shape, generator=torch.Generator().manual_seed(3)).requires_grad_()
+        found = []
+        for lines in (soft_centre_lines(regions, 3), soft_skel(regions, 3)):
+            (gradient,) = torch.autograd.grad((lines * regions.detach()).sum(), regions)
+            found += [lines.detach(), gradient]
+        torch.testing.assert_close(found[:2], found[2:])
 
 
 def test_balanced_squares_count_high_and_low_targets_the_same() -> None:

@@ -38,6 +38,14 @@ def pair_slices(shape: Sequence[int], offset: Sequence[int]) -> tuple[tuple[slic
     return voxel, partner
 
 
+def distance_to(places: np.ndarray, space: VoxelSpace) -> np.ndarray:
+    """Distance (nm) of each voxel to the nearest of some, float32; infinite where there are none."""
+    if not places.any():
+        return np.full(places.shape, np.inf, np.float32)
+    found: np.ndarray = bic.distance.distance_transform(~places, sampling=list(space.voxel_size_nm))
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class PatchObject:
     """An object of a patch in its bounding box, grown by a margin that may reach beyond the patch.
@@ -158,21 +166,21 @@ class LabelledPatch:
         The box of the object has a margin of one voxel at least.
         """
         beside = ndimage.binary_dilation(one.inside, ndimage.generate_binary_structure(3, 1))
-        unsure = one.unsure
-        if self.counts_cut:
-            seen = np.zeros_like(unsure)
-            seen[one.crop] = unsure[one.crop]
-            unsure = seen
-        return bool((beside & unsure).any())
+        return bool((beside & self.open_around(one)).any())
+
+    def open_around(self, one: PatchObject) -> np.ndarray:
+        """Voxels of an object's box that may be its own; those beyond the patch only where cut objects are masked."""
+        if not self.counts_cut:
+            return one.unsure
+        found = np.zeros_like(one.unsure)
+        found[one.crop] = one.unsure[one.crop]
+        return found
 
     def nm_to(self, places: np.ndarray, axes: Axes = VOLUME) -> np.ndarray:
         """Distance (nm) of each voxel to the nearest of some, float32; infinite where there are none."""
         if axes == SECTION:
             return np.stack([self.nm_to(one[None])[0] for one in places])
-        if not places.any():
-            return np.full(places.shape, np.inf, np.float32)
-        found: np.ndarray = bic.distance.distance_transform(~places, sampling=list(self.space.voxel_size_nm))
-        return found
+        return distance_to(places, self.space)
 
     def nm_to_unknown(self, known: np.ndarray, axes: Axes = VOLUME) -> np.ndarray:
         """Least distance (nm) to a voxel that is not known; all voxels beyond the patch count as such."""

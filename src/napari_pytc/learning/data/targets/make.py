@@ -11,7 +11,7 @@ import numpy as np
 from napari_pytc.learning.data.targets.distances import boundary_distance, foreground_distance
 from napari_pytc.learning.data.targets.encoding import IGNORED, ONE, ZERO, LabelledPatch
 from napari_pytc.learning.data.targets.flows import flows
-from napari_pytc.learning.data.targets.object_distances import instance_distance, skeleton_distance
+from napari_pytc.learning.data.targets.object_distances import distance_levels, object_distance
 from napari_pytc.learning.data.targets.objects import foreground, polarity, small_objects
 from napari_pytc.learning.data.targets.pairs import affinity, boundary
 from napari_pytc.learning.data.targets.shape_descriptors import shape_descriptors
@@ -21,6 +21,7 @@ from napari_pytc.volumes.roles import (
     ChannelRole,
     ClassRole,
     DescriptorRole,
+    DistanceLevelRole,
     DistanceRole,
     FlowRole,
     ForegroundRole,
@@ -37,10 +38,10 @@ _MAKERS: dict[type, Callable[[LabelledPatch, Any], np.ndarray]] = {
     ClassRole: lambda patch, role: foreground(patch, ForegroundRole()),
     DistanceRole: lambda patch, role: boundary_distance(patch, role.reach_nm),
     ForegroundRole: foreground,
-    InstanceDistanceRole: instance_distance,
+    InstanceDistanceRole: object_distance,
     PolarityRole: polarity,
     SemanticDistanceRole: foreground_distance,
-    SkeletonDistanceRole: skeleton_distance,
+    SkeletonDistanceRole: object_distance,
     SmallObjectRole: lambda patch, role: small_objects(patch, role.at_most_um3),
 }
 
@@ -70,6 +71,7 @@ def object_targets(patch: LabelledPatch, roles: Sequence[ChannelRole]) -> np.nda
     """
     found = np.empty((len(roles), *patch.labels.shape), np.uint8)
     flows_of = cache(lambda per_section: flows(patch, per_section))
+    levels_of = cache(lambda first: distance_levels(patch, first))
     described: dict[float, dict[int, np.ndarray]] = {}
     for channel, role in zip(found, roles, strict=True):
         if isinstance(role, FlowRole):
@@ -81,6 +83,9 @@ def object_targets(patch: LabelledPatch, roles: Sequence[ChannelRole]) -> np.nda
                 }
                 described[role.sigma_nm] = shape_descriptors(patch, role.sigma_nm, wanted)
             channel[...] = described[role.sigma_nm][role.component]
+        elif isinstance(role, DistanceLevelRole):
+            levels = levels_of(role.model_copy(update={"level": 0}))
+            channel[...] = np.where(levels == role.level, ONE, np.where(levels < 0, IGNORED, ZERO))
         else:
             channel[...] = _MAKERS[type(role)](patch, role)
     return found

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import bioimage_cpp as bic
 import numpy as np
 from bioimage_cpp.skeleton import teasar_labels
 
 from napari_pytc.geometry import VoxelSpace
-from napari_pytc.learning.data.targets.encoding import SECTION, VOLUME, LabelledPatch, PatchObject, encoded
-from napari_pytc.volumes.roles import InstanceDistanceRole, SkeletonDistanceRole
+from napari_pytc.learning.data.targets.encoding import SECTION, VOLUME, LabelledPatch, PatchObject, distance_to, encoded
+from napari_pytc.volumes.distance_levels import quantised
+from napari_pytc.volumes.roles import DistanceLevelRole, InstanceDistanceRole, SkeletonDistanceRole
 
 _WIDTH_VOXELS = 10
 
 
-def instance_distance(patch: LabelledPatch, role: InstanceDistanceRole) -> np.ndarray:
+def object_distance(patch: LabelledPatch, role: InstanceDistanceRole | SkeletonDistanceRole) -> np.ndarray:
+    """Target of a distance within objects."""
+    value, known = relative_distance(patch, role)
+    return encoded((value + 1) / 2, known)
+
+
+def distance_levels(patch: LabelledPatch, role: DistanceLevelRole) -> np.ndarray:
+    """The level of each voxel, int16; -1 where the distance is not known."""
+    value, known = relative_distance(patch, role.distance)
+    return np.where(known, quantised(value, role.n_levels).astype(np.int16), np.int16(-1))
+
+
+def relative_distance(
+    patch: LabelledPatch, role: InstanceDistanceRole | SkeletonDistanceRole
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances within objects, 0 to 1 and -1 in the background, float32; and where they are known."""
+    if isinstance(role, InstanceDistanceRole):
+        return _instance_distance(patch, role)
+    return _skeleton_distance(patch, role)
+
+
+def _instance_distance(patch: LabelledPatch, role: InstanceDistanceRole) -> tuple[np.ndarray, np.ndarray]:
     """Distance of an object's voxels to its border over the largest of them, 0 to 1; -1 in the background.
 
     Distances are from middle to middle of voxels. Known in the background, and in objects that are not cut.
@@ -29,7 +50,7 @@ def instance_distance(patch: LabelledPatch, role: InstanceDistanceRole) -> np.nd
     return _each_object(patch, role.per_section, of)
 
 
-def skeleton_distance(patch: LabelledPatch, role: SkeletonDistanceRole) -> np.ndarray:
+def _skeleton_distance(patch: LabelledPatch, role: SkeletonDistanceRole) -> tuple[np.ndarray, np.ndarray]:
     """Distance b of an object's voxels to its border against that s to its skeleton: (b / (b + s)) ** power.
 
     The skeleton is that of TEASAR (Sato et al. 2000). Known in the background, and in objects that are not cut.
@@ -38,7 +59,7 @@ def skeleton_distance(patch: LabelledPatch, role: SkeletonDistanceRole) -> np.nd
     def of(one: PatchObject) -> np.ndarray:
         border = _to_border(patch, one)
         skeleton = skeleton_voxels(one.inside, patch.space)
-        to_skeleton = _distance_to(skeleton, patch.space)
+        to_skeleton = distance_to(skeleton, patch.space)
         with np.errstate(invalid="ignore"):
             share = np.where(np.isinf(border), 1.0, border / np.maximum(border + to_skeleton, 1e-6))
         return np.asarray(share**role.power)
@@ -64,14 +85,16 @@ def skeleton_voxels(inside: np.ndarray, space: VoxelSpace) -> np.ndarray:
     return found & inside
 
 
-def _each_object(patch: LabelledPatch, per_section: bool, of: Callable[[PatchObject], np.ndarray]) -> np.ndarray:
+def _each_object(
+    patch: LabelledPatch, per_section: bool, of: Callable[[PatchObject], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     value = np.full(patch.labels.shape, -1.0, np.float32)
     known = patch.background
     for one in patch.each(axes=SECTION if per_section else VOLUME):
         if not patch.is_cut(one):
             value[one.place][one.inside[one.crop]] = of(one)[one.inside]
             known[one.place] |= one.inside[one.crop]
-    return encoded((value + 1) / 2, known)
+    return value, known
 
 
 def _to_border(patch: LabelledPatch, one: PatchObject) -> np.ndarray:
@@ -81,11 +104,4 @@ def _to_border(patch: LabelledPatch, one: PatchObject) -> np.ndarray:
         beyond = np.ones(inside.shape, bool)
         beyond[one.crop] = False
         inside = inside | beyond
-    return _distance_to(~inside, patch.space)
-
-
-def _distance_to(places: np.ndarray, space: VoxelSpace) -> np.ndarray:
-    if not places.any():
-        return np.full(places.shape, np.inf, np.float32)
-    found: np.ndarray = bic.distance.distance_transform(~places, sampling=list(space.voxel_size_nm))
-    return found
+    return distance_to(~inside, patch.space)

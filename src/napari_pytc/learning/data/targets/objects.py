@@ -63,11 +63,6 @@ def _open_pieces(patch: LabelledPatch, pieces: np.ndarray) -> list[int]:
     whole = ndimage.generate_binary_structure(3, 3)
     found: set[int] = set()
     for one in patch.each():
-        unsure = one.unsure
-        if patch.counts_cut:
-            seen = np.zeros_like(unsure)
-            seen[one.crop] = unsure[one.crop]
-            unsure = seen
-        touching = one.inside & ndimage.binary_dilation(unsure, whole)
+        touching = one.inside & ndimage.binary_dilation(patch.open_around(one), whole)
         found.update(int(n) for n in np.unique(pieces[one.place][touching[one.crop]]))
     return sorted(found - {0})

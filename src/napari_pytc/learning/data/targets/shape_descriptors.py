@@ -51,11 +51,9 @@ def shape_descriptors(patch: LabelledPatch, sigma_nm: float, components: Collect
 def _known_window(patch: LabelledPatch, one: PatchObject, reach: list[int]) -> np.ndarray:
     if not patch.is_cut(one):
         return one.inside
-    unsure = one.unsure
-    if patch.counts_cut:
-        unsure = np.zeros_like(one.unsure)
-        unsure[one.crop] = one.unsure[one.crop]
-    near = ndimage.maximum_filter(unsure, [2 * n + 1 for n in reach], mode="constant", cval=not patch.counts_cut)
+    near = ndimage.maximum_filter(
+        patch.open_around(one), [2 * n + 1 for n in reach], mode="constant", cval=not patch.counts_cut
+    )
     return one.inside & ~near
 
 

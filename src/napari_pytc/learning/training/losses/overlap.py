@@ -6,9 +6,9 @@ import torch
 from monai.losses import DiceLoss as MonaiDiceLoss
 from monai.losses import GeneralizedDiceLoss
 from monai.losses import TverskyLoss as MonaiTverskyLoss
-from monai.losses.cldice import soft_skel
 from torch import Tensor, nn
 
+from napari_pytc.learning.training.losses.centre_lines import soft_centre_lines
 from napari_pytc.learning.training.losses.entropy import BinaryCrossEntropy, CrossEntropy, Focal
 from napari_pytc.learning.training.losses.masked import MaskedLoss
 from napari_pytc.plans.losses import (
@@ -73,7 +73,7 @@ class CenterlineDice(MaskedLoss):
         """See `Loss`."""
         values, target, weights = self.values(logits, target, mask)
         known = weights > 0
-        lines, true_lines = (soft_skel(each, self._iterations) * known for each in (values, target))
+        lines, true_lines = (soft_centre_lines(each, self._iterations) * known for each in (values, target))
         precision, recall = (_share(lines, target), _share(true_lines, values))
         losses = 1 - 2 * precision * recall / (precision + recall + 1e-4)
         has_target = known.flatten(1).any(1)

@@ -37,7 +37,7 @@ class TargetLoss(nn.Module):
         self._small_object_weight = target.small_object_weight
         self._named = target.assigned_losses(roles)
         self._losses = build_losses(self._named)
-        plain = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.loss is None]
+        plain = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.named_loss is None]
         self._classes = [(entry.weight, numbers) for entry, numbers in plain if entry.from_strokes]
         self._class_loss = SparseDiceCrossEntropy(plan.dice_weight)
         others = [(entry, numbers) for entry, numbers in plain if not entry.from_strokes]
