@@ -108,8 +108,8 @@ def explain(
         hint = f"There are {', '.join(known)}." if known else "See `napari-pytc recipes NAME` for the names that exist."
         return f"In {where} there is no setting {key!r}.", hint
     if first["type"] == "union_tag_invalid":
-        known = ", ".join(sorted(part.strip().strip("'") for part in first["ctx"]["expected_tags"].split(",")))
-        return f"In {where}, no {key} is called {first['ctx']['tag']!r}.", f"Known are {known}."
+        kinds = sorted(part.strip().strip("'") for part in first["ctx"]["expected_tags"].split(","))
+        return f"In {where}, no {key} is called {first['ctx']['tag']!r}.", f"Known are {', '.join(kinds)}."
     if first["type"] == "union_tag_not_found":
         return f"In {where}, {key!r} does not say its kind.", f"For example {key}.kind=classes."
     got = repr(first.get("input"))

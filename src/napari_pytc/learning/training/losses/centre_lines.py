@@ -45,7 +45,7 @@ def _dilated(values: Tensor) -> Tensor:
 
 def _largest_of_three(values: Tensor, axis: int) -> Tensor:
     """The largest of a voxel and its two neighbours along an axis; beyond the ends there is none."""
-    found: Tensor = _LargestOfThree.apply(values, axis)  # type: ignore[no-untyped-call]
+    found: Tensor = _LargestOfThree.apply(values, axis)
     return found
 
 
@@ -65,7 +65,7 @@ class _LargestOfThree(torch.autograd.Function):
         return found
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         values, found = ctx.saved_tensors
         axis, n = ctx.axis, values.shape[ctx.axis]
