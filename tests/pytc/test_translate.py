@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import VoxelSpace
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml, recipe_yaml
 from napari_pytc.pytc.translate import ImportedConfig, import_config, model_name
@@ -237,7 +238,7 @@ def test_what_a_network_does_not_have_is_told(tmp_path: Path, model: str, words:
         ("[{name: energy_quantize}]", "target 'energy_quantize'"),
         ("[{name: affinity, kwargs: {offsets: ['1-0']}}]", "is written z-y-x"),
         ("[{name: affinity, kwargs: {affinity_mode: other}}]", "mode 'other'"),
-        ("[{name: instance_edt, kwargs: {quantize: true}}]", "eleven classes"),
+        ("[{name: instance_edt, kwargs: {quantize: true}}]", "make 11 channels, but"),
         ("[{name: binary}, {name: binary}]", "make 2 channels, but"),
         ("[3]", "is a name or a mapping"),
     ],
@@ -247,6 +248,13 @@ def test_targets_that_there_are_not_are_told(tmp_path: Path, targets: str, words
     with pytest.raises(InvalidInput) as error:
         imported(tmp_path, text)
     assert words in str(error.value)
+
+
+def test_a_quantised_distance_is_one_in_levels(tmp_path: Path) -> None:
+    targets = "[{name: instance_edt, kwargs: {quantize: true, mode: 3d}}]"
+    text = f"model: {{arch: {{type: rsunet}}, out_channels: 11}}\ndata: {{label_transform: {{targets: {targets}}}}}"
+    roles = imported(tmp_path, text).plan.target.roles((), VoxelSpace((10, 10, 10)))
+    assert [role.title for role in roles] == [f"instance distance level {level} of 10" for level in range(11)]
 
 
 def test_losses_that_there_are_not_leave_the_others_or_the_own_ones(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ _OWN_ACTIVATIONS = {
 }
 
 
+_LEVELS = 10
+"""Steps of a quantised distance, beside the background."""
+
+
 @dataclass
 class _Entry:
     """An entry of a target, with the number of its channels."""
@@ -179,12 +183,10 @@ def _boundary(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
 
 
 def _instance_distance(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
+    settings: dict[str, Any] = {"role": "instance_distance", "per_section": _is_per_section(kwargs, "2d")}
     if kwargs.get("quantize"):
-        raise InvalidInput(
-            "The configuration learns a distance in eleven classes (quantize); here it is a number.",
-            "Set quantize to false and train anew.",
-        )
-    return [_Entry({"role": "instance_distance", "per_section": _is_per_section(kwargs, "2d")})]
+        return [_Entry({**settings, "levels": _LEVELS}, _LEVELS + 1)]
+    return [_Entry(settings)]
 
 
 def _skeleton_distance(kwargs: dict[str, Any], finest: float) -> list[_Entry]:

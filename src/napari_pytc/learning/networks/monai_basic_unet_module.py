@@ -7,10 +7,10 @@ from typing import Any
 from monai.networks import nets
 
 from napari_pytc.geometry import VoxelSpace
+from napari_pytc.learning.networks.monai_unet_module import norm_of
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.plans.networks.monai_basic_unet import MonaiBasicUNetNetwork
 
-_MOST_GROUPS = 8
 _LEAKY = ("LeakyReLU", {"negative_slope": 0.1, "inplace": True})
 
 
@@ -35,7 +35,4 @@ def build_basic_unet(
 
 
 def _norm(settings: MonaiBasicUNetNetwork) -> Any:
-    if settings.norm == "group":
-        n_groups = next(n for n in range(_MOST_GROUPS, 0, -1) if all(c % n == 0 for c in settings.channels))
-        return ("group", {"num_groups": n_groups})
-    return (settings.norm, {"affine": True})
+    return norm_of("group", settings.channels) if settings.norm == "group" else (settings.norm, {"affine": True})
