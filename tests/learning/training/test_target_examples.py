@@ -57,11 +57,11 @@ def test_the_page_names_every_role() -> None:
     for kind in CHANNEL_KINDS:
         assert f"| `{kind.model_fields['role'].default}` |" in table
     assert "<!-- channels -->" in PAGE.read_text(encoding="utf-8")
-    assert len(examples()) == 3
+    assert len(examples()) == 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_the_examples_of_the_page_are_trained(tmp_path: Path, number: int) -> None:
     plan = examples()[number]
     assert isinstance(plan.target, ChannelsTarget)
