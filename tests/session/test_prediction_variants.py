@@ -1,4 +1,4 @@
-"""Ids of predictions tell settings apart, and a prediction goes on with its own."""
+"""Ids of predictions tell settings apart, and a prediction goes on with the settings that it was begun with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from napari_pytc.geometry import Box
+from napari_pytc.jobs.events import Cancelled, Finished
 from napari_pytc.plans.plan import PredictPlan
 from napari_pytc.plans.windows import WindowSettings
-from napari_pytc.session.predictions import _variant, plan_of
+from napari_pytc.session.predictions import _variant
 from napari_pytc.session.records import PredictionRecord
+from napari_pytc.session.session import Session
+from tests.session.models import make_model
+from tests.session.runners import ScriptedRunner
+from tests.session.test_jobs import leave_prediction
 
 PLANS = [
     PredictPlan(),
@@ -17,18 +23,57 @@ PLANS = [
     PredictPlan(resample=False, windows=WindowSettings(overlap=0.25)),
     PredictPlan(windows=WindowSettings(shape=(16, 64, 64), overlap=0, blending="constant")),
     PredictPlan(windows=WindowSettings(blending="bump")),
+    PredictPlan(windows=WindowSettings(overlap=1e-5)),
+    PredictPlan(windows=WindowSettings(overlap=1.5e-5, blending="bump")),
 ]
+BOX = Box((0, 0, 0), (4, 16, 16))
+
+
+def record_of(session: Session, plan: PredictPlan) -> PredictionRecord:
+    """A prediction of which only the record is there."""
+    name = "-".join(["20260101-1200-fast", *_variant(plan), "0_8_0_16_0_16"])
+    folder = session.folder / "volumes/v1/predictions" / f"{name}.zarr"
+    return PredictionRecord(
+        id=name, volume="v1", model="m1", folder=folder, box=None, flips=plan.flips, created="", state="cancelled"
+    )
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_the_plan_of_a_prediction_is_read_from_its_id(plan: PredictPlan) -> None:
-    name = "-".join(["20260101-1200-fast", *_variant(plan), "0_8_0_16_0_16"])
-    record = PredictionRecord(
-        id=name, model="m", folder=Path(name), box=None, flips=plan.flips, created="", state="cancelled"
-    )
-    assert plan_of(record) == plan
+def test_settings_that_the_project_does_not_hold_are_read_from_the_id(session: Session, plan: PredictPlan) -> None:
+    record = record_of(session, plan)
+    found, (note,) = session.predictions.plan_of(record)
+    assert found == plan
+    assert record.id in note
 
 
 def test_each_plan_has_ids_of_its_own() -> None:
     assert len({tuple(_variant(plan)) for plan in PLANS}) == len(PLANS)
     assert _variant(PredictPlan(windows=WindowSettings(batch_size=1))) == []  # the result is the same
+
+
+@pytest.mark.parametrize("box", [None, BOX])
+def test_a_prediction_goes_on_with_all_settings_that_it_was_begun_with(session: Session, box: Box | None) -> None:
+    make_model(session.folder / "models" / "m1")
+    windows = WindowSettings(overlap=1 / 3, batch_size=1)
+    plan = PredictPlan(
+        tile_shape=(4, 8, 8), normalisation="training", device="cpu", precision="float32", windows=windows
+    )
+    begun = session.jobs.predict_job(plan, box=box)
+    session.jobs.run(begun, ScriptedRunner([Cancelled(job="a")], leave_prediction))
+    (record,) = session.predictions.records()
+    job = session.jobs.resume_prediction_job(record, (1, 2, 3), BOX)
+    assert (job.plan, job.output, job.box, job.view, job.notes) == (plan, begun.output, box, BOX, ())
+    session.jobs.run(job, ScriptedRunner([Finished(job="b")], leave_prediction))
+    assert [(one.id, one.state) for one in session.predictions.records()] == [(record.id, "finished")]
+
+
+def test_a_prediction_without_its_run_goes_on_by_its_name_and_says_so(session: Session) -> None:
+    make_model(session.folder / "models" / "m1")
+    record = record_of(session, PLANS[-1])
+    session.project.database.put_prediction(record, session.image.digest)
+    leave_prediction(session.jobs.resume_prediction_job(record))
+    job = session.jobs.resume_prediction_job(record)
+    assert (job.plan, job.output) == (PLANS[-1], record.folder)
+    assert any(Path(job.output).stem in note for note in job.notes)
+    session.jobs.run(job, ScriptedRunner([Finished(job="b")], leave_prediction))
+    assert [(one.id, one.state) for one in session.predictions.records()] == [(record.id, "finished")]

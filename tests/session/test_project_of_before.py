@@ -333,10 +333,10 @@ def test_a_prediction_goes_on_where_it_was_cut_short(session: Session) -> None:
     records = {record.id: record for record in session.predictions.records()}
     plan = next(JobSpec.parse(spec).plan for _, subject, spec in old_specs(session.folder) if subject == name)
 
-    job = session.jobs.predict_job(plan, records[name].model, records[name].box)
+    job = session.jobs.resume_prediction_job(records[name])
     result = run(session, job)
 
-    assert job.output == records[name].folder
+    assert (job.plan, job.output) == (plan, records[name].folder)
     assert (result["tiles"], result["tiles_done_before"]) == (n_tiles, n_before)
     box = records[name].box
     assert box is not None

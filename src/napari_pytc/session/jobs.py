@@ -254,6 +254,14 @@ class Jobs:
         )
         return job if view is None else job.model_copy(update={"view": view})
 
+    def resume_prediction_job(
+        self, prediction: PredictionRecord, focus: Sequence[float] | None = None, view: Box | None = None
+    ) -> PredictJob:
+        """Describe the rest of a prediction, with the settings that it was begun with; see `predict_job`."""
+        plan, notes = self._predictions.plan_of(prediction)
+        job = self.predict_job(plan, prediction.model, prediction.box, focus, view)
+        return job.model_copy(update={"output": prediction.folder, "notes": (*job.notes, *notes)})
+
     def view_job(self, box: Box, model: str | Path | None = None, plan: PredictPlan | None = None) -> PredictJob:
         """Describe a prediction of what is in view, into the model's prediction of everything.
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from psygnal import Signal
+from pydantic import ValidationError
 
 from napari_pytc.errors import ProjectError
 from napari_pytc.files import plain_path
@@ -20,8 +21,11 @@ from napari_pytc.session.runs.active_jobs import ActiveJobs
 _VARIANTS = ("training-intensities", "not-resampled")
 """Parts of the ids of predictions with other settings than usual: of the normalisation, and of resampling."""
 _WINDOWS = "windows_"
-_WINDOWS_PART = re.compile(_WINDOWS + r"(?:patch|\d+x\d+x\d+)_[0-9p]+_[a-z]+")
+_WINDOWS_PART = re.compile(
+    _WINDOWS + r"(?P<shape>patch|\d+x\d+x\d+)_(?P<overlap>[0-9p]+(?:e-\d+)?)_(?P<blending>[a-z]+)"
+)
 """The part for other windows than usual: shape, overlap with p for the point, and blending."""
+_KIND = "predict"
 
 
 class Predictions:
@@ -137,11 +141,25 @@ class Predictions:
             state="running",
         )
 
+    def plan_of(self, record: PredictionRecord) -> tuple[PredictPlan, tuple[str, ...]]:
+        """The settings of a prediction, to go on with it, and notes on what is not known of them.
+
+        They are those of the job that wrote to it last; where the project does not know it, those in its id.
+        """
+        spec = self._state.project.database.specs(_KIND, (self._state.id,)).get(record.id, {})
+        try:
+            return PredictPlan.model_validate(spec["plan"]), ()
+        except (KeyError, ValidationError):  # a record without its run, or of a version with other settings
+            return _plan_of_id(record), (
+                f"The project does not hold the settings of the prediction {record.id}: what its name does not tell, "
+                "as device, precision and tiles, is as by default.",
+            )
+
     def stamp(self, folder: Path) -> str:
         """Text that differs after a prediction was continued."""
         state = next((record.state for record in self.records() if record.folder == folder), "")
         runs = [run for run in self._state.project.database.runs() if run.volume == self._state.id]
-        ends = [run.ended for run in runs if run.subject == folder.stem and run.kind == "predict"]
+        ends = [run.ended for run in runs if run.subject == folder.stem and run.kind == _KIND]
         return f"{state} {max((end for end in ends if end is not None), default=0.0)}"
 
     def take_in(self, id: str) -> None:
@@ -154,20 +172,20 @@ class Predictions:
         return self._state.project.database.predictions(self._state.id, self._state.folder.predictions)
 
 
-def plan_of(record: PredictionRecord) -> PredictPlan:
-    """The settings of a prediction that tell it from others, to go on with it."""
+def _plan_of_id(record: PredictionRecord) -> PredictPlan:
+    """The settings that tell a prediction from others, as its id has them."""
     variant = _variant_of(record.id)
     windows = WindowSettings()
-    for part in variant:
-        if part.startswith(_WINDOWS):
-            shape, overlap, blending = part.removeprefix(_WINDOWS).split("_")
-            windows = WindowSettings.model_validate(
-                {
-                    "shape": [int(n) for n in shape.split("x")] if shape != "patch" else None,
-                    "overlap": float(overlap.replace("p", ".")),
-                    "blending": blending,
-                }
-            )
+    found = _WINDOWS_PART.search(record.id)
+    if found is not None:
+        shape = found["shape"]
+        windows = WindowSettings.model_validate(
+            {
+                "shape": [int(n) for n in shape.split("x")] if shape != "patch" else None,
+                "overlap": float(found["overlap"].replace("p", ".")),
+                "blending": found["blending"],
+            }
+        )
     of_training, not_resampled = (name in variant for name in _VARIANTS)
     return PredictPlan(
         flips=record.flips,

@@ -26,7 +26,6 @@ from napari_pytc.jobs.context import ProgressCallback
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.labels.segmentation import SegmentationRecord, read_record
 from napari_pytc.plans.model_folder import read_model_info
-from napari_pytc.plans.plan import PredictPlan
 from napari_pytc.session.corrections import MINUTES, Corrections
 from napari_pytc.session.jobs import Jobs
 from napari_pytc.session.models import Models
@@ -277,7 +276,9 @@ class Retraining:
     def _predict(self) -> JobSpec:
         state = self.state
         former = self._prediction(state.prediction)
-        job = self._jobs.predict_job(PredictPlan(flips=former.flips), state.model, former.box)
+        plan, _ = self._predictions.plan_of(former)  # a difference of settings would count as one of the models
+        plan = plan.model_copy(update={"device": "auto", "precision": "auto"})
+        job = self._jobs.predict_job(plan, state.model, former.box)
         self._set(new_prediction=job.output.stem)
         return job
 

@@ -126,13 +126,11 @@ class JobLauncher(QObject):
             self._project.failed.emit(error)
             return
         focus, view = layers.focus(), layers.view_box()
-
-        def describe(session: Session) -> JobSpec:
-            from napari_pytc.session.predictions import plan_of
-
-            return session.jobs.predict_job(plan_of(prediction), prediction.model, prediction.box, focus, view)
-
-        self.start("predict", f"Predict with {prediction.model} (resumed)", describe)
+        self.start(
+            "predict",
+            f"Predict with {prediction.model} (resumed)",
+            lambda session: session.jobs.resume_prediction_job(prediction, focus, view),
+        )
 
     def export(self, what: What, path: Path, prediction: str | None = None, **options: Any) -> None:
         """Export a prediction, or segments as they are now, to a file."""
