@@ -137,7 +137,7 @@ class PredictorContract:
 
     def test_what_is_in_view_equals_the_whole(self) -> None:
         part, sink = Box((4, 2, 2), (5, 14, 20)), Sink()
-        predictor = self.make().for_view(part)
+        predictor = self.make().for_view(volume(), part)
         predictor.predict(volume(), sink, part, RecordingContext(), focus=part.centre)
         inside = (slice(None), *part.slices)
         assert np.abs(sink.data[inside] - self.run().data[inside]).max() < 1e-5

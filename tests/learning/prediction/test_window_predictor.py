@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -30,22 +32,40 @@ def inferer() -> WindowInferer:
     return WindowInferer(network, WINDOWS, torch.device("cpu"), Precision())
 
 
-def test_memory_does_not_grow_with_the_length_of_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
-    largest: dict[int, int] = {}
-    for length in (24, 96):
-        rows: list[int] = []
+def most_held(predictor: WindowPredictor, shape: Shape, box: Box | None = None) -> int:
+    """The most numbers that the sums, or the image, hold while a box is predicted, the weights of windows included."""
+    sizes: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
 
-        def note(rolling: RollingArray, n_rows: int, real=RollingArray._shape, rows: list[int] = rows) -> list[int]:
-            rows.append(n_rows)
+        def note(rolling: RollingArray, n_rows: int, real=RollingArray._shape) -> list[int]:
+            sizes.append(math.prod(real(rolling, n_rows)))
             return real(rolling, n_rows)
 
-        monkeypatch.setattr(RollingArray, "_shape", note)
-        shape: Shape = (length, 8, 8)
-        predictor = WindowPredictor(inferer(), NORMALISATION, (4, 8, 8))
-        predictor.predict(volume(shape), Sink(shape), Box.of_shape(shape), RecordingContext())
-        monkeypatch.undo()
-        largest[length] = max(rows)
-    assert largest[24] == largest[96] < 20
+        patch.setattr(RollingArray, "_shape", note)
+        box = box or Box.of_shape(shape)
+        predictor.predict(volume(shape), Sink(shape), box, RecordingContext(), focus=box.centre)
+    return max(sizes)
+
+
+def test_memory_does_not_grow_with_the_length_of_a_volume() -> None:
+    predictor = WindowPredictor(inferer(), NORMALISATION, (4, 8, 8))
+    short, long = (most_held(predictor, (length, 8, 8)) for length in (24, 96))
+    assert short == long < 2 * 20 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "part"), [((8, 24, 24), Box((5, 0, 0), (6, 24, 24))), ((16, 8, 16), Box((0, 2, 0), (16, 4, 16)))]
+)
+def test_a_large_view_takes_no_more_memory_than_tiles(shape: Shape, part: Box) -> None:
+    predictor = WindowPredictor(inferer(), NORMALISATION, (4, 8, 8))
+    view = predictor.for_view(volume(shape), part)
+    assert most_held(view, shape, part) <= most_held(predictor, shape)
+
+
+def test_a_view_that_fits_is_one_tile() -> None:
+    source, part = volume((24, 64, 64)), Box((5, 10, 10), (6, 26, 20))
+    predictor = WindowPredictor(inferer(), NORMALISATION, (4, 16, 16))
+    assert predictor.for_view(source, part).tile_shape == part.shape
 
 
 def test_a_volume_of_other_voxels_is_predicted_on_its_own_in_any_tiles() -> None:

@@ -78,7 +78,7 @@ class Predictor(Protocol):
     def n_computed(self, source: ImageSource, box: Box, indices: Iterable[int] | None = None) -> int:
         """Voxels that the network computes for tiles of a box, by default for all."""
 
-    def for_view(self, part: Box) -> Predictor:
+    def for_view(self, source: ImageSource, part: Box) -> Predictor:
         """The same with tiles in which a part of the volume is there soonest."""
 
     def predict(

@@ -64,7 +64,7 @@ class TiledPredictor:
         """Halo and alignment of the tiles."""
         return self._inferer.limits
 
-    def for_view(self, part: Box) -> TiledPredictor:
+    def for_view(self, source: ImageSource, part: Box) -> TiledPredictor:
         """The same with tiles of a chunk of a prediction on disk, so that the first one is there at once."""
         z, y, x = (math.lcm(c, a) for c, a in zip(CHUNK, self.limits.alignment, strict=True))
         return TiledPredictor(self._inferer, self._normalisation, (z, y, x), self._resampled)

@@ -44,7 +44,7 @@ def predict_view_first(
     if part.is_empty:
         return False
     wanted = [index for index in predictor.grid(source, box).overlapping(part) if index not in finished]
-    small = predictor.for_view(part)
+    small = predictor.for_view(source, part)
     if small.n_computed(source, part) > _WORTH * predictor.n_computed(source, box, wanted):
         return False
     small.predict(source, sink, part, _ViewContext(ctx), focus=part.centre)

@@ -84,9 +84,22 @@ class WindowPredictor:
         hulls = [[self._seen(grid[index]) for index in column if index in chosen] for column in columns]
         return sum(windows.n_over(hull_of(boxes)) for boxes in hulls if boxes) * math.prod(windows.window)
 
-    def for_view(self, part: Box) -> WindowPredictor:
-        """The same with one tile for the part, so that no window is computed twice."""
-        return WindowPredictor(self._inferer, self._normalisation, part.shape, self._resampled)
+    def for_view(self, source: ImageSource, part: Box) -> WindowPredictor:
+        """The same with one tile for the part, so that no window is computed twice; smaller ones where it is large.
+
+        It holds no more voxels at a time than with its own tiles.
+        """
+        tile, axis = part.shape, self._axis(source)
+        if self._n_held(tile, axis) > self._n_held(self.tile_shape, axis):
+            z, y, x = (-(-n // -(-n // most)) for n, most in zip(tile, self.tile_shape, strict=True))
+            tile = (z, y, x)
+        return WindowPredictor(self._inferer, self._normalisation, tile, self._resampled)
+
+    def _n_held(self, tile: Shape, axis: int) -> int:
+        """Voxels of the sums while a tile is predicted."""
+        factor = 1.0 if self._resampled is None else self._resampled.grid.factors[axis]
+        depth = math.ceil(self._inferer.windows.shape[axis] * factor)
+        return math.prod(n + depth * (a == axis) for a, n in enumerate(tile))
 
     def predict(
         self,
