@@ -24,6 +24,7 @@ PLANS = [
     PredictPlan(windows=WindowSettings(shape=(16, 64, 64), overlap=0, blending="constant")),
     PredictPlan(windows=WindowSettings(blending="bump")),
     PredictPlan(windows=WindowSettings(overlap=1e-5)),
+    PredictPlan(windows=WindowSettings(average="logits")),
     PredictPlan(windows=WindowSettings(overlap=1.5e-5, blending="bump")),
 ]
 BOX = Box((0, 0, 0), (4, 16, 16))

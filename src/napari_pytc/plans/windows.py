@@ -9,6 +9,7 @@ from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.settings import Settings, setting
 
 Blending = Literal["gaussian", "bump", "constant"]
+Average = Literal["probabilities", "logits"]
 
 
 class WindowSettings(Settings):
@@ -30,6 +31,12 @@ class WindowSettings(Settings):
         "Weight of a window's voxels where windows overlap. gaussian and bump: the middle counts most; constant: all "
         "alike.",
     )
+    average: Average = setting(
+        "probabilities",
+        "Average of",
+        "What is averaged where windows overlap, and over flips. logits: the outputs of the network, before their "
+        "activation, as in PyTorch Connectomics; a window that is sure of itself counts more.",
+    )
     batch_size: int = setting(
         4, "Windows at a time", "Windows that the network computes together; fewer need less memory.", ge=1
     )
@@ -46,6 +53,8 @@ class Windows(Settings):
         Share of a window's length that it has in common with the next one.
     blending : str
         Weights of a window's voxels.
+    average : str
+        What is averaged.
     batch_size : int
         Windows that the network computes together.
     """
@@ -53,6 +62,7 @@ class Windows(Settings):
     shape: Shape
     overlap: float = 0.5
     blending: Blending = "gaussian"
+    average: Average = "probabilities"
     batch_size: int = 4
 
     @classmethod
@@ -62,11 +72,13 @@ class Windows(Settings):
             shape=settings.shape or trained,
             overlap=settings.overlap,
             blending=settings.blending,
+            average=settings.average,
             batch_size=settings.batch_size,
         )
 
     def __str__(self) -> str:
-        return f"{' x '.join(map(str, self.shape))} voxels, overlap {self.overlap:g}, {self.blending} blending"
+        blending = f"{self.blending} blending" + (" of logits" if self.average == "logits" else "")
+        return f"{' x '.join(map(str, self.shape))} voxels, overlap {self.overlap:g}, {blending}"
 
 
 Tiling = NetworkLimits | Windows

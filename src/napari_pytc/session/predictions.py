@@ -22,9 +22,9 @@ _VARIANTS = ("training-intensities", "not-resampled")
 """Parts of the ids of predictions with other settings than usual: of the normalisation, and of resampling."""
 _WINDOWS = "windows_"
 _WINDOWS_PART = re.compile(
-    _WINDOWS + r"(?P<shape>patch|\d+x\d+x\d+)_(?P<overlap>[0-9p]+(?:e-\d+)?)_(?P<blending>[a-z]+)"
+    _WINDOWS + r"(?P<shape>patch|\d+x\d+x\d+)_(?P<overlap>[0-9p]+(?:e-\d+)?)_(?P<blending>[a-z]+)(?P<logits>_logits)?"
 )
-"""The part for other windows than usual: shape, overlap with p for the point, and blending."""
+"""The part for other windows than usual: shape, overlap with p for the point, blending, and logits if averaged."""
 _KIND = "predict"
 
 
@@ -184,6 +184,7 @@ def _plan_of_id(record: PredictionRecord) -> PredictPlan:
                 "shape": [int(n) for n in shape.split("x")] if shape != "patch" else None,
                 "overlap": float(found["overlap"].replace("p", ".")),
                 "blending": found["blending"],
+                "average": "logits" if found["logits"] else "probabilities",
             }
         )
     of_training, not_resampled = (name in variant for name in _VARIANTS)
@@ -202,7 +203,9 @@ def _variant(plan: PredictPlan) -> list[str]:
     windows = plan.windows
     if windows != WindowSettings(batch_size=windows.batch_size):
         shape = "patch" if windows.shape is None else "x".join(map(str, windows.shape))
-        found.append(f"{_WINDOWS}{shape}_{f'{windows.overlap:g}'.replace('.', 'p')}_{windows.blending}")
+        overlap = f"{windows.overlap:g}".replace(".", "p")
+        logits = "_logits" if windows.average == "logits" else ""
+        found.append(f"{_WINDOWS}{shape}_{overlap}_{windows.blending}{logits}")
     return found
 
 

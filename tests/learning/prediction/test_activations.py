@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.learning.data.instance_targets import instance_targets, pair_slices
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.activations import FlipSource, OutputActivation
 from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.prediction.window_inferer import WindowInferer
 from napari_pytc.plans.networks import LeanUNetNetwork, NetworkLimits
+from napari_pytc.plans.windows import Windows
 from napari_pytc.volumes.roles import (
+    Activation,
     AffinityRole,
     BoundaryRole,
     ClassRole,
@@ -89,6 +95,22 @@ def test_each_channel_has_the_activation_of_its_role() -> None:
         assert roles[channel].logit(stored) == pytest.approx(float(logits[channel, 0, 0, 0]), abs=1e-4)
 
 
+@pytest.mark.parametrize("endless", [math.inf, -math.inf])
+def test_an_infinite_output_without_an_activation_is_an_error(endless: float) -> None:
+    class Endless(Network):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            found = image.expand(-1, 2, -1, -1, -1).clone()
+            found[0, 1, 1, 2, 3] = endless
+            return found
+
+    limits, image = NetworkLimits(halo=(0, 0, 0), alignment=(1, 1, 1)), noise(2, 3, 4)
+    roles = [ForegroundRole(), InstanceDistanceRole(activation="none")]
+    with pytest.raises(ModelError, match="not finite"):
+        Inferer(Endless(), limits, CPU, Precision(), roles=roles)(image, Box.of_shape((2, 3, 4)))
+    found = Inferer(Endless(), limits, CPU, Precision(), roles=roles[:1] * 2)(image, Box.of_shape((2, 3, 4)))
+    assert found[1, 1, 2, 3] == (1 if endless > 0 else pytest.approx(1 / 255))  # the limit of a sigmoid
+
+
 def test_channels_that_are_left_out_are_not_returned() -> None:
     limits = NetworkLimits(halo=(1, 2, 3), alignment=(1, 1, 1))
     image, whole = noise(5, 6, 7), Box((0, 0, 0), (5, 6, 7))
@@ -120,6 +142,25 @@ def test_flips_turn_the_components_of_vectors() -> None:
     # A network that is told a wrong role is not the same in a mirror, so the test can fail.
     wrong = Inferer(Gradients(), limits, CPU, Precision(), flips=True, roles=[BoundaryRole()] * len(VECTORS))
     assert not torch.allclose(wrong(image, inner)[:3], plain(image, inner)[:3], atol=1e-2)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "none"])
+def test_flips_turn_the_logits_of_vectors(activation: Activation) -> None:
+    roles = [FlowRole(axis=axis, activation=activation) for axis in (0, 1, 2)]
+
+    class Steps(Gradients):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return super().forward(image)[:, :3] / 4
+
+    windows, image = Windows(shape=(7, 9, 11), average="logits"), noise(7, 9, 11)
+    plain, flipped = (
+        WindowInferer(Steps(), windows, CPU, Precision(), flips=flips, roles=roles).predict_box(
+            lambda box: image[(slice(None), *box.slices)], Box((1, 1, 1), (6, 8, 10)), Box.of_shape((7, 9, 11))
+        )
+        for flips in (False, True)
+    )
+    assert torch.allclose(flipped, plain, atol=1e-6)
+    assert plain.std() > 0.05
 
 
 @pytest.mark.parametrize("axes", [[0], [1], [2], [0, 1], [0, 1, 2]])

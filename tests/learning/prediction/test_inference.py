@@ -13,7 +13,7 @@ from napari_pytc.errors import ModelError, OutOfMemory
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network, adapt
-from napari_pytc.learning.prediction import inference
+from napari_pytc.learning.prediction import inference, network_inferer
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.plans.networks import DynUNetNetwork, FilterBankNetwork, UNetNetwork
 from tests.support.learning import space
@@ -146,7 +146,7 @@ def test_then_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     found.device = FakeGpu()
     monkeypatch.setattr(torch, "from_numpy", _from_numpy_of_fake(torch.from_numpy))
     monkeypatch.setattr(inference, "autocast_for", lambda *_: torch.autocast("cpu", enabled=False))
-    monkeypatch.setattr(inference, "release_memory", lambda _: None)
+    monkeypatch.setattr(network_inferer, "release_memory", lambda _: None)
     assert torch.allclose(found(image, inner), expected, atol=1e-6)
     assert told[-1] == "Out of memory on fake even in small pieces; going on with the CPU."
     assert found.device == CPU

@@ -19,8 +19,8 @@ from napari_pytc.learning.prediction.activations import OutputActivation
 from napari_pytc.learning.prediction.window_blending import RollingArray, blending_weights
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, read_mirrored
 from napari_pytc.plans.networks import MonaiBasicUNetNetwork
-from napari_pytc.plans.windows import Blending, Windows
-from napari_pytc.volumes.roles import AffinityRole, ChannelRole
+from napari_pytc.plans.windows import Average, Blending, Windows
+from napari_pytc.volumes.roles import AffinityRole, ChannelRole, ClassRole, ForegroundRole, InstanceDistanceRole
 from tests.support.learning import space
 
 CPU = torch.device("cpu")
@@ -44,6 +44,14 @@ def normed(n_inputs: int = 1, n_outputs: int = 2) -> Network:
     return adapt(Normed(n_inputs, n_outputs)).eval()
 
 
+def sure(network: Network) -> Network:
+    """With outputs so large that averages of probabilities and of logits differ."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter *= 4
+    return network
+
+
 def image(shape: Shape, n_channels: int = 1) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n_channels, *shape)).astype(np.float32)
 
@@ -54,29 +62,65 @@ def predict(inferer: WindowInferer, data: np.ndarray, box: Box | None = None) ->
 
 
 def monai(network: nn.Module, data: np.ndarray, windows: Windows, mirrored: Shape = (0, 0, 0)) -> Tensor:
+    """MONAI's blending of probabilities, or of logits whose probabilities are taken then."""
+    of_logits = windows.average == "logits"
     padded = np.pad(data, [(0, 0), *((n // 2, n - n // 2) for n in mirrored)], "symmetric")
     with torch.inference_mode():
         found = sliding_window_inference(
             torch.from_numpy(padded)[None],
             windows.shape,
             windows.batch_size,
-            lambda batch: network(batch).softmax(1),
+            network if of_logits else lambda batch: network(batch).softmax(1),
             overlap=windows.overlap,
             mode=windows.blending,
         )[0]
+    found = found.softmax(0) if of_logits else found
     return found[(..., *(slice(n // 2, n // 2 + m) for n, m in zip(mirrored, data.shape[1:], strict=True)))]
 
 
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
 @pytest.mark.parametrize("blending", ["gaussian", "constant"])
 @pytest.mark.parametrize(
     ("shape", "window", "overlap"),
     [((12, 30, 21), (8, 8, 8), 0.5), ((9, 17, 30), (4, 16, 12), 0.25), ((20, 8, 8), (8, 8, 8), 0.7)],
 )
-def test_windows_equal_those_of_monai(blending: Blending, shape: Shape, window: Shape, overlap: float) -> None:
-    windows = Windows(shape=window, overlap=overlap, blending=blending, batch_size=2)
-    network, data = normed(2), image(shape, 2)
+def test_windows_equal_those_of_monai(
+    average: Average, blending: Blending, shape: Shape, window: Shape, overlap: float
+) -> None:
+    windows = Windows(shape=window, overlap=overlap, blending=blending, average=average, batch_size=2)
+    network, data = sure(normed(2)), image(shape, 2)
     found = predict(WindowInferer(network, windows, CPU, Precision()), data)
     assert (found - monai(network, data, windows)).abs().max() < 1e-5
+
+
+def test_averages_of_logits_are_others_than_those_of_probabilities() -> None:
+    network, data = sure(normed()), image((9, 17, 30))
+    of = {
+        average: predict(WindowInferer(network, Windows(shape=(4, 16, 12), average=average), CPU, Precision()), data)
+        for average in ("probabilities", "logits")
+    }
+    assert (of["probabilities"] - of["logits"]).abs().max() > 1e-2
+
+
+def test_the_activation_of_each_channel_comes_after_the_average_of_logits() -> None:
+    roles: list[ChannelRole] = [
+        ClassRole(name="a", activation="softmax"),
+        ForegroundRole(),
+        InstanceDistanceRole(activation="none"),
+        ClassRole(name="b", activation="softmax"),
+    ]
+    windows = Windows(shape=(4, 8, 8), average="logits", batch_size=2)
+    network, data = normed(n_outputs=4), image((6, 12, 10))
+    found = predict(WindowInferer(network, windows, CPU, Precision(), roles=roles, kept=[1, 2, 3]), data)
+    with torch.inference_mode():
+        logits = sliding_window_inference(
+            torch.from_numpy(data)[None], windows.shape, 2, network, overlap=0.5, mode="gaussian"
+        )
+    assert (found - OutputActivation(roles).probabilities(logits[0])[1:]).abs().max() < 1e-5
+    some = predict(
+        WindowInferer(network, windows, CPU, Precision(), roles=roles, kept=[1, 2, 3]), data, Box((1, 2, 3), (5, 9, 9))
+    )
+    assert torch.equal(some, found[:, 1:5, 2:9, 3:9])
 
 
 def test_a_basic_unet_equals_monais_windows() -> None:
@@ -140,18 +184,22 @@ def test_boxes_of_a_sweep_equal_each_alone() -> None:
     assert len(rows) == len(set(rows))  # nothing is read twice
 
 
-def test_flips_average_mirrored_windows() -> None:
-    windows, data = Windows(shape=(4, 8, 8), batch_size=2), image((4, 8, 8))
-    network = normed()
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_flips_average_mirrored_windows(average: Average) -> None:
+    windows, data = Windows(shape=(4, 8, 8), average=average, batch_size=2), image((4, 8, 8))
+    network = sure(normed())
     found = predict(WindowInferer(network, windows, CPU, Precision(), flips=True), data)
     block, total = torch.from_numpy(data)[None], torch.zeros(1, 2, 4, 8, 8)
     with torch.no_grad():
         for axes in ([], [2], [3], [4], [2, 3], [2, 4], [3, 4], [2, 3, 4]):
-            total += network(block.flip(axes)).flip(axes).softmax(1)
-    assert torch.allclose(found, total[0] / 8, atol=1e-6)
+            logits = network(block.flip(axes)).flip(axes)
+            total += logits if average == "logits" else logits.softmax(1)
+    mean = total[0] / 8
+    assert torch.allclose(found, mean.softmax(0) if average == "logits" else mean, atol=1e-6)
 
 
-def test_flips_of_affinities_are_looked_up_at_their_partner() -> None:
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_flips_of_affinities_are_looked_up_at_their_partner(average: Average) -> None:
     roles: list[ChannelRole] = [AffinityRole(offset=(0, 0, -1)), AffinityRole(offset=(0, -1, 0))]
 
     class Edges(nn.Module):
@@ -172,7 +220,7 @@ def test_flips_of_affinities_are_looked_up_at_their_partner() -> None:
     data = np.zeros((1, 4, 8, 8), np.float32)
     data[..., 5:] = 1
     data[:, :, 3:] += 2
-    windows = Windows(shape=(4, 8, 8))
+    windows = Windows(shape=(4, 8, 8), average=average)
     plain, flipped = (
         predict(WindowInferer(adapt(Edges()), windows, CPU, Precision(), flips=flips, roles=roles), data)
         for flips in (False, True)

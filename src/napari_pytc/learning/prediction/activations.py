@@ -48,6 +48,9 @@ class OutputActivation:
         self._plain = [channel for channel, name in enumerate(names) if name == "none"]
         self._offsets = [role.offset if isinstance(role, AffinityRole) else (0, 0, 0) for role in roles]
         self._slopes = [SLOPES.get(name, 1.0) for name in names]
+        self._turned_about = [
+            sum(role.span) if name == "none" else 0.0 for role, name in zip(roles, names, strict=True)
+        ]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (c, z, y, x) as float32 from 0 to 1: classes add up to 1, a distance of 0 becomes 1/2."""
@@ -61,7 +64,15 @@ class OutputActivation:
         for channel in self._plain:
             low, high = self._roles[channel].span
             found[channel] = (logits[channel].float() - low) / (high - low)
-        return found.clamp_(_LEAST, 1)
+        endless = [(channel, logits[channel].isinf()) for channel in self._plain]
+        found.clamp_(_LEAST, 1)
+        for channel, where in endless:  # no limit of anything, as it is for the other activations
+            found[channel].masked_fill_(where, math.nan)
+        return found
+
+    def turned(self, channel: int, values: Tensor, of_logits: bool = False) -> Tensor:
+        """Probabilities, or logits, of a channel whose axis was mirrored."""
+        return self._turned_about[channel] - values if of_logits else (1 - values).clamp_(min=_LEAST)
 
     def kept(self, values: Tensor) -> Tensor:
         """The channels (c, ...) that a prediction has."""
@@ -128,10 +139,12 @@ class FlipMean:
         The voxels that are kept, in the block.
     shown : Box
         The voxels of the block that show the volume; others only fill it up.
+    of_logits : bool
+        Whether predictions are logits, without their activation.
     """
 
-    def __init__(self, activation: OutputActivation, inner: Box, shown: Box) -> None:
-        self._activation = activation
+    def __init__(self, activation: OutputActivation, inner: Box, shown: Box, of_logits: bool = False) -> None:
+        self._activation, self._of_logits = activation, of_logits
         self._inner = inner
         self._shown = shown
         self._total: Tensor | None = None
@@ -149,7 +162,9 @@ class FlipMean:
             here = there.shift([-n for n in source.at]).relative_to(self._inner.start)
             if not there.is_empty:
                 values = whole[(source.channel, *there.slices)]
-                self._total[(channel, *here.slices)] += (1 - values).clamp_(min=_LEAST) if source.turns else values
+                if source.turns:
+                    values = self._activation.turned(source.channel, values, self._of_logits)
+                self._total[(channel, *here.slices)] += values
                 self._n[(channel, *here.slices)] += 1
 
     @property

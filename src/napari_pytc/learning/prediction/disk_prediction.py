@@ -220,7 +220,8 @@ def make_predictor(
         inferer = WindowInferer(model.network, tiling, device, precision, **options)
         if tile_shape is None:
             seen, whole = (view.seen(box.shape) for box in boxes)
-            fitting = fit_window_tile(seen, whole, tiling, len(model.kept), model.info.n_inputs, free_bytes)
+            n_summed = n_channels if tiling.average == "logits" else len(model.kept)
+            fitting = fit_window_tile(seen, whole, tiling, n_summed, model.info.n_inputs, free_bytes)
             tile_shape = view.on_own_voxels(fitting)
         return WindowPredictor(inferer, normalisation, tile_shape, view.resampled)
     exact = Inferer(model.network, tiling, device, precision, **options)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 
 from napari_pytc.errors import ModelError, OutOfMemory
 from napari_pytc.geometry import Box, Shape, TileGrid
-from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.activations import FlipMean, OutputActivation
+from napari_pytc.learning.prediction.activations import FlipMean
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.plans.networks import NetworkLimits
-from napari_pytc.volumes.channels import ChannelRole
 
 _LEAST_VOXELS = 32**3
 
 
-class Inferer:
+class Inferer(NetworkInferer):
     """Probabilities of a block of normalised intensities.
 
     When memory runs out the block is computed in halves, quarters and so on, then on the CPU; results stay the same,
@@ -29,39 +27,17 @@ class Inferer:
 
     Parameters
     ----------
-    network : Network
-        In eval mode.
     limits : NetworkLimits
         Those of the network.
-    flips : bool
-        Average over mirrored copies.
-    warn : callable
-        Called with a sentence for each step down.
-    roles : sequence of ChannelRole
-        Roles of the channels, where they are no classes.
-    kept : sequence of int, optional
-        Numbers of the channels to return, by default all.
+    options
+        ``flips``, ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
     """
 
     def __init__(
-        self,
-        network: Network,
-        limits: NetworkLimits,
-        device: torch.device,
-        precision: Precision,
-        *,
-        flips: bool = False,
-        warn: Callable[[str], None] = lambda _: None,
-        roles: Sequence[ChannelRole] = (),
-        kept: Sequence[int] | None = None,
+        self, network: Network, limits: NetworkLimits, device: torch.device, precision: Precision, **options: Any
     ) -> None:
-        self._activation = OutputActivation(roles, kept)
-        self.network = network
-        self.limits = self._activation.with_reach(limits) if flips else limits
-        self.device = device
-        self.precision = precision
-        self._flips = flips
-        self._warn = warn
+        super().__init__(network, device, precision, **options)
+        self.limits = self._activation.with_reach(limits) if self._flips else limits
         self._halvings = 0
 
     def __call__(self, image: np.ndarray, inner: Box) -> torch.Tensor:
@@ -79,32 +55,12 @@ class Inferer:
         Tensor
             (k, *inner.shape) float32 on the CPU.
         """
-        while True:
-            try:
-                return self._finite(image, inner)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside of the handler: the error's traceback would hold the tensors that are to be released.
-            release_memory(self.device)
-            self._step_down(inner)
+        return self._compute(lambda: self._in_pieces(image, inner), lambda: self._step_down(inner))
 
     def predict_box(self, read: ReadImage, box: Box, whole: Box) -> torch.Tensor:
         """Probabilities (k, *box.shape) of a box of a volume; see `BoxInferer`."""
         seen = box.grow(self.limits.halo).aligned(self.limits.alignment).intersect(whole)
         return self(read(seen), box.relative_to(seen.start))
-
-    def _finite(self, image: np.ndarray, inner: Box) -> torch.Tensor:
-        found = self._in_pieces(image, inner)
-        if torch.isfinite(found.sum()):  # a sum keeps what is not finite, and needs no further memory a voxel
-            return found
-        if self.precision.number_format == "float32":
-            raise ModelError(
-                "The network returned values that are not finite numbers.", "Train it again with a lower learning_rate."
-            )
-        self._warn(f"Not all probabilities were finite in {self.precision.number_format}; going on in float32.")
-        self.precision = Precision("float32", self.precision.channels_last)
-        return self._finite(image, inner)
 
     def _step_down(self, inner: Box) -> None:
         pieces = 2**self._halvings
@@ -113,9 +69,8 @@ class Inferer:
             self._warn(f"Out of memory with a tile in {pieces} piece(s) on {self.device}; trying {2 * pieces}.")
         elif self.device.type != "cpu":
             self._warn(f"Out of memory on {self.device} even in small pieces; going on with the CPU.")
-            self.device, self._halvings = torch.device("cpu"), 0
-            self.precision = Precision()
-            self.network = self.network.to(self.device)
+            self._halvings = 0
+            self._go_on_with_the_cpu()
         else:
             raise OutOfMemory(
                 f"There is not enough memory to predict a tile of {inner.shape} voxels, even in {pieces} pieces.",
@@ -170,11 +125,6 @@ class Inferer:
             logits = self.network.forward_inner(block.flip(axes), whole).flip(axes)
             mean.add(self._activation.probabilities(logits[0]), [axis - 2 for axis in axes])
         return self._activation.kept(mean.mean).cpu()
-
-    def _mirrored(self, block: torch.Tensor) -> Iterator[list[int]]:
-        axes = [axis for axis in (2, 3, 4) if block.shape[axis] > 1] if self._flips else []
-        for chosen in product((False, True), repeat=len(axes)):
-            yield [axis for axis, flip in zip(axes, chosen, strict=True) if flip]
 
 
 def _mirror(inner: Box, block: torch.Tensor, axes: list[int]) -> Box:

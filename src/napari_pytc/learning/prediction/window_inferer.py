@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_pytc.errors import ModelError, OutOfMemory
+from napari_pytc.errors import OutOfMemory
 from napari_pytc.geometry import Box, Shape, hull_of
 from napari_pytc.geometry.windows import WindowGrid
 from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.activations import FlipMean, OutputActivation
+from napari_pytc.learning.prediction.activations import FlipMean
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.learning.prediction.window_blending import RollingArray, blending_weights
 from napari_pytc.plans.windows import Windows
-from napari_pytc.volumes.roles import ChannelRole
 
 
-class WindowInferer:
+class WindowInferer(NetworkInferer):
     """Blended probabilities of boxes of a volume, from overlapping windows at fixed places of it.
 
     Windows are computed in batches of one size, and those of a voxel are added in one order, so that the result does
@@ -32,35 +33,18 @@ class WindowInferer:
 
     Parameters
     ----------
-    network : Network
-        In eval mode.
     windows : Windows
-        Shape, overlap and blending.
-    flips : bool
-        Average over mirrored copies of each window.
-    warn : callable
-        Called with a sentence for each step down.
-    roles : sequence of ChannelRole
-        Roles of the channels, where they are no classes.
-    kept : sequence of int, optional
-        Numbers of the channels that a prediction has, by default all.
+        Shape, overlap, blending, and what is averaged.
+    options
+        ``flips`` (of each window), ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
     """
 
     def __init__(
-        self,
-        network: Network,
-        windows: Windows,
-        device: torch.device,
-        precision: Precision,
-        *,
-        flips: bool = False,
-        warn: Callable[[str], None] = lambda _: None,
-        roles: Sequence[ChannelRole] = (),
-        kept: Sequence[int] | None = None,
+        self, network: Network, windows: Windows, device: torch.device, precision: Precision, **options: Any
     ) -> None:
-        self.network, self.windows, self.device, self.precision = network, windows, device, precision
-        self._activation = OutputActivation(roles, kept)
-        self._flips, self._warn = flips, warn
+        super().__init__(network, device, precision, **options)
+        self.windows = windows
+        self._of_logits = windows.average == "logits"
         self._batch_size = windows.batch_size
         self._weights = blending_weights(windows.shape, windows.blending)
 
@@ -138,17 +122,15 @@ class WindowInferer:
             check()
             batch = [grid.box(at) for at in numbers[first : first + n_together]]
             image = self._take(slabs, image, batch, axis)
-            probabilities = self._batch(image, batch, n_together, whole)
+            found = self._batch(image, batch, n_together, whole)
             if sums is None:
-                sums = _BlendedSums(
-                    probabilities.shape[1], region, axis, self._weights, probabilities.device, self._warn
-                )
-            sums.add(batch, probabilities, keep_from=min(box.start[axis] for box in todo))
+                sums = _BlendedSums(found.shape[1], region, axis, self._weights, found.device, self._warn)
+            sums.add(batch, found, keep_from=min(box.start[axis] for box in todo))
             later = numbers[first + n_together : first + n_together + 1]
             end = grid.start(axis, later[0][axis]) if later else None
             advance(min(1.0, (first + n_together) / len(numbers)))
             while todo and (end is None or todo[0].stop[axis] <= end):
-                yield sums.mean(todo.pop(0))
+                yield self._blended(sums.mean(todo.pop(0)))
 
     def _take(
         self, slabs: Iterator[tuple[Box, np.ndarray]], image: RollingArray | None, batch: Sequence[Box], axis: int
@@ -164,19 +146,17 @@ class WindowInferer:
         return image
 
     def _batch(self, image: RollingArray, boxes: Sequence[Box], n_together: int, whole: Box) -> Tensor:
-        """Probabilities (b, k, z, y, x) of windows; the last batch repeats a window, since its size changes results."""
+        """What is averaged of windows, (b, k, z, y, x); the last batch repeats one, since its size changes results."""
         blocks = [image.view(box) for box in boxes]
         batch = torch.stack(blocks + blocks[-1:] * (n_together - len(blocks)))
         shown = [box.intersect(whole).relative_to(box.start) for box in boxes]
-        while True:
-            try:
-                return self._finite(batch, shown)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside of the handler: the error's traceback would hold the tensors that are to be released.
-            release_memory(self.device)
-            self._step_down()
+
+        def forward() -> Tensor:
+            n = self._batch_size
+            parts = [self._forward(batch[at : at + n], shown[at : at + n]) for at in range(0, len(batch), n)]
+            return torch.cat(parts)[: len(shown)]
+
+        return self._compute(forward, self._step_down)
 
     def _step_down(self) -> None:
         if self._batch_size > 1:
@@ -185,29 +165,14 @@ class WindowInferer:
             self._warn(f"Out of memory with {n} windows at a time on {self.device}; trying {n // 2}.")
         elif self.device.type != "cpu":
             self._warn(f"Out of memory on {self.device} even with one window; going on with the CPU.")
-            self.device, self._batch_size = torch.device("cpu"), self.windows.batch_size
-            self.precision = Precision()
-            self.network = self.network.to(self.device)
+            self._batch_size = self.windows.batch_size
+            self._go_on_with_the_cpu()
         else:
             raise OutOfMemory(
                 f"There is not enough memory to predict one window of {' x '.join(map(str, self.windows.shape))} "
                 "voxels.",
                 "Close other programs, or set a smaller window with windows.shape.",
             )
-
-    def _finite(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
-        found = torch.cat(
-            [self._forward(part, shown[at : at + self._batch_size]) for at, part in _parts(batch, self._batch_size)]
-        )[: len(shown)]
-        if torch.isfinite(found.sum()):
-            return found
-        if self.precision.number_format == "float32":
-            raise ModelError(
-                "The network returned values that are not finite numbers.", "Train it again with a lower learning_rate."
-            )
-        self._warn(f"Not all probabilities were finite in {self.precision.number_format}; going on in float32.")
-        self.precision = Precision("float32", self.precision.channels_last)
-        return self._finite(batch, shown)
 
     def _forward(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
         placed = self.precision.place(batch.to(self.device))
@@ -217,8 +182,7 @@ class WindowInferer:
             total: Tensor | None = None
             n = 0
             for axes in self._mirrored(placed):
-                logits = self.network(placed.flip(axes)).flip(axes)
-                found = self._probabilities(logits)
+                found = self._averaged(self.network(placed.flip(axes)).flip(axes))
                 total, n = (found if total is None else total.add_(found)), n + 1
         assert total is not None
         return self._kept(total / n if n > 1 else total)
@@ -228,27 +192,33 @@ class WindowInferer:
         whole = Box.of_shape(batch.shape[2:])
         # Windows that only fill up the batch show nothing.
         boxes = [*shown, *[whole] * (len(batch) - len(shown))]
-        means = [FlipMean(self._activation, whole, box) for box in boxes]
+        means = [FlipMean(self._activation, whole, box, self._of_logits) for box in boxes]
         for axes in self._mirrored(batch):
-            found = self._probabilities(self.network(batch.flip(axes)).flip(axes))
+            found = self._averaged(self.network(batch.flip(axes)).flip(axes))
             for mean, one in zip(means, found, strict=True):
                 mean.add(one, [axis - 2 for axis in axes])
         return self._kept(torch.stack([mean.mean for mean in means]))
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def _averaged(self, logits: Tensor) -> Tensor:
+        """What flips and windows are averaged of, from logits (b, c, z, y, x)."""
+        if self._of_logits:
+            return logits.float()
         return torch.stack([self._activation.probabilities(one) for one in logits])
 
     def _kept(self, batch: Tensor) -> Tensor:
+        if self._of_logits:  # all are needed for the activation
+            return batch
         return torch.stack([self._activation.kept(one) for one in batch])
 
-    def _mirrored(self, batch: Tensor) -> Iterator[list[int]]:
-        axes = [axis for axis in (2, 3, 4) if batch.shape[axis] > 1] if self._flips else []
-        for chosen in product((False, True), repeat=len(axes)):
-            yield [axis for axis, flip in zip(axes, chosen, strict=True) if flip]
+    def _blended(self, mean: Tensor) -> Tensor:
+        """Probabilities (k, z, y, x) on the CPU, from the weighted mean of windows."""
+        if self._of_logits:
+            mean = self._activation.kept(self._activation.probabilities(mean))
+        return mean.cpu()
 
 
 class _BlendedSums:
-    """Sums of weighted probabilities and of their weights, in a slab of a region that moves with the windows.
+    """Sums of weighted probabilities or logits and of their weights, in a slab of a region that moves with the windows.
 
     They are kept where the network computes, on the CPU where memory does not suffice there.
     """
@@ -266,22 +236,22 @@ class _BlendedSums:
         self._totals = RollingArray(1, region, axis, device)
         self._region, self._axis, self._weights, self._warn = region, axis, weights.to(device), warn
 
-    def add(self, boxes: Sequence[Box], probabilities: Tensor, keep_from: int) -> None:
+    def add(self, boxes: Sequence[Box], values: Tensor, keep_from: int) -> None:
         """Add windows (b, k, z, y, x); rows before `keep_from` are not needed any more."""
         start = list(self._region.start)
         start[self._axis] = keep_from
         needed = Box((start[0], start[1], start[2]), self._region.stop)
         parts = [box.intersect(needed) for box in boxes]
         self._cover(keep_from, max(part.stop[self._axis] for part in parts))
-        for box, part, found in zip(boxes, parts, probabilities.to(self._weights.device), strict=True):
+        for box, part, found in zip(boxes, parts, values.to(self._weights.device), strict=True):
             here = part.relative_to(box.start).slices
             weights = self._weights[here]
             self._sums.view(part).addcmul_(found[(slice(None), *here)], weights)
             self._totals.view(part).add_(weights)
 
     def mean(self, box: Box) -> Tensor:
-        """Blended probabilities (k, *box.shape) on the CPU."""
-        return (self._sums.view(box) / self._totals.view(box)).cpu()
+        """The weighted mean (k, *box.shape), where the sums are."""
+        return self._sums.view(box) / self._totals.view(box)
 
     def _cover(self, low: int, high: int) -> None:
         device = self._weights.device
@@ -336,8 +306,3 @@ def _numbers(axis: int, layer: int, across: tuple[int, int]) -> Shape:
     numbers = list(across)
     numbers.insert(axis, layer)
     return (numbers[0], numbers[1], numbers[2])
-
-
-def _parts(batch: Tensor, n: int) -> Iterator[tuple[int, Tensor]]:
-    for at in range(0, len(batch), n):
-        yield at, batch[at : at + n]

@@ -201,7 +201,7 @@ def fit_window_tile(
     whole : Shape
         Lengths of the whole volume, which decide along which axis windows sweep.
     n_channels, n_inputs : int
-        Channels of the prediction and of the image.
+        Channels that are summed, and those of the image.
     free_bytes : int
         Memory that is free on the device.
     """
