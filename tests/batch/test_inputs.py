@@ -101,9 +101,10 @@ def test_results_of_an_earlier_run_are_no_inputs(data: Path) -> None:
     for words in ([str(data)], [str(data / "a.tif"), str(data / "b.tif"), str(data / "c.npy"), f"{data}/*.zarr"]):
         found = without_outputs(find_inputs(words))
         assert names(found.paths, data) == ["a.tif", "c.npy"]
-        assert any("results of apply themselves: b.tif, d.zarr" in note for note in found.notes)
-    with pytest.raises(InvalidInput, match="nothing to apply the model to"):
+        assert any("results of apply themselves: b.tif, d.zarr. --include-results" in note for note in found.notes)
+    with pytest.raises(InvalidInput, match="nothing to apply the model to") as caught:
         without_outputs(find_inputs([f"{data / 'b.tif'}:0"]))
+    assert "--include-results" in caught.value.hint
     url = find_inputs(["https://host/a.zarr"])
     assert without_outputs(url) is url
 

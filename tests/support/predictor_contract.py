@@ -135,6 +135,14 @@ class PredictorContract:
         sink.data[inside] = 0
         assert not sink.data.any()
 
+    def test_intensities_that_are_no_finite_numbers_are_counted_once(self) -> None:
+        raw = np.random.default_rng(0).uniform(0, 255, SHAPE).astype(np.float32)
+        raw[0, 0, :3], raw[5, 8, 8], raw[-1, -1, -1] = np.nan, np.inf, -np.inf  # some are in the halo of other tiles
+        predictor, sink = self.make(), Sink()
+        predictor.predict(memory_image(raw, space(1.0)), sink, WHOLE, RecordingContext())
+        assert predictor.n_unknown == 5
+        assert np.isfinite(sink.data).all()
+
     def test_what_is_in_view_equals_the_whole(self) -> None:
         part, sink = Box((4, 2, 2), (5, 14, 20)), Sink()
         predictor = self.make().for_view(volume(), part)

@@ -128,7 +128,6 @@ class _Batch:
             else:
                 row.notes.append(f"Neither the file nor the model says its voxel size: {text} nm was assumed.")
         row.voxel_size_nm = list(size)
-        check_n_inputs(self.info, source.n_channels)
         digest = fingerprint(source).digest
         work = self._work(item, digest, size)
         output = self.job.folder / item.output

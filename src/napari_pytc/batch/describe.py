@@ -31,6 +31,7 @@ def describe_apply(
     options: ReadOptions | None = None,
     overwrite: bool = False,
     workers: int = 1,
+    include_results: bool = False,
 ) -> ApplyJob:
     """Describe a job that applies a model to files.
 
@@ -48,6 +49,8 @@ def describe_apply(
         Settings of the prediction (device, flips ...) and of the decoder to change.
     sections : bool
         Whether a folder of images is one volume of numbered sections.
+    include_results : bool
+        Whether files that a batch wrote are inputs too.
 
     Raises
     ------
@@ -70,7 +73,9 @@ def describe_apply(
         raise InvalidInput(f"Only segments are decoded, got {given} for {what}.", "Say --what segments.")
     if what == "segments":
         check_model_decoder(info, decoder, own)
-    found = without_outputs(find_inputs(words, sections))
+    found = find_inputs(words, sections)
+    if not include_results:
+        found = without_outputs(found)
     names, notes = output_names(found.paths, what, f".{format}")
     check_outputs(plain_path(folder), found.paths, names)
     inputs = tuple(BatchInput(path=path, output=name) for path, name in zip(found.paths, names, strict=True))

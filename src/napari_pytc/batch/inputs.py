@@ -74,8 +74,10 @@ def without_outputs(found: FoundInputs) -> FoundInputs:
     told = f"Left out, as results of apply themselves: {_listed([_file_name(path) for path in written])}."
     if len(written) == len(found.paths):
         raise InvalidInput(
-            f"There is nothing to apply the model to. {told}", "Name the images that they were made of, or others."
+            f"There is nothing to apply the model to. {told}",
+            "Name the images that they were made of, or take the results with --include-results.",
         )
+    told = f"{told} --include-results takes them."
     return FoundInputs(tuple(path for path in found.paths if path not in written), (*found.notes, told))
 
 

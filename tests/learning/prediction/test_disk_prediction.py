@@ -63,6 +63,20 @@ def test_a_prediction_is_an_ome_zarr_of_probabilities(job: PredictJob) -> None:
 
 
 @pytest.mark.slow
+def test_voxels_that_are_no_finite_numbers_are_told(job: PredictJob, tmp_path: Path) -> None:
+    raw = tissue().raw.astype(np.float32)
+    raw[3, 14:18, 5], raw[7, 47, 47] = np.nan, np.inf
+    np.save(tmp_path / "raw.npy", raw)
+    ctx = RecordingContext()
+    notes = job.run(ctx)["notes"]
+    told = "5 voxels of the image are no finite number; the mean intensity was taken in place."
+    assert notes[-1] == ctx.warnings[-1] == told
+    raw[np.isfinite(raw) == 0] = 100
+    np.save(tmp_path / "raw.npy", raw)
+    assert not any("finite" in note for note in changed(job, output=tmp_path / "q.zarr").run(ctx)["notes"])
+
+
+@pytest.mark.slow
 def test_done_is_done(job: PredictJob) -> None:
     job.run(RecordingContext())
     before = open_ome_zarr(job.output).read(WHOLE)

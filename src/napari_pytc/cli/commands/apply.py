@@ -71,6 +71,9 @@ def apply(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of other work that have the names of the outputs.")
     ] = False,
+    include_results: Annotated[
+        bool, typer.Option("--include-results", help="Apply it also to files that apply wrote; else they are left out.")
+    ] = False,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Blocks that are decoded at a time.")] = 1,
     as_json: AsJson = False,
 ) -> Reply:
@@ -93,6 +96,7 @@ def apply(
         read_options(voxel_size, channel, axes, time, missing_sections),
         overwrite,
         workers,
+        include_results,
     )
     kept = f"Finished files in {out} are kept; the same command goes on with the rest."
     result = run_alone(output_of(context), job, "apply", kept)

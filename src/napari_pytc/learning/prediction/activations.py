@@ -53,21 +53,22 @@ class OutputActivation:
         ]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits (c, z, y, x) as float32 from 0 to 1: classes add up to 1, a distance of 0 becomes 1/2."""
+        """Logits (..., c, z, y, x) as float32 from 0 to 1: classes add up to 1, a distance of 0 becomes 1/2."""
         if self._are_classes:
-            return logits.float().softmax(0)
+            return logits.float().softmax(-4)
         # (tanh x + 1) / 2 is the logistic function of 2 x.
         slopes = torch.tensor(self._slopes, device=logits.device)[:, None, None, None]
         found = (logits.float() * slopes).sigmoid_()
         if self._exclusive:
-            found[self._exclusive] = logits[self._exclusive].float().softmax(0)
+            exclusive = (..., self._exclusive, slice(None), slice(None), slice(None))
+            found[exclusive] = logits[exclusive].float().softmax(-4)
         for channel in self._plain:
             low, high = self._roles[channel].span
-            found[channel] = (logits[channel].float() - low) / (high - low)
-        endless = [(channel, logits[channel].isinf()) for channel in self._plain]
+            found.select(-4, channel).copy_((logits.select(-4, channel).float() - low) / (high - low))
+        endless = [logits.select(-4, channel).isinf() for channel in self._plain]
         found.clamp_(_LEAST, 1)
-        for channel, where in endless:  # no limit of anything, as it is for the other activations
-            found[channel].masked_fill_(where, math.nan)
+        for channel, where in zip(self._plain, endless, strict=True):  # no limit, as it is for the other activations
+            found.select(-4, channel).masked_fill_(where, math.nan)
         return found
 
     def turned(self, channel: int, values: Tensor, of_logits: bool = False) -> Tensor:
@@ -75,8 +76,8 @@ class OutputActivation:
         return self._turned_about[channel] - values if of_logits else (1 - values).clamp_(min=_LEAST)
 
     def kept(self, values: Tensor) -> Tensor:
-        """The channels (c, ...) that a prediction has."""
-        return values if self._kept is None else values[self._kept]
+        """The channels of (..., c, z, y, x) that a prediction has."""
+        return values if self._kept is None else values[..., self._kept, :, :, :]
 
     @property
     def is_directed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,17 +104,41 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     ctx.check()
     attributes = {**work, _NORMALISATION: normalisation.attributes, _RESAMPLED: view.voxel_size_nm}
     sink = earlier if earlier is not None else _create(job, source, view, attributes)
+    try:
+        report = _predict(job, predictor, source, sink, box, ctx, sorted(work.items()))
+    finally:  # also after a cancel: a run that goes on only reads what is left
+        replaced = _note_on_unknown(predictor.n_unknown)
+        if replaced:
+            ctx.warn(replaced)
+    return DiskPrediction(job.output, report, (*notes, *([replaced] if replaced else ())))
+
+
+def _predict(
+    job: PredictJob,
+    predictor: Predictor,
+    source: ImageSource,
+    sink: ChunkedArray,
+    box: Box,
+    ctx: JobContext,
+    work: Sequence[tuple[str, Any]],
+) -> PredictionReport:
     if job.within:
-        return DiskPrediction(job.output, predictor.predict(source, sink, box, ctx, focus=job.focus), notes)
+        return predictor.predict(source, sink, box, ctx, focus=job.focus)
     _note_tiles(job.output, box, predictor.tile_shape)
-    ledger = Ledger(job.output / LEDGER, f"{sorted(work.items())} {box} {predictor.tile_shape}")
+    ledger = Ledger(job.output / LEDGER, f"{work} {box} {predictor.tile_shape}")
     try:
         if job.view is not None:
             predict_view_first(job.view, predictor, source, sink, box, ctx, ledger.done())
-        report = predictor.predict(source, sink, box, ctx, focus=job.focus, done=ledger)
+        return predictor.predict(source, sink, box, ctx, focus=job.focus, done=ledger)
     finally:
         ledger.close()
-    return DiskPrediction(job.output, report, notes)
+
+
+def _note_on_unknown(n: int) -> str:
+    if not n:
+        return ""
+    voxels, verb = ("voxel", "is") if n == 1 else ("voxels", "are")
+    return f"{n:,} {voxels} of the image {verb} no finite number; the mean intensity was taken in place."
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from napari_pytc.geometry import Box, Shape, TileGrid
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.activations import FlipMean
-from napari_pytc.learning.prediction.network_inferer import NetworkInferer
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer, mirrored
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.plans.networks import NetworkLimits
 
@@ -111,9 +111,9 @@ class Inferer(NetworkInferer):
                 return self._directed_mean(block, inner, shown)
             total: torch.Tensor | None = None
             n = 0
-            for axes in self._mirrored(block):
-                kept = self.network.forward_inner(block.flip(axes), _mirror(inner, block, axes)).flip(axes)
-                probabilities = self._activation.probabilities(kept[0])
+            for axes in self._mirrorings(block):
+                logits = self.network.forward_inner(mirrored(block, axes), _mirror(inner, block, axes))
+                probabilities = self._activation.probabilities(mirrored(logits, axes)[0])
                 total, n = (probabilities if total is None else total.add_(probabilities)), n + 1
         assert total is not None
         return self._activation.kept(total / n if n > 1 else total).cpu()
@@ -121,8 +121,8 @@ class Inferer(NetworkInferer):
     def _directed_mean(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
         """The mean over flips where a mirrored channel is about another voxel."""
         mean, whole = FlipMean(self._activation, inner, shown), Box.of_shape(block.shape[2:])
-        for axes in self._mirrored(block):
-            logits = self.network.forward_inner(block.flip(axes), whole).flip(axes)
+        for axes in self._mirrorings(block):
+            logits = mirrored(self.network.forward_inner(mirrored(block, axes), whole), axes)
             mean.add(self._activation.probabilities(logits[0]), [axis - 2 for axis in axes])
         return self._activation.kept(mean.mean).cpu()
 

@@ -16,6 +16,11 @@ from napari_pytc.learning.prediction.activations import OutputActivation
 from napari_pytc.volumes.channels import ChannelRole
 
 
+def mirrored(values: Tensor, axes: Sequence[int]) -> Tensor:
+    """A tensor, mirrored along some axes; itself along none, where `Tensor.flip` would copy it."""
+    return values.flip(axes) if axes else values
+
+
 class NetworkInferer:
     """A network on its device, whose outputs become probabilities; the base of both kinds of inferers.
 
@@ -81,7 +86,7 @@ class NetworkInferer:
         self.precision = Precision()
         self.network = self.network.to(self.device)
 
-    def _mirrored(self, block: Tensor) -> Iterator[list[int]]:
+    def _mirrorings(self, block: Tensor) -> Iterator[list[int]]:
         """Axes of a block (b, c, z, y, x) along which it is mirrored, none first; only that without flips."""
         axes = [axis for axis in (2, 3, 4) if block.shape[axis] > 1] if self._flips else []
         for chosen in product((False, True), repeat=len(axes)):

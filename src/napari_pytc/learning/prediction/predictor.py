@@ -72,6 +72,10 @@ class Predictor(Protocol):
     def tile_shape(self) -> Shape:
         """Voxels that are written at a time."""
 
+    @property
+    def n_unknown(self) -> int:
+        """Intensities in the tiles predicted so far that are no finite numbers; the mean was taken in their place."""
+
     def grid(self, source: ImageSource, box: Box) -> TileGrid:
         """The tiles that cover a box of a volume."""
 

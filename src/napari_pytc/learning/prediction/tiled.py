@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
-import torch
 
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.prefetch import prefetch
 from napari_pytc.learning.prediction.inference import Inferer
+from napari_pytc.learning.prediction.network_image import NetworkImage
 from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles, PredictionReport
 from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.plans.networks import NetworkLimits
@@ -54,10 +54,13 @@ class TiledPredictor:
         tile_shape: Shape,
         resampled: ResampledImage | None = None,
     ) -> None:
-        self._inferer = inferer
-        self._normalisation = normalisation
+        self._inferer, self._image = inferer, NetworkImage(normalisation, resampled)
         self.tile_shape = tile_shape
-        self._resampled = resampled
+
+    @property
+    def n_unknown(self) -> int:
+        """Intensities in tiles that are no finite numbers; see `NetworkImage`."""
+        return self._image.n_unknown
 
     @property
     def limits(self) -> NetworkLimits:
@@ -67,7 +70,7 @@ class TiledPredictor:
     def for_view(self, source: ImageSource, part: Box) -> TiledPredictor:
         """The same with tiles of a chunk of a prediction on disk, so that the first one is there at once."""
         z, y, x = (math.lcm(c, a) for c, a in zip(CHUNK, self.limits.alignment, strict=True))
-        return TiledPredictor(self._inferer, self._normalisation, (z, y, x), self._resampled)
+        return TiledPredictor(self._inferer, self._image.normalisation, (z, y, x), self._image.resampled)
 
     def n_computed(self, source: ImageSource, box: Box, indices: Iterable[int] | None = None) -> int:
         """Voxels that the network reads for tiles of a box, by default for all."""
@@ -77,9 +80,9 @@ class TiledPredictor:
     def grid(self, source: ImageSource, box: Box) -> TileGrid:
         """The tiles that cover a box of a volume."""
         whole = Box.of_shape(source.shape)
-        if self._resampled is None:
+        if self._image.resampled is None:
             return TileGrid(box, self.tile_shape, self.limits.halo, whole, self.limits.alignment)
-        halo = [math.ceil(h * f) + 1 for h, f in zip(self.limits.halo, self._resampled.grid.factors, strict=True)]
+        halo = [math.ceil(h * f) + 1 for h, f in zip(self.limits.halo, self._image.factors, strict=True)]
         return TileGrid(box, self.tile_shape, (halo[0], halo[1], halo[2]), whole)
 
     def predict(
@@ -103,7 +106,7 @@ class TiledPredictor:
                 for tile, seen, image in images:
                     ctx.check()
                     probabilities = self._inferer(image, seen.inner)
-                    output.put(tile, self._on_own_voxels(probabilities, seen.write, tile.write))
+                    output.put(tile, self._image.on_own_voxels(probabilities, seen.write, tile.write))
                     ctx.check()
         return output.report()
 
@@ -111,22 +114,15 @@ class TiledPredictor:
         """Each tile, the same on the network's voxels, and its image."""
 
         def make(tile: Tile) -> tuple[Tile, Tile, np.ndarray]:
-            seen = self._on_network_voxels(tile)
-            return tile, seen, self._normalisation.apply((self._resampled or source).read(seen.read))
+            seen = self._on_network_voxels(source, tile)
+            return tile, seen, self._image.read(source, seen.read, seen.write)
 
         return prefetch(make, tiles, name="read")
 
-    def _on_network_voxels(self, tile: Tile) -> Tile:
+    def _on_network_voxels(self, source: ImageSource, tile: Tile) -> Tile:
         """The voxels of the network that a tile of the volume's own voxels needs."""
-        if self._resampled is None:
+        if self._image.resampled is None:
             return tile
-        write = self._resampled.grid.inverse.source_box(tile.write)
-        whole = Box.of_shape(self._resampled.shape)
-        read = write.grow(self.limits.halo).aligned(self.limits.alignment).intersect(whole)
+        write = self._image.seen(tile.write)
+        read = write.grow(self.limits.halo).aligned(self.limits.alignment).intersect(self._image.whole(source))
         return Tile(tile.index, read, write, write.relative_to(read.start))
-
-    def _on_own_voxels(self, probabilities: torch.Tensor, seen: Box, box: Box) -> torch.Tensor:
-        """Probabilities of a box of the volume's own voxels, from those on the network's voxels in `seen`."""
-        if self._resampled is None:
-            return probabilities
-        return torch.from_numpy(self._resampled.grid.inverse.interpolate(probabilities.numpy(), seen, box))

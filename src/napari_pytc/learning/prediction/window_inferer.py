@@ -17,7 +17,7 @@ from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.activations import FlipMean
-from napari_pytc.learning.prediction.network_inferer import NetworkInferer
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer, mirrored
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.learning.prediction.window_blending import RollingArray, blending_weights
 from napari_pytc.plans.windows import Windows
@@ -154,7 +154,7 @@ class WindowInferer(NetworkInferer):
         def forward() -> Tensor:
             n = self._batch_size
             parts = [self._forward(batch[at : at + n], shown[at : at + n]) for at in range(0, len(batch), n)]
-            return torch.cat(parts)[: len(shown)]
+            return (parts[0] if len(parts) == 1 else torch.cat(parts))[: len(shown)]
 
         return self._compute(forward, self._step_down)
 
@@ -181,8 +181,8 @@ class WindowInferer(NetworkInferer):
                 return self._directed_mean(placed, shown)
             total: Tensor | None = None
             n = 0
-            for axes in self._mirrored(placed):
-                found = self._averaged(self.network(placed.flip(axes)).flip(axes))
+            for axes in self._mirrorings(placed):
+                found = self._averaged(mirrored(self.network(mirrored(placed, axes)), axes))
                 total, n = (found if total is None else total.add_(found)), n + 1
         assert total is not None
         return self._kept(total / n if n > 1 else total)
@@ -193,22 +193,18 @@ class WindowInferer(NetworkInferer):
         # Windows that only fill up the batch show nothing.
         boxes = [*shown, *[whole] * (len(batch) - len(shown))]
         means = [FlipMean(self._activation, whole, box, self._of_logits) for box in boxes]
-        for axes in self._mirrored(batch):
-            found = self._averaged(self.network(batch.flip(axes)).flip(axes))
+        for axes in self._mirrorings(batch):
+            found = self._averaged(mirrored(self.network(mirrored(batch, axes)), axes))
             for mean, one in zip(means, found, strict=True):
                 mean.add(one, [axis - 2 for axis in axes])
         return self._kept(torch.stack([mean.mean for mean in means]))
 
     def _averaged(self, logits: Tensor) -> Tensor:
         """What flips and windows are averaged of, from logits (b, c, z, y, x)."""
-        if self._of_logits:
-            return logits.float()
-        return torch.stack([self._activation.probabilities(one) for one in logits])
+        return logits.float() if self._of_logits else self._activation.probabilities(logits)
 
     def _kept(self, batch: Tensor) -> Tensor:
-        if self._of_logits:  # all are needed for the activation
-            return batch
-        return torch.stack([self._activation.kept(one) for one in batch])
+        return batch if self._of_logits else self._activation.kept(batch)  # the activation of logits needs all
 
     def _blended(self, mean: Tensor) -> Tensor:
         """Probabilities (k, z, y, x) on the CPU, from the weighted mean of windows."""

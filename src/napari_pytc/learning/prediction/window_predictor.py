@@ -8,13 +8,12 @@ from contextlib import closing
 from itertools import product
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid, hull_of
 from napari_pytc.geometry.windows import WindowGrid
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.prefetch import prefetch
+from napari_pytc.learning.prediction.network_image import NetworkImage
 from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles, PredictionReport
 from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, read_mirrored, sweep_axis
@@ -69,8 +68,13 @@ class WindowPredictor:
         tile_shape: Shape,
         resampled: ResampledImage | None = None,
     ) -> None:
-        self._inferer, self._normalisation, self._resampled = inferer, normalisation, resampled
+        self._inferer, self._image = inferer, NetworkImage(normalisation, resampled)
         self.tile_shape = tile_shape
+
+    @property
+    def n_unknown(self) -> int:
+        """Intensities in tiles that are no finite numbers; see `NetworkImage`."""
+        return self._image.n_unknown
 
     def grid(self, source: ImageSource, box: Box) -> TileGrid:
         """The tiles that cover a box of a volume."""
@@ -78,10 +82,10 @@ class WindowPredictor:
 
     def n_computed(self, source: ImageSource, box: Box, indices: Iterable[int] | None = None) -> int:
         """Voxels of the windows that tiles of a box need, by default all tiles; a column computes each window once."""
-        grid, windows = self.grid(source, box), self._inferer.grid(self._whole(source).shape)
+        grid, windows = self.grid(source, box), self._inferer.grid(self._image.whole(source).shape)
         chosen = set(range(len(grid)) if indices is None else indices)
         columns = _columns(grid, self._axis(source))
-        hulls = [[self._seen(grid[index]) for index in column if index in chosen] for column in columns]
+        hulls = [[self._image.seen(grid[index].write) for index in column if index in chosen] for column in columns]
         return sum(windows.n_over(hull_of(boxes)) for boxes in hulls if boxes) * math.prod(windows.window)
 
     def for_view(self, source: ImageSource, part: Box) -> WindowPredictor:
@@ -93,12 +97,11 @@ class WindowPredictor:
         if self._n_held(tile, axis) > self._n_held(self.tile_shape, axis):
             z, y, x = (-(-n // -(-n // most)) for n, most in zip(tile, self.tile_shape, strict=True))
             tile = (z, y, x)
-        return WindowPredictor(self._inferer, self._normalisation, tile, self._resampled)
+        return WindowPredictor(self._inferer, self._image.normalisation, tile, self._image.resampled)
 
     def _n_held(self, tile: Shape, axis: int) -> int:
         """Voxels of the sums while a tile is predicted."""
-        factor = 1.0 if self._resampled is None else self._resampled.grid.factors[axis]
-        depth = math.ceil(self._inferer.windows.shape[axis] * factor)
+        depth = math.ceil(self._inferer.windows.shape[axis] * self._image.factors[axis])
         return math.prod(n + depth * (a == axis) for a, n in enumerate(tile))
 
     def predict(
@@ -122,8 +125,8 @@ class WindowPredictor:
         self, source: ImageSource, tiles: Sequence[Tile], output: OutputTiles, check: Callable[[], None]
     ) -> None:
         """Predict tiles that lie one behind the other along the sweep."""
-        whole, boxes = self._whole(source), [self._seen(tile) for tile in tiles]
-        with closing(self._read(source, self._inferer.slabs(boxes, whole), whole)) as slabs:
+        whole, boxes = self._image.whole(source), [self._image.seen(tile.write) for tile in tiles]
+        with closing(self._read(source, self._inferer.slabs(boxes, whole), whole, hull_of(boxes))) as slabs:
             n_put = 0
 
             def advance(share: float) -> None:
@@ -131,7 +134,7 @@ class WindowPredictor:
 
             found = self._inferer.sweep(slabs, boxes, whole, check, advance)
             for tile, seen, probabilities in zip(tiles, boxes, found, strict=True):
-                output.put(tile, self._on_own_voxels(probabilities, seen, tile.write))
+                output.put(tile, self._image.on_own_voxels(probabilities, seen, tile.write))
                 n_put += 1
 
     def _runs(
@@ -164,29 +167,17 @@ class WindowPredictor:
                     yield run
 
     def _read(
-        self, source: ImageSource, slabs: Sequence[Box], whole: Box
+        self, source: ImageSource, slabs: Sequence[Box], whole: Box, counted: Box
     ) -> Generator[tuple[Box, np.ndarray], None, None]:
         """Slabs of the network's voxels with their normalised images, read ahead in a thread."""
-
-        def read(box: Box) -> np.ndarray:
-            return self._normalisation.apply((self._resampled or source).read(box))
-
-        return prefetch(lambda slab: (slab, read_mirrored(slab, read, whole)), slabs, name="read")
-
-    def _whole(self, source: ImageSource) -> Box:
-        return Box.of_shape((self._resampled or source).shape)
+        return prefetch(
+            lambda slab: (slab, read_mirrored(slab, lambda box: self._image.read(source, box, counted), whole)),
+            slabs,
+            name="read",
+        )
 
     def _axis(self, source: ImageSource) -> int:
-        return sweep_axis(self._whole(source).shape, self._inferer.windows)
-
-    def _seen(self, tile: Tile) -> Box:
-        """The voxels of the network that a tile of the volume's own voxels needs."""
-        return tile.write if self._resampled is None else self._resampled.grid.inverse.source_box(tile.write)
-
-    def _on_own_voxels(self, probabilities: Tensor, seen: Box, box: Box) -> Tensor:
-        if self._resampled is None:
-            return probabilities
-        return torch.from_numpy(self._resampled.grid.inverse.interpolate(probabilities.numpy(), seen, box))
+        return sweep_axis(self._image.whole(source).shape, self._inferer.windows)
 
 
 def fit_window_tile(

@@ -49,7 +49,16 @@ EXPORT = {
 }
 """Titles in the Export panel."""
 
-OF_JOBS = {"export": EXPORT, "import_segmentation": SEGMENTATION}
+APPLY = {
+    **READING,
+    "--include-results": "Also results of earlier runs",
+    "--out": "Folder",
+    "--overwrite": "Replace files of other work",
+    "--sections": "A folder of images is one volume of sections",
+}
+"""Titles in the dialog that applies a model to other files."""
+
+OF_JOBS = {"apply": APPLY, "export": EXPORT, "import_segmentation": SEGMENTATION}
 """Titles where a kind of job is described; of the others `READING` is all that their messages name."""
 
 _FLAG = re.compile(

@@ -13,9 +13,12 @@ import tifffile
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QFileDialog
 
+from napari_pytc.batch.inputs import STATE
 from napari_pytc.batch.jobs import ApplyJob, BatchInput
 from napari_pytc.errors import InvalidInput, PytcError
 from napari_pytc.jobs.events import Finished
+from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.ui.panels.predict.apply_dialog import ApplyChoices, ApplyDialog
 from napari_pytc.ui.panels.predict.controller import PredictController
 from napari_pytc.ui.panels.predict.panel import PredictPanel
@@ -103,6 +106,48 @@ def test_the_choices_are_those_of_the_job(dialog: ApplyDialog, check: Check) -> 
         )
     ]
     assert dialog.job == JOB
+
+
+def test_a_model_of_windows_takes_their_settings(qtbot: QtBot, check: Check, tmp_path: Path) -> None:
+    of_windows = model("m1").model_copy(update={"tiling": "overlapping windows of 16 x 32 x 32"})
+    dialog = ApplyDialog([model("m2", active=True), of_windows], check)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.add_inputs(["/data/a.tif"])
+    assert not dialog.windows.isVisible()
+    assert dialog.choices.windows is None
+    dialog.model.setCurrentIndex(1)
+    assert dialog.windows.isVisible()
+    assert dialog.windows.form is not None
+    chosen = WindowSettings(overlap=0.25, average="logits", shape=(8, 16, 16))
+    dialog.windows.form.set_value(chosen)
+    dialog.apply_button.click()
+    (asked,) = check.asked
+    assert asked.windows == chosen
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
+    described = replace(asked, model=make_model(tmp_path / "m"), inputs=(str(tmp_path / "a.npy"),)).describe()
+    assert described.plan == PredictPlan(windows=chosen)
+    dialog.model.setCurrentIndex(0)
+    assert not dialog.windows.isVisible()
+    assert dialog.choices.windows is None
+
+
+def test_results_of_earlier_runs_are_left_out_until_they_are_wanted(
+    dialog: ApplyDialog, check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / STATE).mkdir()
+    (tmp_path / STATE / "a.npy.json").write_text("{}")
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, 4), np.uint8))
+    dialog.add_inputs([str(tmp_path / "a.npy")])
+    folder = make_model(tmp_path / "m")
+    with pytest.raises(InvalidInput, match="nothing to apply") as caught:
+        replace(dialog.choices, model=folder).describe()
+    check.error = caught.value
+    dialog.apply_button.click()
+    assert "“Also results of earlier runs”" in dialog.notice._hint.text()
+    dialog.include_results.setChecked(True)
+    job = replace(dialog.choices, model=folder).describe()
+    assert [item.path for item in job.inputs] == [str(tmp_path / "a.npy")]
 
 
 def test_files_and_folders_are_picked_and_removed(dialog: ApplyDialog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,16 +99,16 @@ def test_predict_asks_for_what_is_chosen(
 def test_a_model_of_windows_says_so_and_shows_their_settings(
     panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:
-    assert not panel.tiling.isVisible()
-    assert panel.windows is None
+    assert not panel.windows.isVisible()
+    assert panel.windows.form is None
     records = session.model_records
     records[0] = records[0].model_copy(update={"tiling": "overlapping windows of 16 x 32 x 32"})
     panel.refresh()
     panel.model.setCurrentIndex(1)
-    assert panel.tiling.text().startswith("Predicts in overlapping windows of 16 x 32 x 32")
-    assert panel.windows is not None
-    assert panel.windows.isVisible()
-    panel.windows.set_value(WindowSettings(overlap=0.25))
+    assert panel.windows.about.text().startswith("Predicts in overlapping windows of 16 x 32 x 32")
+    assert panel.windows.form is not None
+    assert panel.windows.form.isVisible()
+    panel.windows.form.set_value(WindowSettings(overlap=0.25))
     click(qtbot, panel, "predictButton")
     panel.model.setCurrentIndex(0)
     assert not panel.windows.isVisible()

@@ -24,22 +24,25 @@ from qtpy.QtWidgets import (
 
 from napari_pytc.errors import PytcError
 from napari_pytc.session.records import ModelRecord
+from napari_pytc.ui.panels.predict.window_fields import WindowFields
 from napari_pytc.ui.widgets.choices import Combo
-from napari_pytc.ui.widgets.flags import READING, error_in_window
+from napari_pytc.ui.widgets.flags import APPLY, READING, error_in_window
 from napari_pytc.ui.widgets.labels import wrapped
-from napari_pytc.ui.widgets.layout import row
+from napari_pytc.ui.widgets.layout import order_tabs, row
 from napari_pytc.ui.widgets.notice import Notice
 from napari_pytc.ui.widgets.reading_fields import ReadingFields
 from napari_pytc.volumes.spec import ReadOptions, parse_channels
 
 if TYPE_CHECKING:
     from napari_pytc.batch.jobs import ApplyJob
+    from napari_pytc.plans.windows import WindowSettings
 
 _RESULTS = (
     ("Classes", "classes", "The most probable class of every voxel."),
     ("Probabilities", "probabilities", "A probability, 0 to 255, for every class."),
     ("Segments", "segments", "Single objects, told apart as the model's recipe says."),
 )
+_TILING = int(Qt.ItemDataRole.UserRole) + 1
 _FORMATS = (("TIFF", "tif"), ("HDF5", "h5"), ("OME-Zarr", "zarr"))
 
 
@@ -59,6 +62,10 @@ class ApplyChoices:
         Channels of the files, as they were typed; empty where each has one.
     reading : ReadOptions
         How else to read all of them.
+    windows : WindowSettings, optional
+        Of a model that predicts in windows.
+    include_results : bool
+        Whether files that a batch wrote are inputs too.
     """
 
     model: Path
@@ -71,6 +78,8 @@ class ApplyChoices:
     overwrite: bool = False
     channels: str = ""
     reading: ReadOptions = field(default_factory=ReadOptions)
+    windows: WindowSettings | None = None
+    include_results: bool = False
 
     def describe(self) -> ApplyJob:
         """The job of these choices; reads folders, so not in the window's thread.
@@ -82,16 +91,20 @@ class ApplyChoices:
         """
         from napari_pytc.batch.describe import describe_apply
 
+        settings: dict[str, Any] = {"flips": True} if self.flips else {}
+        if self.windows is not None:
+            settings["windows"] = self.windows
         return describe_apply(
             self.model,
             self.inputs,
             self.folder,
             self.what,  # type: ignore[arg-type]
             self.format,  # type: ignore[arg-type]
-            settings={"flips": True} if self.flips else {},
+            settings=settings,
             sections=self.sections,
             options=self.reading.model_copy(update={"channel": parse_channels(self.channels)}),
             overwrite=self.overwrite,
+            include_results=self.include_results,
         )
 
 
@@ -139,6 +152,8 @@ class ApplyDialog(QDialog):
             overwrite=self.overwrite.isChecked(),
             channels=str(self.channels.text()).strip(),
             reading=self.reading.options,
+            windows=self.windows.value,
+            include_results=self.include_results.isChecked(),
         )
 
     def add_inputs(self, paths: Sequence[str]) -> None:
@@ -155,6 +170,7 @@ class ApplyDialog(QDialog):
         self.model = Combo("applyModel", "The model that predicts.")
         for model in models:
             self.model.addItem(f"Active: {model.name}" if model.active else model.name, model.folder)
+            self.model.setItemData(self.model.count() - 1, model.tiling, _TILING)
         self.files = QListWidget()
         self.files.setObjectName("applyFiles")
         self.files.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -184,6 +200,11 @@ class ApplyDialog(QDialog):
         self.flips.setToolTip("Predict mirrored copies too and average: several times slower, a little better.")
         self.overwrite = QCheckBox("Replace files of other work")
         self.overwrite.setToolTip("Else a file that has the name of a result already is left as it is, and told.")
+        self.include_results = QCheckBox("Also results of earlier runs")
+        self.include_results.setToolTip(
+            "Else files that “Other files …” or the command apply wrote are left out, and told."
+        )
+        self.windows = WindowFields()
         self.notice = Notice()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.apply_button = QPushButton("Apply")
@@ -192,9 +213,10 @@ class ApplyDialog(QDialog):
         fields = QFormLayout()
         fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         fields.addRow("Model", self.model)
+        fields.addRow("", self.windows)
         fields.addRow("Files", self.files)
         fields.addRow("", row(files, folder, self.remove_button))
-        fields.addRow("", self.sections)
+        fields.addRow("", row(self.sections, self.include_results))
         fields.addRow(READING["--channel"], self.channels)
         fields.addRow("", self.reading)
         fields.addRow("Result", row(self.what, self.format))
@@ -214,13 +236,17 @@ class ApplyDialog(QDialog):
         self.files.itemSelectionChanged.connect(self._update)
         self.folder.textChanged.connect(self._update)
         self.reading.form.changed.connect(self._update)
+        self.model.currentIndexChanged.connect(self._update)
+        self.windows.changed.connect(self._update)
+        self.windows.built.connect(lambda: order_tabs(self))
         self.apply_button.clicked.connect(self._apply)
         buttons.rejected.connect(self.reject)
 
     def _update(self) -> None:
         self.remove_button.setEnabled(bool(self.files.selectedItems()))
         is_whole = self.files.count() and self.folder.text().strip() and self.model.count()
-        self.apply_button.setEnabled(bool(is_whole) and not self.reading.form.problem)
+        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""))
+        self.apply_button.setEnabled(bool(is_whole) and not (self.reading.form.problem or self.windows.problem))
 
     def _pick_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Files to apply the model to")
@@ -249,6 +275,6 @@ class ApplyDialog(QDialog):
         self.accept()
 
     def _show_error(self, error: PytcError) -> None:
-        self.notice.show_error(error_in_window(error))
+        self.notice.show_error(error_in_window(error, APPLY))
         self.reading.show_where_needed([str(error)])
         self._update()

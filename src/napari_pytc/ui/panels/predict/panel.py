@@ -16,11 +16,11 @@ from napari_pytc.ui.panels.predict.apply_dialog import ApplyChoices, ApplyDialog
 from napari_pytc.ui.panels.predict.channel_choice import ChannelChoice
 from napari_pytc.ui.panels.predict.controller import PredictController
 from napari_pytc.ui.panels.predict.prediction_list import PredictionList
+from napari_pytc.ui.panels.predict.window_fields import WindowFields
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.widgets.buttons import allow, button_group, main_button
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.drawn_box import DrawnBoxField
-from napari_pytc.ui.widgets.forms import SettingsForm
 from napari_pytc.ui.widgets.job_row import JobRows
 from napari_pytc.ui.widgets.labels import voxels, wrapped
 from napari_pytc.ui.widgets.layout import column, form, order_tabs, section
@@ -34,7 +34,6 @@ _SCOPES: tuple[tuple[Scope, str, str], ...] = (
 )
 _KINDS = ("predict", "apply")
 _TILING = int(Qt.ItemDataRole.UserRole) + 1
-_SIMPLE_OF_WINDOWS = ("overlap",)
 _BUTTON = {"view": "Predict the view", "box": "Predict the box", "all": "Predict everything"}
 _WHERE = {"view": " in view", "box": " in the drawn box", "all": " in the volume"}
 
@@ -59,10 +58,9 @@ class PredictPanel(QWidget):
         self.flips = QCheckBox("Average over flips")
         self.flips.setObjectName("flipsCheck")
         self.flips.setToolTip("Predict mirrored copies too and average: several times slower, a little better.")
-        self.tiling = wrapped(dim=True)
-        self.tiling.setObjectName("tilingLabel")
-        self.windows: SettingsForm | None = None
-        """Settings of windows, once a model that predicts in windows was chosen."""
+        self.windows = WindowFields()
+        self.windows.changed.connect(self._update)
+        self.windows.built.connect(lambda: order_tabs(self))
         self.model.currentIndexChanged.connect(self._update)
         self.scopes = QButtonGroup(self)
         scopes = button_group([self._scope_button(*scope) for scope in _SCOPES])
@@ -80,12 +78,11 @@ class PredictPanel(QWidget):
         self.other_button.setObjectName("otherFilesButton")
         self.other_button.clicked.connect(self._ask_for_files)
         self.form, inside = section("Predict")
-        self._inside = inside
         self._fields = form(("Model", self.model), ("Where", scopes), ("Box", self.box))
         inside.addLayout(self._fields)
         for widget in (
             self.extent,
-            self.tiling,
+            self.windows,
             self.flips,
             self.predict_button,
             self.reason,
@@ -189,8 +186,8 @@ class PredictPanel(QWidget):
         chosen = boxes[scope]
         self.extent.setText("" if chosen is None else voxels(chosen.shape) + _WHERE[scope])
         self.extent.setVisible(chosen is not None)
-        self._show_tiling()
-        reason = controller.why_not(scope) or self._problem_of_windows()
+        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""))
+        reason = controller.why_not(scope) or self.windows.problem
         tip = "Predict with the chosen model; it comes to the canvas tile by tile, and finished tiles are kept."
         allow(self.predict_button, reason, tip)
         self.predict_button.setText(_BUTTON[scope])
@@ -200,36 +197,11 @@ class PredictPanel(QWidget):
         self.reason.setVisible(bool(reason) and bool(self.model.count()))
         self._show_legend()
 
-    def _show_tiling(self) -> None:
-        """Tell how the chosen model predicts; the settings of windows are there for models of windows."""
-        number = self.model.currentIndex()
-        tiling = str(self.model.itemData(number, _TILING) or "") if number >= 0 else ""
-        is_of_windows = tiling.startswith("overlapping windows")
-        self.tiling.setText(f"Predicts in {tiling}: slower than exact tiles." if is_of_windows else "")
-        self.tiling.setVisible(is_of_windows)
-        if is_of_windows and self.windows is None:
-            from napari_pytc.plans.windows import WindowSettings
-
-            self.windows = SettingsForm(WindowSettings, simple=_SIMPLE_OF_WINDOWS)
-            self.windows.setObjectName("windowsForm")
-            self.windows.changed.connect(self._update)
-            self._inside.insertWidget(self._inside.indexOf(self.tiling) + 1, self.windows)
-            order_tabs(self)
-        if self.windows is not None:
-            self.windows.setVisible(is_of_windows)
-
-    def _problem_of_windows(self) -> str:
-        return self.windows.problem if self.windows is not None and not self.windows.isHidden() else ""
-
     def _show_legend(self) -> None:
         self.channels.show_legend(self._controller.legend())
 
     def _predict(self) -> None:
-        from napari_pytc.plans.windows import WindowSettings
-
-        windows = None if self.windows is None or self.windows.isHidden() else self.windows.value()
-        assert windows is None or isinstance(windows, WindowSettings)
-        self._controller.predict(self.scope, self.model.currentData(), self.flips.isChecked(), windows)
+        self._controller.predict(self.scope, self.model.currentData(), self.flips.isChecked(), self.windows.value)
 
     def _ask_for_files(self) -> None:
         controller = self._controller
