@@ -14,6 +14,27 @@ Timings = dict[str, list[float]]
 """Seconds of every round, by variant."""
 
 
+class ProcessorTime:
+    """Processor seconds of every call of some variants, of all threads of this process.
+
+    They depend less on what else runs on the machine than seconds of the clock do.
+    """
+
+    def __init__(self) -> None:
+        self.timings: Timings = {}
+
+    def of(self, name: str, work: Callable[[], object]) -> Callable[[], object]:
+        """The same work, measured under a name."""
+        taken = self.timings.setdefault(name, [])
+
+        def measured() -> None:
+            started = time.process_time()
+            work()
+            taken.append(time.process_time() - started)
+
+        return measured
+
+
 @dataclass(frozen=True)
 class Claim:
     """That `variant` takes at most ``1 / bar`` times as long as `reference`."""

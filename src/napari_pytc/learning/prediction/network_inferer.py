@@ -16,7 +16,7 @@ from napari_pytc.learning.prediction.activations import OutputActivation
 from napari_pytc.volumes.channels import ChannelRole
 
 
-def mirrored(values: Tensor, axes: Sequence[int]) -> Tensor:
+def mirrored(values: Tensor, axes: list[int]) -> Tensor:
     """A tensor, mirrored along some axes; itself along none, where `Tensor.flip` would copy it."""
     return values.flip(axes) if axes else values
 
