@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,17 @@ import torch
 
 from napari_pytc.errors import InvalidInput, ModelError
 from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.learning.machine.oom_fallback import MemoryPlan
+from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.machine.weights import load_weights
-from napari_pytc.learning.training import compiling
+from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.training.compiling import compiled_logits
 from napari_pytc.learning.training.train import train
-from napari_pytc.plans.networks import FilterBankNetwork, UNetNetwork
+from napari_pytc.plans.networks import FilterBankNetwork, NetworkSettings, UNetNetwork
 from tests.learning.training.test_resume import CancelAtStep
 from tests.support.contexts import RecordingContext
-from tests.support.learning import folders, same_weights, tiny_plan, train_tiny, training_data, weights_of
+from tests.support.learning import folders, same_weights, space, tiny_plan, train_tiny, training_data, weights_of
+from tests.support.networks import SMALL
 
 SGD = {"kind": "sgd", "decays_norms": False}
 
@@ -138,31 +145,96 @@ def test_deterministic_training_leaves_the_process_as_it_was(tmp_path: Path) -> 
     assert same_weights(weights_of(made), weights_of(train_tiny(tmp_path / "plain")))
 
 
-def test_a_compiled_network_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With dynamo's own backend that needs no compiler."""
-    plain = train_tiny(tmp_path / "plain")
-    compile_of = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_of(self, backend="aot_eager"))
+class CountingCompiler:
+    """A backend of `torch.compile` that needs no compiler; counts the compiled graphs that are computed."""
+
+    def __init__(self) -> None:
+        self.n_graphs = self.n_calls = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., Any]:
+        self.n_graphs += 1
+
+        def compute(*inputs: Any) -> Any:
+            self.n_calls += 1
+            return graph(*inputs)
+
+        return compute
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> CountingCompiler:
+    made = CountingCompiler()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=made))
+    return made
+
+
+STEPS: dict[str, dict[str, Any]] = {
+    "unet": {"channels": [4, 8]},
+    "dynunet": {"channels": [4, 8, 8]},
+    "rsunet": SMALL["rsunet"],
+    "unet_3d": {"channels": [4, 8], "deep_supervision": True},
+    "fpn_3d": {"channels": [4, 8], "deep_supervision": True},
+    "mednext_custom": {"channels": 4, "blocks": [1, 1, 1], "expansion": [2]},
+    "section_unet": {"channels": [4, 8], "context_sections": 1, "pixel_nm": 20.0},
+}
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_what_a_step_computes_is_compiled_in_every_sort_of_network(kind: str, compiler: CountingCompiler) -> None:
+    network = build_network(NetworkSettings.parse({"kind": kind, **STEPS[kind]}), 2, space())
+    before, kept = copy.deepcopy(network.state_dict()), set(vars(network))
+    shape = (8, 16, 16)
+    image = torch.randn(1, 1, *shape)
+    told: list[str] = []
+    with compiled_logits(network, MemoryPlan(1, shape, "cpu"), Precision(), told.append) as logits:
+        assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+        n_tried = compiler.n_calls
+        found = logits(image)
+        assert compiler.n_calls > n_tried > 0
+    network.load_state_dict(before)  # batch norms count what they see
+    n_calls = compiler.n_calls
+    for one, wanted in zip(found, network.training_logits(image), strict=True):
+        torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-4)
+    network.eval()(image)
+    assert compiler.n_calls == n_calls  # neither what is called afterwards nor a prediction is compiled
+    assert set(vars(network)) == kept
+    assert told == []
+
+
+def test_a_compiled_training_makes_the_same_model(tmp_path: Path, compiler: CountingCompiler) -> None:
+    network = NetworkSettings.parse({"kind": "rsunet", **SMALL["rsunet"]})
+    settings = {"network": network, "patch_shape": (8, 16, 16), "steps": 3, "validate_every": 10, "seed": 1}
+    plain = train_tiny(tmp_path / "plain", **settings)
+    assert compiler.n_calls == 0
     ctx = RecordingContext()
-    made = train_tiny(tmp_path / "compiled", ctx=ctx, execution={"compile": True})
+    made = train_tiny(tmp_path / "compiled", ctx=ctx, execution={"compile": True}, **settings)
     assert not any("torch.compile" in sentence for sentence in ctx.warnings)
+    assert compiler.n_calls == compiler.n_graphs * (1 + 3)  # of the step that is tried, then of each step: no more
     assert weights_of(made).keys() == weights_of(plain).keys()
     for name, tensor in weights_of(made).items():
         torch.testing.assert_close(tensor.float(), weights_of(plain)[name].float(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: torch.nn.Module) -> None:
+    def refuse(*_: Any) -> None:
         raise RuntimeError("no C++ compiler\nlong explanation")
 
-    monkeypatch.setattr(torch.nn.Module, "compile", refuse)
+    monkeypatch.setattr(torch, "compile", lambda _: refuse)
     ctx = RecordingContext()
     made = train_tiny(tmp_path, ctx=ctx, execution={"compile": True})
     sentence = "torch.compile does not work here (no C++ compiler): the network is trained as it is."
     assert sentence in ctx.warnings
     assert sentence in made.summary()["notes"]
     assert same_weights(weights_of(made), weights_of(train_tiny(tmp_path / "plain")))
-    assert compiling.compile_network.__doc__
+
+
+def test_a_network_of_which_nothing_is_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda logits: logits)
+    told: list[str] = []
+    network, memory = build_network(UNetNetwork(channels=(4, 8)), 2, space()), MemoryPlan(1, (4, 8, 8), "cpu")
+    with compiled_logits(network, memory, Precision(), told.append) as logits:
+        assert logits == network.training_logits
+    assert told == ["torch.compile finds nothing to compile in this network: it is trained as it is."]
 
 
 def test_a_profile_is_a_table_and_a_trace_beside_the_model(tmp_path: Path) -> None:

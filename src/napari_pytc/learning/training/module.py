@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.data.sampling import Batch
 from napari_pytc.learning.networks.network import Network, has_same_features
+from napari_pytc.learning.training.compiling import TrainingLogits
 from napari_pytc.learning.training.losses import Distillation, deeply_supervised, make_loss
 from napari_pytc.learning.training.nonfinite import LossGuard
 from napari_pytc.learning.training.optimisation import (
@@ -55,6 +56,9 @@ class SegmentationModule(pl.LightningModule):
         Ends the training where a loss is no number.
     """
 
+    training_logits: TrainingLogits
+    """Computes the `training_logits` of the network; a compiled function may take its place for a fit."""
+
     def __init__(
         self,
         network: Network,
@@ -67,6 +71,7 @@ class SegmentationModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self.training_logits = network.training_logits
         self.average = WeightAverage(network, plan.ema_decay, plan.averaging.swa_start)
         self.rate = LearningRate(plan)
         self.gradient_norm: Tensor | None = None
@@ -88,7 +93,7 @@ class SegmentationModule(pl.LightningModule):
         return loss if self._guard is None else self._guard.checked(loss, batch, lambda: self._loss_of(batch))
 
     def _loss_of(self, batch: Batch) -> Tensor:
-        logits = _logits(self.network, batch)
+        logits = self._logits(batch)
         labels = without_margin(batch.labels, self._plan.network.training_margin)
         loss = self._supervised_loss(logits, labels)
         if batch.other_labels is not None:
@@ -96,6 +101,12 @@ class SegmentationModule(pl.LightningModule):
             loss = batch.share * loss + (1 - batch.share) * self._supervised_loss(logits, other)
             labels = torch.where(labels == 0, other, labels)  # where neither is annotated the parent is distilled
         return loss + self._distance_from_parent(logits[0], batch, labels)
+
+    def _logits(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Logits of all supervised levels, from the features of the image where they are known."""
+        if batch.features is not None:
+            return (self.network.logits_of_features(batch.features),)
+        return self.training_logits(batch.image)
 
     def _supervised_loss(self, logits: Sequence[Tensor], labels: Tensor) -> Tensor:
         return deeply_supervised(self.loss, logits, labels, self._plan.supervision_weights)
@@ -139,10 +150,3 @@ def without_margin(patches: Tensor, margin: Shape) -> Tensor:
         return patches
     z, y, x = (slice(n, length - n) for n, length in zip(margin, patches.shape[-3:], strict=True))
     return patches[..., z, y, x]
-
-
-def _logits(network: Network, batch: Batch) -> tuple[Tensor, ...]:
-    """Logits of all supervised levels, from the features of the image where they are known."""
-    if batch.features is not None:
-        return (network.logits_of_features(batch.features),)
-    return network.training_logits(batch.image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from napari_pytc.learning.prediction.image_statistics import input_names
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiling import training_tiling
 from napari_pytc.learning.training.checkpoints import delete_training_state, load_training_state
-from napari_pytc.learning.training.compiling import compile_network
+from napari_pytc.learning.training.compiling import TrainingLogits, compiled_logits
 from napari_pytc.learning.training.distillation import (
     LEAST_RECALL,
     DistillationTargets,
@@ -182,6 +182,7 @@ class TrainingRun:
 
     def _fit_network(self, memory: MemoryPlan) -> None:
         n_each = self._plan.gradients.accumulate
+        self._precision.place_network(self._network)
         module = SegmentationModule(
             self._network,
             self._plan,
@@ -192,7 +193,6 @@ class TrainingRun:
             LossGuard(self._folders.run, self._progress, lambda number: source.batch(number), n_each),
         )
         self._learner = module
-        self._precision.place_network(self._network)
         if self._parent_network is not None:
             self._precision.place_network(self._parent_network)
         if self._is_over_once_restored(module):
@@ -202,12 +202,11 @@ class TrainingRun:
         loader = Loader(source, self._progress.step * n_each, self._plan.steps * n_each)
         is_shared = isinstance(source, FeaturePrefetcher)
         n_left = self._plan.steps - self._progress.step
-        if self._plan.execution.compile:
-            self._compile(memory, has_features=is_shared)
         callbacks: list[pl.Callback] = [self._progress]
         if self._profile:
             callbacks.append(StepProfile(self._folders.run, self._tell))
-        with spare_thread() if is_shared else nullcontext(), closing(loader):
+        threads = spare_thread() if is_shared else nullcontext()
+        with threads, closing(loader), self._compiled(memory, has_features=is_shared) as module.training_logits:
             fit_network(
                 module,
                 loader,
@@ -219,13 +218,13 @@ class TrainingRun:
                 deterministic=self._plan.execution.deterministic,
             )
 
-    def _compile(self, memory: MemoryPlan, has_features: bool) -> None:
-        if has_features:
+    def _compiled(self, memory: MemoryPlan, has_features: bool) -> AbstractContextManager[TrainingLogits]:
+        """What steps compute the logits by: compiled if the plan says so."""
+        if self._plan.execution.compile and not has_features:
+            return compiled_logits(self._network, memory, self._precision, self._tell)
+        if self._plan.execution.compile:
             self._tell("This network is trained on features that are computed ahead; it is not compiled.")
-            return
-        problem = compile_network(self._network, memory, self._precision)
-        if problem is not None:
-            self._tell(problem)
+        return nullcontext(self._network.training_logits)
 
     def _tell(self, sentence: str) -> None:
         """Warn, and keep the sentence in the result."""
