@@ -66,6 +66,9 @@ def test_a_network_keeps_the_shape_of_its_patch(name: str, anisotropy: float) ->
     patch = NETWORKS[name].patch_shape(space(anisotropy))
     if NETWORKS[name].learns_from == "patches":
         assert all(length % a == 0 for length, a in zip(patch, limits.alignment, strict=True))
+        assert NETWORKS[name].window_multiple(space(anisotropy)) == limits.alignment
+        if name in ("unet", "lean unet of wide blocks", "section unet of wide pixels"):  # as it is measured without
+            assert measure_limits(network).alignment == limits.alignment
         # What a network in wide blocks sees is more, what it computes is not; and the margin is only seen.
         computed = np.prod(np.subtract(patch, np.multiply(2, NETWORKS[name].training_margin)))
         assert 15_000 < computed / (8 if "wide" in name else 1) < 400_000
@@ -137,6 +140,53 @@ def test_strides_are_found_also_where_the_network_pads(stride: Shape, pads: bool
 def test_the_halo_is_whole_blocks_for_tiles_that_begin_within_one() -> None:
     network = nn.Sequential(nn.Conv3d(1, 1, 3, padding=1), Strided((1, 4, 4)))
     assert measure_limits(network) == NetworkLimits(halo=(1, 4, 4), alignment=(1, 4, 4))
+
+
+class Scaled(nn.Module):
+    """An image and what a far-sighted convolution adds to it, times a scale that is 0 at the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.far = nn.Conv3d(1, 1, 5, padding=2)
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image + self.scale * self.far(image)
+
+
+@pytest.mark.parametrize(
+    ("network", "reach"),
+    [
+        (nn.MaxPool3d(17, stride=1, padding=8), 8),
+        (nn.Sequential(nn.ZeroPad3d(4), nn.MaxPool3d(3, stride=1, dilation=4)), 4),
+        (nn.Sequential(nn.Conv3d(1, 1, 17, padding=8), nn.MaxPool3d(33, stride=1, padding=16)), 24),
+        (Scaled(), 2),
+    ],
+    ids=["maximum", "dilated maximum", "convolution and maximum", "scale of 0"],
+)
+def test_the_halo_holds_for_every_image_and_not_for_a_random_one_alone(network: nn.Module, reach: int) -> None:
+    """Of a window the gradient at a random image reaches one voxel, which need not be at the window's edge."""
+    torch.manual_seed(0)
+    network = nn.Sequential(network, nn.Conv3d(1, 1, 1))
+    assert measure_limits(network) == NetworkLimits(halo=(reach,) * 3, alignment=(1, 1, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["rsunet", "unet_3d"])
+def test_tiles_of_a_network_with_pooling_are_exact_for_an_image_of_single_bright_voxels(kind: str) -> None:
+    changes = {"deep_supervision": False, "norm": "none" if kind == "rsunet" else "batch"}
+    settings = NetworkSettings.parse({"kind": kind, "channels": [4, 8], **changes})
+    torch.manual_seed(0)
+    network = build_network(settings, 2, space(1)).eval().double()
+    limits = network.limits()
+    (halo, _, _), (block, _, _) = limits.halo, limits.alignment
+    image = torch.zeros(1, 1, 2 * halo + 5 * block, 16, 16).double()
+    start = halo + 2 * block
+    with torch.no_grad():
+        before = network(image)[:, :, start : start + block]
+        for where in range(start - halo):
+            image[:, :, where] = 50.0
+        assert torch.equal(network(image)[:, :, start : start + block], before)
 
 
 def test_a_network_that_takes_no_multiple_is_refused() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
@@ -24,7 +28,8 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
 
     The alignment is the smallest multiple at which the network returns the shape of its input and treats a shifted
     image alike; the halo is how far the gradient of an aligned block of outputs reaches into the input, rounded up to
-    whole blocks, so that it also holds for tiles that begin within one.
+    whole blocks, so that it also holds for tiles that begin within one. The gradient is taken with
+    `EveryVoxelCounts`, so that it reaches what an output depends on for any image and any weights.
 
     Parameters
     ----------
@@ -50,6 +55,70 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
         network.train(was_training)
     halo, blocks = zip(*found, strict=True)
     return NetworkLimits(halo=halo, alignment=blocks)
+
+
+def _mean_pool(n_axes: int) -> Callable[..., Tensor]:
+    """The mean of the windows of which a pooling takes the maximum."""
+    pool = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[n_axes - 1]
+    highest = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[n_axes - 1]
+
+    def mean(image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        size, stride, padding, dilation, ceil_mode, *_ = _pool_arguments(*args, **kwargs)
+        sizes, edges, widths = (
+            [one] * n_axes if isinstance(one, int) else list(one) for one in (size, padding, dilation)
+        )
+        # Voxels between those of a dilated window count, too: the reach of the window is the same.
+        spread = [(n - 1) * width + 1 for n, width in zip(sizes, widths, strict=True)]
+        around = functional.pad(image, [edge for edge in reversed(edges) for _ in range(2)])
+        shape = highest(image, *args, **kwargs).shape[2:]
+        found: Tensor = pool(around, spread, size if stride is None else stride, 0, ceil_mode)
+        return found[(..., *(slice(n) for n in shape))]
+
+    return mean
+
+
+def _pool_arguments(
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Any, Any, Any, Any, bool, bool]:
+    return kernel_size, stride, padding, dilation, ceil_mode, return_indices
+
+
+def _leaky(image: Tensor, *_: Any, **__: Any) -> Tensor:
+    return functional.leaky_relu(image, 0.5)
+
+
+def _sum(one: Tensor, other: Tensor) -> Tensor:
+    return one + other
+
+
+_REPLACED: Mapping[Any, Callable[..., Tensor]] = {
+    **{function: _mean_pool(1) for function in (functional.max_pool1d, torch.max_pool1d)},
+    **{function: _mean_pool(2) for function in (functional.max_pool2d, torch.max_pool2d)},
+    **{function: _mean_pool(3) for function in (functional.max_pool3d, torch.max_pool3d)},
+    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _leaky),
+    **dict.fromkeys((functional.relu6, functional.hardtanh, functional.threshold, functional.hardswish), _leaky),
+    **dict.fromkeys((torch.maximum, torch.minimum), _sum),
+}
+
+
+class EveryVoxelCounts(TorchFunctionMode):
+    """Operations whose gradient is zero for some images, replaced by ones of the same reach whose gradient never is.
+
+    Which voxel of a window is its maximum depends on the image, and so does which voxels a rectified unit passes on:
+    the gradient at one image misses what counts in another. A mean depends on its whole window, a leaky unit on all
+    that comes in.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """See `TorchFunctionMode`."""
+        return _REPLACED.get(function, function)(*args, **(kwargs or {}))
 
 
 class _Probe:
@@ -98,7 +167,10 @@ class _Probe:
         """How far a block of outputs looks along an axis, in whole blocks."""
         length = math.ceil(radius / block) * block
         image = self._image(axis, 2 * length + block).requires_grad_()
-        output = self._network(image).narrow(axis + 2, length, block)
+        # A scale that is 0 at the start hides what a network looks at once it has learnt.
+        ones = {name: torch.ones_like(p) for name, p in self._network.named_parameters() if not p.any()}
+        with EveryVoxelCounts():
+            output = functional_call(self._network, ones, (image,)).narrow(axis + 2, length, block)
         weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.device, output.dtype)
         (gradient,) = torch.autograd.grad((output * weights).sum(), image)
         others = [a + 2 for a in range(3) if a != axis]
