@@ -1,7 +1,18 @@
 """Boxes, tiles and voxel sizes: numpy only."""
 
-from napari_pytc.geometry.box import Box, ChunkIndex, Shape, Voxel, hull_of
+from napari_pytc.geometry.box import Box, ChunkIndex, Shape, Voxel, hull_of, whole_multiples
 from napari_pytc.geometry.space import VoxelSpace
 from napari_pytc.geometry.tiles import Tile, TileGrid, cells
 
-__all__ = ["Box", "ChunkIndex", "Shape", "Tile", "TileGrid", "Voxel", "VoxelSpace", "cells", "hull_of"]
+__all__ = [
+    "Box",
+    "ChunkIndex",
+    "Shape",
+    "Tile",
+    "TileGrid",
+    "Voxel",
+    "VoxelSpace",
+    "cells",
+    "hull_of",
+    "whole_multiples",
+]

@@ -146,6 +146,12 @@ class Box:
         return Box(start, stop)  # type: ignore[arg-type]
 
 
+def whole_multiples(shape: Shape, multiple: Shape) -> Shape:
+    """The shape with every length rounded up to a multiple."""
+    z, y, x = (-(-n // m) * m for n, m in zip(shape, multiple, strict=True))
+    return (z, y, x)
+
+
 def hull_of(boxes: Iterable[Box]) -> Box:
     """The smallest box around all; the empty box at the origin for none."""
     hull = Box((0, 0, 0), (0, 0, 0))

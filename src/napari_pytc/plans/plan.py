@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.geometry import Shape, VoxelSpace, whole_multiples
 from napari_pytc.plans.augmentation import Augmentation
 from napari_pytc.plans.loop import Averaging, Execution, Gradients, Watching
 from napari_pytc.plans.losses import LossTerm, assign_losses
@@ -168,8 +168,7 @@ class TrainPlan(Settings):
     def patch(self, space: VoxelSpace, multiple: Shape) -> Shape:
         """The training patch on voxels of a size, rounded up to multiples of what the network takes."""
         wanted = self.patch_shape or self.network.patch_shape(space)
-        z, y, x = (-(-n // m) * m for n, m in zip(wanted, multiple, strict=True))
-        return (z, y, x)
+        return whole_multiples(wanted, multiple)
 
     def for_corrections(self, minutes: float) -> TrainPlan:
         """The plan of a short training that starts from a model of this plan and distils it."""

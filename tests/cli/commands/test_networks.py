@@ -99,6 +99,21 @@ def test_what_is_wrong_is_told_in_one_sentence(cli: Command, words: tuple[str, .
     assert is_one_error(cli(*words), *told)
 
 
+@pytest.mark.parametrize("kind", ["unet", "dynunet", "lean_unet", "filter_unet", "section_unet"])
+def test_a_patch_is_listed_as_a_training_takes_it_whatever_the_voxel_size(kind: str) -> None:
+    """Also the smallest one, of voxels whose size does not divide that of the network's pixels."""
+    channels = (4, 8, 8) if kind == "dynunet" else (4, 8)
+    settings = NetworkSettings.parse({"kind": kind, "channels": channels})
+    job = NetworksJob(networks=(settings,), voxel_size_nm=(7.0, 3.3, 3.3), patch_shape=(17, 101, 91))
+    (found,) = job.run(RecordingContext())["networks"]
+    assert not found["problem"]
+    multiple = settings.window_multiple(VoxelSpace(job.voxel_size_nm))
+    assert all(
+        0 <= n - wanted < m for n, wanted, m in zip(found["patch_shape"], job.patch_shape, multiple, strict=True)
+    )  # type: ignore[arg-type]
+    assert not any(n % m for n, m in zip(found["least_patch_shape"], multiple, strict=True))
+
+
 @pytest.mark.slow
 def test_a_kind_is_trained_by_a_recipe_and_predicts(cli: Command, project: Path) -> None:
     """Of each kind it is tried without the command line, in tests/learning/training/test_every_network.py."""

@@ -8,8 +8,10 @@ from napari_pytc.errors import OutOfMemory
 from napari_pytc.learning.machine.oom_fallback import make_memory_plans
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.networks.step_memory import StepMemoryCounter
+from napari_pytc.learning.training.loop import memory_plans
 from napari_pytc.learning.training.step_plans import fitting_plans, least_patch
-from napari_pytc.plans.networks import UNetNetwork
+from napari_pytc.plans.networks import SectionUNetNetwork, UNetNetwork
+from napari_pytc.plans.plan import TrainPlan
 from tests.support.learning import space
 
 NETWORK = UNetNetwork(channels=(4, 8))
@@ -44,3 +46,13 @@ def test_the_least_patch_has_several_voxels_of_the_deepest_level() -> None:
     assert least_patch((64, 128, 128), (32, 32, 32)) == (32, 64, 64)
     assert least_patch((64, 128, 128), (1, 4, 4)) == (16, 32, 32)
     assert least_patch((1, 368, 368), (1, 16, 16)) == (1, 32, 32)
+
+
+def test_the_least_patch_has_a_section_with_all_its_context() -> None:
+    settings = SectionUNetNetwork(channels=(4, 8), context_sections=9)
+    plan = TrainPlan(network=settings, patch_shape=(24, 64, 64), batch_size=2, device="cpu")
+    network = build_network(settings, 2, space())
+    plans = memory_plans(plan, space(), network.limits())
+    assert plans[-1].shape == (19, 32, 32)
+    counter = StepMemoryCounter(network)
+    assert all(counter.count(one.batch_size, one.shape).total for one in plans)

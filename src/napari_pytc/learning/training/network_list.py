@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from napari_pytc.errors import PytcError
-from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.geometry import Shape, VoxelSpace, whole_multiples
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.devices import choose_device
 from napari_pytc.learning.machine.memory import free_memory_bytes
 from napari_pytc.learning.networks.network import Network, build_network
 from napari_pytc.learning.networks.operations import multiplications_a_voxel
 from napari_pytc.learning.networks.step_memory import BASIS, StepMemory, StepMemoryCounter, step_memory
-from napari_pytc.learning.training.step_plans import least_patch, whole_multiples
+from napari_pytc.learning.training.step_plans import least_patch
 from napari_pytc.plans.network_list import NetworksJob, all_networks, describe
 from napari_pytc.plans.networks import NetworkSettings
 
@@ -43,7 +43,7 @@ def _entry(job: NetworksJob, settings: NetworkSettings) -> dict[str, Any]:
     with _noting(problems):
         multiple = settings.window_multiple(space)
         patch = whole_multiples(job.patch_shape or settings.patch_shape(space), multiple)
-        least = least_patch(patch, multiple)
+        least = least_patch(patch, multiple, settings.training_margin)
     with _noting(problems):
         network = build_network(settings, job.n_classes, space, job.n_inputs)
         n_weights = sum(parameter.numel() for parameter in network.parameters())

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 from napari_pytc.errors import InvalidInput, OutOfMemory
-from napari_pytc.geometry import Shape
+from napari_pytc.geometry import Shape, whole_multiples
 from napari_pytc.learning.machine.memory import free_memory_bytes
 from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.networks.network import Network
@@ -60,18 +60,14 @@ def fitting_plans(
     )
 
 
-def whole_multiples(shape: Shape, multiple: Shape) -> Shape:
-    """The shape, rounded up to multiples."""
-    z, y, x = (-(-n // m) * m for n, m in zip(shape, multiple, strict=True))
-    return (z, y, x)
+def least_patch(patch: Shape, multiple: Shape, margin: Shape = (0, 0, 0)) -> Shape:
+    """The smallest patch that a training falls back to.
 
-
-def least_patch(patch: Shape, multiple: Shape) -> Shape:
-    """The smallest patch that a training falls back to: with more than one voxel of the deepest level in the plane."""
-    above = (multiple[0], *(2 * m if m > 1 else 1 for m in multiple[1:]))
-    least = whole_multiples(
-        (max(SMALLEST_PATCH[0], above[0]), max(SMALLEST_PATCH[1], above[1]), max(SMALLEST_PATCH[2], above[2])), multiple
-    )
+    It has more than one voxel of the deepest level in the plane, and one that is learnt within the `margin`.
+    """
+    deepest = (multiple[0], *(2 * m if m > 1 else 1 for m in multiple[1:]))
+    z, y, x = (max(n, m, 2 * edge + 1) for n, m, edge in zip(SMALLEST_PATCH, deepest, margin, strict=True))
+    least = whole_multiples((z, y, x), multiple)
     z, y, x = (min(n, p) for n, p in zip(least, patch, strict=True))
     return (z, y, x)
 

@@ -79,7 +79,7 @@ class NetworkSettings(TaggedSettings):
         return "exact"
 
     def window_multiple(self, space: VoxelSpace) -> Shape:
-        """Lengths of the patches and windows of a network in windows are multiples of this."""
+        """Multiples of which are the lengths of patches, of tiles and of windows."""
         return (1, 1, 1)
 
     def check_patch(self, patch: Shape) -> None:

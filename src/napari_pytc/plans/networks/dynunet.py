@@ -21,6 +21,10 @@ class DynUNetNetwork(NetworkSettings):
     )
     residual: bool = setting(True, "Residual blocks", "Add each block's input to its output.")
 
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """See `NetworkSettings`."""
+        return total_stride(strides_and_kernels(space, len(self.channels))[0])
+
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """About 65,000 voxels."""
         strides, kernels = strides_and_kernels(space, len(self.channels))

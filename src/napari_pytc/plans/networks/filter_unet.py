@@ -57,6 +57,10 @@ class FilterUNetNetwork(NetworkSettings):
         """The starter: whether the teacher's features are this network's."""
         return [f"network.starter={str(self.starter).lower()}"]
 
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """See `NetworkSettings`."""
+        return self.unet().window_multiple(self.unet_space(space))
+
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """About 37,000 voxels: small patches, many strokes."""
         strides, kernel = self.unet().strides(space)

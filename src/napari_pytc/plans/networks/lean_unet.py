@@ -44,12 +44,17 @@ class LeanUNetNetwork(NetworkSettings):
         strides, kernels = strides_and_kernels(space, len(self.channels) + n_folded)
         return total_stride(strides[: n_folded + 1]), strides[n_folded + 1 :], kernels[n_folded:]
 
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """See `NetworkSettings`."""
+        block, strides, _ = self.levels(space)
+        return total_stride([block, *strides])
+
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """About 130,000 voxels, more in wider blocks; as deep as wide in nanometres, but for thick sections."""
-        block, strides, _ = self.levels(space)
+        block, _, _ = self.levels(space)
         n_voxels = _PATCH_BLOCKS * max(8, math.prod(block))
         depth = (n_voxels / max(space.anisotropy, 1.0) ** 2) ** (1 / 3)
         side = (n_voxels / depth) ** 0.5
-        stride = total_stride([block, *strides])
+        stride = self.window_multiple(space)
         z, y, x = (max(2 * s, round(n / s) * s) for n, s in zip((depth, side, side), stride, strict=True))
         return (z, y, x)

@@ -59,9 +59,14 @@ class SectionUNetNetwork(NetworkSettings):
         """The sections of a patch that are context alone."""
         return self.context_sections, 0, 0
 
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """See `NetworkSettings`."""
+        stride = 2 ** (len(self.channels) - 1)
+        y, x = self.fold(space)
+        return 1, stride * y, stride * x
+
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """A section of 192 pixels each way, and its context."""
-        stride = 2 ** (len(self.channels) - 1)
-        side = max(stride, round(_PATCH_PIXELS / stride) * stride)
-        y, x = self.fold(space)
-        return 2 * self.context_sections + 1, side * y, side * x
+        _, y, x = self.window_multiple(space)
+        n_deepest = max(1, round(_PATCH_PIXELS / 2 ** (len(self.channels) - 1)))
+        return 2 * self.context_sections + 1, n_deepest * y, n_deepest * x

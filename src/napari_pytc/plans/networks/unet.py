@@ -29,6 +29,10 @@ class UNetNetwork(NetworkSettings):
         strides, kernels = strides_and_kernels(space, n_strides + 1)
         return strides[:n_strides] if self.full_resolution else strides[1:], kernels[0]
 
+    def window_multiple(self, space: VoxelSpace) -> Shape:
+        """See `NetworkSettings`."""
+        return total_stride(self.strides(space)[0])
+
     def patch_shape(self, space: VoxelSpace) -> Shape:
         """About 130,000 voxels."""
         strides, kernel = self.strides(space)
