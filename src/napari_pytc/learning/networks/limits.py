@@ -72,7 +72,9 @@ def _mean_pool(n_axes: int) -> Callable[..., Tensor]:
         around = functional.pad(image, [edge for edge in reversed(edges) for _ in range(2)])
         shape = highest(image, *args, **kwargs).shape[2:]
         found: Tensor = pool(around, spread, size if stride is None else stride, 0, ceil_mode)
-        return found[(..., *(slice(n) for n in shape))]
+        for axis, n in enumerate(shape):
+            found = found.narrow(axis + 2, 0, n)
+        return found
 
     return mean
 
