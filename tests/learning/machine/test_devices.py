@@ -11,11 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.machine import devices, memory
 from napari_pytc.learning.machine import precision as precision_module
 from napari_pytc.learning.machine.devices import choose_device, limit_threads, n_usable_cores
 from napari_pytc.learning.machine.memory import free_memory_bytes, is_out_of_memory, release_memory
+from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision, autocast_for, choose_precision
+from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.networks.section_unet_module import SectionUNet
+from napari_pytc.learning.training.loop import measured_precision
+from napari_pytc.plans.networks import SectionUNetNetwork
+from napari_pytc.plans.plan import TrainPlan
 
 CPU = torch.device("cpu")
 SHAPE = (1, 1, 2, 8, 8)
@@ -64,7 +71,7 @@ def cache(tmp_path: Path) -> Path:
 def scripted_times(monkeypatch: pytest.MonkeyPatch, times: dict[Precision, float]) -> list[Precision]:
     order: list[Precision] = []
 
-    def time_pass(device: object, network: object, example: object, candidate: Precision, training: bool) -> float:
+    def time_pass(device: object, network: object, example: object, candidate: Precision, *_: object) -> float:
         order.append(candidate)
         return times[candidate]
 
@@ -131,19 +138,47 @@ def test_training_is_in_bf16_only_where_the_processor_has_it(
     assert set(network.passes) == ({"float32", "bf16"} if has else {"float32"})
 
 
-@pytest.mark.slow
-def test_large_examples_are_cut_on_a_cpu(cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("seconds_a_voxel", "shape"),
+    [(1.0, (1, 1, 48, 48, 16)), (1e-8, (1, 1, 48, 48, 64)), (0.0, (1, 1, 48, 96, 128))],
+)
+def test_on_a_cpu_as_large_an_example_is_measured_as_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, seconds_a_voxel: float, shape: tuple[int, ...]
+) -> None:
+    measured: list[tuple[int, ...]] = []
+
+    def time_pass(device: object, network: object, example: Tensor, *_: object) -> float:
+        assert torch.get_num_threads() == 1
+        measured.append(tuple(example.shape))
+        return example.numel() * seconds_a_voxel
+
+    monkeypatch.setattr(precision_module, "_time_pass", time_pass)
+    n_threads = torch.get_num_threads()
+    options = {"training": False, "network_key": "n", "cache_file": cache, "seconds": 0.015}
+    choose_precision(CPU, Scripted, (4, 1, 48, 96, 128), **options)  # type: ignore[arg-type]
+    assert measured[:8] == [(1, 1, 48, 48, 16)] * 8  # a first pass of each, and one to tell how long it takes
+    assert len(measured) >= 16
+    assert set(measured[8:]) == {shape}
+    assert torch.get_num_threads() == n_threads
+
+
+def test_a_training_measures_what_its_steps_compute(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a section and its context the logits of the section alone; so many sections are left of a deep patch, too."""
     shapes = set()
 
-    class Watching(Scripted):
-        def forward(self, x: Tensor) -> Tensor:
-            shapes.add(tuple(x.shape))
-            return super().forward(x)
+    def training_logits(self: SectionUNet, image: Tensor) -> tuple[Tensor, ...]:
+        shapes.add(image.shape[2])
+        return compute(self, image)
 
-    choose_precision(
-        CPU, Watching, (4, 1, 48, 96, 128), training=False, network_key="n", cache_file=cache, seconds=0.01
-    )
-    assert shapes == {(1, 1, 48, 48, 16)}
+    compute = SectionUNet.training_logits
+    monkeypatch.setattr(SectionUNet, "training_logits", training_logits)
+    monkeypatch.setattr(precision_module, "user_cache_path", lambda _: cache.parent)
+    settings = SectionUNetNetwork(channels=(4, 8), context_sections=9)
+    network = build_network(settings, 2, VoxelSpace((10, 10, 10)))
+    memory = MemoryPlan(1, (64, 32, 32), "cpu")
+    measured_precision(TrainPlan(network=settings), network, 2, VoxelSpace((10, 10, 10)), memory)
+    assert shapes
+    assert min(shapes) >= 19
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The precision in which a machine is fastest: measured for about a second, then remembered.
+"""The precision in which a machine is fastest: measured for about two seconds, then remembered.
 
 On a CPU with the right instructions bf16 with channels last is up to five times as fast as float32, and on another it
 is many times slower; no table of processors lists which.
@@ -11,6 +11,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.files import write_text_durably
+from napari_pytc.learning.machine.devices import one_thread
 from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.plans.plan import PrecisionName
 
@@ -29,8 +31,12 @@ N = TypeVar("N", bound=nn.Module)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _HOPELESS, _CHEAP_S = 3.0, 0.1
 """A candidate whose first pass takes this many times the best one's is given up, unless passes are cheap anyway."""
-_MOST_VOXELS_ON_CPU = 1 << 15
-"""Larger examples are cut: ratios stay, and a second is enough for several rounds."""
+_LEAST_VOXELS_ON_CPU = 1 << 15
+"""Larger examples are cut down to this at first, then as little as there is time for: small ones favour float32."""
+_ROUNDS = 2
+"""How often each candidate is measured at least."""
+_TRIAL = 2
+"""Number of this way to measure: what another one chose is not remembered."""
 _WORTH = 0.95
 """A later candidate must take at most this share of an earlier one's time, so that noise does not decide."""
 
@@ -68,17 +74,22 @@ def autocast_for(device: torch.device | str, precision: Precision) -> torch.auto
     return torch.autocast(kind, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
+def _call(network: nn.Module, image: Tensor) -> Any:
+    return network(image)
+
+
 def choose_precision(
     device: torch.device | str,
-    build: Callable[[], nn.Module],
+    build: Callable[[], N],
     example_shape: Sequence[int],
     *,
     training: bool,
     wanted: PrecisionName = "auto",
     network_key: str,
     cache_file: Path | None = None,
-    seconds: float = 1.0,
+    seconds: float = 1.5,
     multiple: Sequence[int] | None = None,
+    compute: Callable[[N, Tensor], Any] = _call,
 ) -> Precision:
     """The fastest precision whose results are finite, for a network on a device.
 
@@ -102,16 +113,27 @@ def choose_precision(
         Seconds to measure, besides a first pass of each candidate.
     multiple : sequence of int, optional
         Lengths of the input are multiples of this, and more than one of it along the last axes.
+    compute : callable, optional
+        What of a network is measured; its forward pass by default.
     """
     device = torch.device(device)
     remembered = _Memory(cache_file or user_cache_path("napari-pytc") / "arithmetic.json")
     mode = "training" if training else "inference"
     shape = "x".join(str(n) for n in example_shape)
-    key = " | ".join([machine(device), f"torch {torch.__version__}", network_key, shape, mode, wanted])
+    key = " | ".join(
+        [machine(device), f"torch {torch.__version__}", f"trial {_TRIAL}", network_key, shape, mode, wanted]
+    )
     found = remembered.get(key)
     if found is None:
         found = measure(
-            device, build, example_shape, training=training, wanted=wanted, seconds=seconds, multiple=multiple
+            device,
+            build,
+            example_shape,
+            training=training,
+            wanted=wanted,
+            seconds=seconds,
+            multiple=multiple,
+            compute=compute,
         )
         release_memory(device)
         if found is None:  # not even one pass fits into memory: the fallback to less memory decides
@@ -122,20 +144,26 @@ def choose_precision(
 
 def measure(
     device: torch.device,
-    build: Callable[[], nn.Module],
+    build: Callable[[], N],
     example_shape: Sequence[int],
     *,
     training: bool,
     wanted: PrecisionName = "auto",
-    seconds: float = 1.0,
+    seconds: float = 1.5,
     multiple: Sequence[int] | None = None,
+    compute: Callable[[N, Tensor], Any] = _call,
 ) -> Precision | None:
-    """As `choose_precision`, remembering nothing; None where no candidate fits into memory with finite results."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """As `choose_precision`, remembering nothing; None where no candidate fits into memory with finite results.
+
+    On a CPU one thread computes, and its own time counts: that of several is spent waiting for one another, the longer
+    the busier the machine is.
+    """
+    is_on_cpu = device.type == "cpu"
+    threads = one_thread() if is_on_cpu else nullcontext()
+    with threads, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        example = torch.randn(_cut(example_shape, multiple) if device.type == "cpu" else tuple(example_shape)).to(
-            device
-        )
+        shapes = _cuts(example_shape, multiple) if is_on_cpu else [tuple(example_shape)]
+        example = torch.randn(shapes[-1]).to(device)
         # One network a memory format, not one a candidate, to spare memory.
         networks = {last: Precision("float32", last).place_network(build().to(device)) for last in (False, True)}
         for network in networks.values():
@@ -143,7 +171,7 @@ def measure(
 
         def seconds_of(candidate: Precision) -> float:
             try:
-                return _time_pass(device, networks[candidate.channels_last], example, candidate, training)
+                return _time_pass(device, networks[candidate.channels_last], example, candidate, training, compute)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -154,7 +182,7 @@ def measure(
         for candidate in _candidates(device, training, wanted, len(example_shape)):
             try:
                 first = seconds_of(candidate)
-                firsts[candidate] = first if device.type == "cpu" else seconds_of(candidate)  # kernels are chosen first
+                firsts[candidate] = first if is_on_cpu else seconds_of(candidate)  # kernels are chosen first
             except RuntimeError as error:
                 if candidate == Precision():
                     raise  # nothing to do with precision or format: the network does not work
@@ -164,24 +192,39 @@ def measure(
                 f"This {device.type} cannot compute the network in {wanted}: {str(failure).splitlines()[0]}",
                 "Set precision=auto, or float32.",
             ) from failure
-        return _fastest_in_turn(firsts, seconds_of, seconds)
+        promising = _promising(firsts)
+        if len(promising) < 2:
+            return next(iter(promising), None)
+        if len(shapes) > 1:
+            slowest = max(seconds_of(candidate) for candidate in promising)
+            example = torch.randn(_affordable(shapes, slowest * _ROUNDS * len(promising), seconds))
+        return _fastest_in_turn(promising, seconds_of, seconds)
 
 
-def _cut(shape: Sequence[int], multiple: Sequence[int] | None = None) -> tuple[int, ...]:
-    """A shape (b, c, *spatial) with few enough voxels; axes are halved while they stay multiples of 16.
+def _cuts(shape: Sequence[int], multiple: Sequence[int] | None = None) -> list[tuple[int, ...]]:
+    """A shape (1, c, *spatial), and smaller ones down to few voxels; axes are halved while they stay multiples of 16.
 
     Where the input must have multiples of more, they stay two of these in the plane, and one across it.
     """
     if len(shape) not in (4, 5):
-        return tuple(shape)
+        return [tuple(shape)]
     cut = [1, *shape[1:]]
+    found = [tuple(cut)]
     least = [16] * len(cut) if multiple is None else [1, 1, *_multiples(multiple)]
-    while math.prod(cut[2:]) > _MOST_VOXELS_ON_CPU:
+    while math.prod(cut[2:]) > _LEAST_VOXELS_ON_CPU:
         halves = [axis for axis in range(2, len(cut)) if cut[axis] % (2 * least[axis]) == 0]
         if not halves:
             break
         cut[max(halves, key=lambda axis: cut[axis])] //= 2
-    return tuple(cut)
+        found.append(tuple(cut))
+    return found
+
+
+def _affordable(shapes: Sequence[tuple[int, ...]], seconds_of_last: float, seconds: float) -> tuple[int, ...]:
+    """The largest shape whose passes fit into the time, by those of the last and smallest shape."""
+    smallest = math.prod(shapes[-1])
+    fitting = (one for one in shapes if seconds_of_last * math.prod(one) / smallest <= seconds)
+    return next(fitting, shapes[-1])
 
 
 def _multiples(multiple: Sequence[int]) -> list[int]:
@@ -220,24 +263,26 @@ def _lacks_bf16_instructions(device: torch.device) -> bool:
     return not any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "avx10_1"))
 
 
+def _promising(firsts: dict[Precision, float]) -> list[Precision]:
+    """The candidates whose first pass is finite and not hopelessly slow."""
+    finite = {candidate: first for candidate, first in firsts.items() if math.isfinite(first)}
+    bound = max(_CHEAP_S, _HOPELESS * min(finite.values(), default=0.0))
+    return [candidate for candidate, first in finite.items() if first <= bound]
+
+
 def _fastest_in_turn(
-    firsts: dict[Precision, float], seconds_of: Callable[[Precision], float], seconds: float
-) -> Precision | None:
+    candidates: Sequence[Precision], seconds_of: Callable[[Precision], float], seconds: float
+) -> Precision:
     """Measure in turn, so that whatever else the machine does slows every candidate alike.
 
     The best round of each decides, since other programs only ever add time.
     """
-    finite = {candidate: first for candidate, first in firsts.items() if math.isfinite(first)}
-    bound = max(_CHEAP_S, _HOPELESS * min(finite.values(), default=0.0))
-    best = {candidate: math.inf for candidate, first in finite.items() if first <= bound}
-    if len(best) < 2:
-        return next(iter(best), None)
-    end = time.perf_counter() + seconds
-    while True:
+    best = dict.fromkeys(candidates, math.inf)
+    end, n_rounds = time.perf_counter() + seconds, 0
+    while n_rounds < _ROUNDS or time.perf_counter() < end:
+        n_rounds += 1
         for candidate in best:
             best[candidate] = min(best[candidate], seconds_of(candidate))
-        if time.perf_counter() >= end:
-            break
     chosen = next(iter(best))
     for candidate, taken in best.items():
         if taken < _WORTH * best[chosen]:
@@ -246,16 +291,21 @@ def _fastest_in_turn(
 
 
 def _time_pass(
-    device: torch.device, network: nn.Module, example: Tensor, precision: Precision, training: bool
+    device: torch.device,
+    network: N,
+    example: Tensor,
+    precision: Precision,
+    training: bool,
+    compute: Callable[[N, Tensor], Any],
 ) -> float:
     """Seconds of one pass; infinite where its results or gradients are not finite."""
-    # CPU time: on a busy machine the wall-clock time depends on other programs.
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    # Time of the thread: on a busy machine the wall-clock time depends on other programs.
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
     _wait_for(device)
     start = clock()
     with torch.set_grad_enabled(training):
         with autocast_for(device, precision):
-            results = list(_tensors_of(network(precision.place(example))))
+            results = list(_tensors_of(compute(network, precision.place(example))))
         if training:
             sum((result.float().square().mean() for result in results), torch.zeros((), device=device)).backward()
     _wait_for(device)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import VoxelSpace
@@ -103,6 +104,11 @@ def measured_precision(
     plan: TrainPlan, network: Network, n_channels: int, space: VoxelSpace, memory: MemoryPlan, training: bool = True
 ) -> Precision:
     """The precision in which a plan's network is fastest with the batch, patch and device of a memory plan."""
+    z, y, x = network.multiple or (1, 1, 1)
+
+    def compute(one: Network, image: Tensor) -> Sequence[Tensor]:
+        return one.training_logits(image) if training else (one(image),)
+
     return choose_precision(
         torch.device(memory.device),
         lambda: build_network(plan.network, n_channels, space, network.n_inputs),
@@ -110,7 +116,8 @@ def measured_precision(
         training=training,
         wanted=plan.precision,
         network_key=f"{plan.network} {space.anisotropy:.2g} {type(network).__name__}",
-        multiple=network.multiple,
+        multiple=(max(z, 2 * plan.network.training_margin[0] + 1), y, x),
+        compute=compute,
     )
 
 
