@@ -19,7 +19,9 @@ from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.machine.weights import load_weights
 from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.training import training_run
 from napari_pytc.learning.training.compiling import compiled_logits
+from napari_pytc.learning.training.nonfinite import LossGuard
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.networks import FilterBankNetwork, NetworkSettings, UNetNetwork
 from tests.learning.training.test_resume import CancelAtStep
@@ -123,9 +125,26 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(tmp_path: Path, network: 
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("network", [UNetNetwork(channels=(4, 8)), FilterBankNetwork()], ids=lambda one: one.kind)
+def test_a_loss_that_is_only_watched_is_looked_at_before_its_weights_are_called_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Any
+) -> None:
+    """As on a GPU, where losses are looked at in the first and every tenth step; it breaks in the fourth of five."""
+    monkeypatch.setattr(training_run, "LossGuard", partial(LossGuard, waits=True))
+    checked = LossGuard.checked
+
+    def broken(self: LossGuard, loss: torch.Tensor, *args: Any) -> torch.Tensor:
+        return checked(self, loss * float("nan") if self._counter.step >= 3 else loss, *args)
+
+    monkeypatch.setattr(LossGuard, "checked", broken)
+    with pytest.raises(ModelError, match="The loss of step 4 is no finite number"):
+        train_tiny(tmp_path, training_data(held_out=[]), network=network, steps=5, checkpoint_every=50)
+    assert (tmp_path / "run" / "bad-batch-step-000004.npz").is_file()
+    assert not (tmp_path / "models").exists()
+
+
 def test_an_image_that_is_no_number_is_named_as_the_cause(tmp_path: Path) -> None:
     from napari_pytc.learning.data.sampling import Batch
-    from napari_pytc.learning.training.nonfinite import LossGuard
 
     class Counter:
         step = 6

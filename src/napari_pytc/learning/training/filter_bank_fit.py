@@ -66,6 +66,7 @@ class FilterBankFit:
         self._batch_size = batch_size or plan.batch_size
         self._share = 0.0
         self.rate = LearningRate(plan)
+        self._guard: LossGuard | None = None
         self.gradient_norm: Tensor | None = None
         self.loss = make_loss(plan, [ClassRole(name=str(number)) for number in range(1, network.n_classes + 1)])
         self.optimiser: torch.optim.Optimizer | None = None
@@ -80,6 +81,11 @@ class FilterBankFit:
     def average(self) -> WeightAverage:
         """Moving average of the weights; it exists from its first use on."""
         return WeightAverage(self.network, self._plan.ema_decay, self._plan.averaging.swa_start)
+
+    def check_loss(self) -> None:
+        """End the training if the last loss is no number."""
+        if self._guard is not None:
+            self._guard.check()
 
     def move_average(self) -> None:
         """Move the averaged weights towards those of the step that is over."""
@@ -117,6 +123,7 @@ class FilterBankFit:
             Ends the fit where a loss is no number.
         """
         network, plan = self.network, self._plan
+        self._guard = guard
         batches = VoxelBatches(
             self._standardised(self._features), self._classes, network.n_classes, plan, self._batch_size, self._volumes
         )

@@ -133,6 +133,11 @@ class SegmentationModule(pl.LightningModule):
         wants_norm = is_reported(self._progress.step + 1)
         self.gradient_norm = prepare_gradients(optimizer, self._plan.gradients, wants_norm)
 
+    def check_loss(self) -> None:
+        """End the training if the last loss is no number."""
+        if self._guard is not None:
+            self._guard.check()
+
     def move_average(self) -> None:
         """Move the averaged weights towards those of the step that is over."""
         self.average.advance(self.network, self._progress.share())

@@ -26,7 +26,7 @@ class LossGuard:
 
     On a CPU the loss of every step is looked at, and computed once more before it counts: low-precision convolutions
     return a wrong number once in some thousand steps. On other devices looking at it waits for the device, so that it
-    happens every tenth step; the batch of the first such loss since then is made again.
+    happens every tenth step and in `check`; the batch of the first such loss since then is made again.
 
     Parameters
     ----------
@@ -36,11 +36,20 @@ class LossGuard:
         Makes the batch of a number, counted from 0.
     n_each : int
         Batches of a step.
+    waits : bool, optional
+        Whether looking at a loss waits for the device; by default everywhere but on a CPU.
     """
 
     def __init__(
-        self, folder: Path, counter: StepCounter, batch_of: Callable[[int], Batch] | None = None, n_each: int = 1
+        self,
+        folder: Path,
+        counter: StepCounter,
+        batch_of: Callable[[int], Batch] | None = None,
+        n_each: int = 1,
+        waits: bool | None = None,
     ) -> None:
+        self._waits = waits
+        self._last: tuple[Tensor, Batch] | None = None
         self._folder, self._counter, self._batch_of, self._n_each = folder, counter, batch_of, n_each
         self._step, self._n_before = -1, 0
         self._first_bad: Tensor | None = None
@@ -62,7 +71,7 @@ class LossGuard:
         step = self._counter.step
         self._n_before = self._n_before + 1 if step == self._step else 0
         self._step = step
-        if loss.device.type == "cpu":
+        if not (loss.device.type != "cpu" if self._waits is None else self._waits):
             if not torch.isfinite(loss) and repeat is not None:
                 loss = repeat()
             if not torch.isfinite(loss):
@@ -77,12 +86,24 @@ class LossGuard:
             self._first_bad = torch.full((), -1, device=loss.device)
         is_first = ~torch.isfinite(loss) & (self._first_bad < 0)
         self._first_bad = torch.where(is_first, number, self._first_bad)
-        if not is_reported(step + 1):
+        self._last = loss, batch
+        if is_reported(step + 1):
+            self.check()
+
+    def check(self) -> None:
+        """Look at the last loss, where it was only watched; to be called before the weights are taken for good.
+
+        Raises
+        ------
+        ModelError
+            As `checked`.
+        """
+        if self._last is None or self._first_bad is None:
             return
+        (loss, batch), self._last = self._last, None
+        first, self._first_bad = int(self._first_bad), None
         if torch.isfinite(loss):  # what a loss scaler has left out meanwhile
-            self._first_bad = None
             return
-        first = int(self._first_bad)
         bad = batch if self._batch_of is None else self._batch_of(first)
         raise self._failure(loss, first // self._n_each, bad)
 

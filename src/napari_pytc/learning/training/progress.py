@@ -57,6 +57,9 @@ class Learner(Protocol):
     def device(self) -> torch.device:
         """Device of the weights."""
 
+    def check_loss(self) -> None:
+        """End the training if the last loss is no number."""
+
     def move_average(self) -> None:
         """Move the averaged weights towards those of the step that is over."""
 
@@ -284,6 +287,7 @@ class ProgressCallback(pl.Callback):
 
     def final(self, learner: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights to keep, on the CPU, and their scores."""
+        learner.check_loss()
         self._ctx.report(self.step, self._plan.steps, "scoring")
         average = learner.average.module
         if self._scorer.n_boxes or self._watches_loss:
@@ -313,6 +317,7 @@ class ProgressCallback(pl.Callback):
     def _validate(self, learner: Learner) -> None:
         if not self._scorer.n_boxes and not self._watches_loss:
             return
+        learner.check_loss()
         scores: dict[str, Any] = {"mean": None, "dice": {}}
         if self._scorer.n_boxes:
             with self._inferer(learner) as inferer:
