@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.plans.live_plan import LivePlan
+from napari_pytc.plans.loop import Averaging
 from napari_pytc.plans.networks import FilterBankNetwork, UNetNetwork
 from napari_pytc.plans.plan import Augmentation, PredictPlan, TrainPlan
 from napari_pytc.plans.recipes import load_recipe, plan_from_yaml, recipe_yaml, recipes
@@ -152,6 +153,11 @@ class TestForCorrections:
     @pytest.mark.parametrize(("own", "asked", "minutes"), [(None, 5.0, 5.0), (1.0, 5.0, 1.0), (9.0, 5.0, 5.0)])
     def test_a_plan_that_is_shorter_stays_so(self, own: float | None, asked: float, minutes: float) -> None:
         assert TrainPlan(minutes=own).for_corrections(asked).minutes == minutes
+
+    def test_the_rate_of_the_plain_mean_is_as_careful(self) -> None:
+        plan = TrainPlan(averaging=Averaging(swa_start=0.5, swa_rate=3e-3))
+        assert plan.for_corrections(1.0).averaging == Averaging(swa_start=0.5, swa_rate=1e-3)
+        assert TrainPlan().for_corrections(1.0).averaging == Averaging()
 
     def test_the_plan_itself_is_left_alone(self) -> None:
         plan = TrainPlan()

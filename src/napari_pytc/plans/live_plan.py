@@ -7,6 +7,8 @@ from typing import Any, Self
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.plans.normalisation import NormalisationSettings
+from napari_pytc.plans.optimisation import ConstantSchedule
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
 from napari_pytc.settings import Settings, setting
@@ -18,6 +20,15 @@ def _fast() -> TrainPlan:
 
 def _instant() -> TrainPlan:
     return load_recipe("instant")
+
+
+def _settings_without_end(plan: TrainPlan) -> list[str]:
+    """Names of changed settings that Live does not follow."""
+    found = [] if isinstance(plan.schedule, ConstantSchedule) or "schedule" not in plan.changed_names else ["schedule"]
+    found += [f"averaging.{name}" for name in plan.averaging.changed_names]
+    found += [f"watching.{name}" for name in plan.watching.changed_names]
+    found += [f"execution.{name}" for name in plan.execution.changed_names]
+    return [*found, *(f"gradients.{name}" for name in plan.gradients.changed_names if name == "accumulate")]
 
 
 class LivePlan(Settings):
@@ -58,9 +69,28 @@ class LivePlan(Settings):
     _notes: tuple[str, ...] = PrivateAttr(())
 
     @property
+    def normalisation(self) -> NormalisationSettings:
+        """How intensities are scaled for both models."""
+        return (self.instant if self.instant_only else self.network).normalisation
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for the user of an older plan, a sentence each."""
-        return self._notes
+        """Notes for the user: on an older plan, and on settings that have no effect; a sentence each."""
+        found = list(self._notes)
+        if self.instant_only:
+            return tuple(found)
+        if self.instant.normalisation != self.network.normalisation:
+            found.append(
+                "Live scales intensities once for both models, as the network's recipe says: normalisation of the "
+                f"recipe {self.instant.recipe!r} has no effect."
+            )
+        if idle := _settings_without_end(self.network):
+            found.append(
+                f"Live trains without an end, at a constant rate after the warm-up, and shows what scores best: "
+                f"{', '.join(idle)} of the recipe {self.network.recipe!r} {'has' if len(idle) == 1 else 'have'} no "
+                "effect."
+            )
+        return tuple(found)
 
     @model_validator(mode="wrap")
     @classmethod

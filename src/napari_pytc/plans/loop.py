@@ -40,6 +40,10 @@ class Averaging(Settings):
         gt=0,
     )
 
+    def slowed(self, divisor: float) -> Averaging:
+        """The same with a rate divided by a number."""
+        return self if self.swa_rate is None else self.model_copy(update={"swa_rate": self.swa_rate / divisor})
+
 
 class Watching(Settings):
     """The score that decides which weights are the best, and when to stop."""

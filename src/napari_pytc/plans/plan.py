@@ -20,6 +20,7 @@ from napari_pytc.plans.optimisation import (
     AnySchedule,
     ConstantSchedule,
     CosineSchedule,
+    PlateauSchedule,
     check_schedule,
     schedule_note,
 )
@@ -176,6 +177,7 @@ class TrainPlan(Settings):
             update={
                 "minutes": minutes if self.minutes is None else min(minutes, self.minutes),
                 "learning_rate": self.learning_rate / 3,
+                "averaging": self.averaging.slowed(3),
                 "distil_weight": 1.0,
                 # The parent's predictions take the place of the instant model's pseudo-labels.
                 "guess_weight": 0.0,
@@ -240,6 +242,20 @@ class TrainPlan(Settings):
             found += self._notes_on_patches()
         return found
 
+    def notes_without_scores(self) -> list[str]:
+        """What is to be told of settings that need scores, where nothing is held out that could be scored."""
+        if self.watching.score == "loss":
+            return []
+        idle = [f"watching.{name}" for name in self.watching.changed_names]
+        if isinstance(self.schedule, PlateauSchedule):
+            idle.append("schedule.kind=plateau")
+        if not idle:
+            return []
+        return [
+            f"{' and '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: nothing is held out for scores. "
+            "Hold out an annotated box, or set watching.score=loss."
+        ]
+
     def _weights_note(self) -> str | None:
         """A sentence on losses that do not weigh small objects; None where all do."""
         if not isinstance(self.target, ChannelsTarget) or self.target.small_object_weight == 1:
@@ -260,6 +276,10 @@ class TrainPlan(Settings):
         found = []
         if self.execution.compile:
             found.append("execution.compile has no effect: this network is not compiled.")
+        if self.execution.deterministic:
+            found.append(
+                "execution.deterministic has no effect on this network; on a CPU it learns the same every time."
+            )
         if self.supervision_weights is not None:
             found.append("supervision_weights has no effect: this network has a single level.")
         changed = [f"augmentation.{name}" for name in self.augmentation.changed_names]

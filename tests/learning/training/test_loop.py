@@ -22,6 +22,7 @@ from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.training import training_run
 from napari_pytc.learning.training.compiling import compiled_logits
 from napari_pytc.learning.training.nonfinite import LossGuard
+from napari_pytc.learning.training.profiling import StepProfile
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.networks import FilterBankNetwork, NetworkSettings, UNetNetwork
 from tests.learning.training.test_resume import CancelAtStep
@@ -86,6 +87,42 @@ def test_the_best_weights_are_kept_beside_the_model(tmp_path: Path) -> None:
     assert [one["score"] for one in best] == sorted(scores.values(), reverse=True)[:2]
     assert all(scores[one["step"]] == one["score"] for one in best)
     assert same_weights(load_weights(folder / best[0]["file"]), weights_of(made))
+    assert not (tmp_path / "run" / "checkpoints").exists()  # the model has them
+
+
+@pytest.mark.parametrize("network", [UNetNetwork(channels=(4, 8)), FilterBankNetwork()], ids=lambda one: one.kind)
+def test_what_needs_scores_is_told_to_have_no_effect_where_nothing_is_held_out(tmp_path: Path, network: Any) -> None:
+    settings = {"network": network, "watching": {"keep_best": 2}, "schedule": {"kind": "plateau"}, "steps": 1}
+    told = "watching.keep_best and schedule.kind=plateau have no effect: nothing is held out for scores."
+    without = train_tiny(tmp_path / "without", training_data(held_out=[]), **settings)
+    assert any(told in note for note in without.notes)
+    assert not any("held out" in note for note in train_tiny(tmp_path / "scored", **settings).notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "told"),
+    [
+        ("unet", [1.0, 0.5], ["a single level with a loss"]),
+        ("rsunet", [1.0], ["the network has 3 levels; the 2 coarsest"]),
+        ("rsunet", [1.0, 0.5, 0.2, 0.1], ["the weights beyond have no effect"]),
+        ("rsunet", [1.0, 0.5, 0.2], []),
+    ],
+)
+def test_weights_of_levels_that_do_not_fit_the_network_are_told(
+    tmp_path: Path, kind: str, weights: list[float], told: list[str]
+) -> None:
+    network = NetworkSettings.parse({"kind": kind, **SMALL[kind]})
+    made = train_tiny(tmp_path, network=network, supervision_weights=weights, patch_shape=(8, 16, 16), steps=1)
+    found = [note for note in made.notes if "supervision_weights" in note]
+    assert len(found) == len(told)
+    assert all(part in note for part, note in zip(told, found, strict=True))
+
+
+def test_a_group_norm_of_fewer_groups_is_told(tmp_path: Path) -> None:
+    network = NetworkSettings.parse({"kind": "monai_unet", "channels": [8, 16], "norm": "group", "residual_units": 0})
+    made = train_tiny(tmp_path, network=network, steps=1)
+    assert any("network.norm=group has 2 groups instead of 8" in note for note in made.notes)
+    assert network.notes(8) == []
 
 
 def test_a_least_change_ends_the_training_sooner(tmp_path: Path) -> None:
@@ -263,3 +300,36 @@ def test_a_profile_is_a_table_and_a_trace_beside_the_model(tmp_path: Path) -> No
     assert json.loads((made.folder / "profile-trace.json").read_text())["traceEvents"]
     assert any("profile.txt" in sentence for sentence in ctx.warnings)
     assert any("profile.txt" in sentence for sentence in made.notes)
+    assert not list((tmp_path / "run").glob("profile*"))
+
+
+def test_a_profile_and_exact_repetition_of_an_instant_model_are_told_to_have_no_effect(tmp_path: Path) -> None:
+    plan = tiny_plan(network=FilterBankNetwork(), steps=1, execution={"deterministic": True})
+    made = train(plan, training_data(), folders(tmp_path), RecordingContext(), profile=True)
+    assert any("No profile is made" in note for note in made.notes)
+    assert any("execution.deterministic has no effect" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_profile_is_sorted_by_the_time_of_its_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """Whatever GPU the machine may have beside."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cpu")
+    keys: list[str] = []
+
+    class Done:
+        def key_averages(self) -> Done:
+            return self
+
+        def table(self, sort_by: str, row_limit: int) -> str:
+            keys.append(sort_by)
+            return ""
+
+        def export_chrome_trace(self, path: str) -> None:
+            Path(path).touch()
+
+    made = StepProfile(tmp_path, lambda _: None)
+    made._is_on_gpu = device == "cuda"
+    made._write(Done())  # type: ignore[arg-type]
+    assert keys == [f"self_{device}_time_total"]

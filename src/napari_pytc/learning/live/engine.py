@@ -90,7 +90,7 @@ class LiveEngine:
         self._job, self._plan, self._ctx = job, job.plan, ctx
         if job.output.parent is not None:
             check_n_inputs(read_model_info(job.output.parent), source.n_channels)
-        scaling = (job.plan.instant if job.plan.instant_only else job.plan.network).normalisation
+        scaling = job.plan.normalisation
         digest = digest or fingerprint(source).digest
         self._started = time.monotonic()
         self._space = job.in_view.space

@@ -76,7 +76,7 @@ def keep_model(
         When the session began, by `time.monotonic`.
     """
     is_network, plan = selector.shown == "network", job.plan
-    scaling = (plan.instant if plan.instant_only else plan.network).normalisation
+    scaling = plan.normalisation
     recipe, weights, limits, precision = (
         trainer.finished_parts() if is_network else (plan.instant, instant.weights, instant.limits, "float32")
     )

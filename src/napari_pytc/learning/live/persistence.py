@@ -184,7 +184,7 @@ def _instant_fingerprint(job: LiveJob) -> str:
     network = job.plan.instant.network.model_dump(mode="json")
     held_out = [str(box) for box in job.in_view.held_out]
     work = [network, job.classes, held_out, job.in_view.space.voxel_size_nm, job.in_view.digest]
-    scaling = (job.plan.instant if job.plan.instant_only else job.plan.network).normalisation
+    scaling = job.plan.normalisation
     if not scaling.is_default:
         work.append(scaling.model_dump(mode="json"))
     return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -123,6 +123,19 @@ class EveryVoxelCounts(TorchFunctionMode):
         return _REPLACED.get(function, function)(*args, **(kwargs or {}))
 
 
+@contextmanager
+def _ones_for_zeros(network: nn.Module) -> Iterator[None]:
+    """Weights that are all 0 are 1 meanwhile: a scale of 0 hides what a network looks at once it has learnt."""
+    zeros = [parameter for parameter in network.parameters() if not parameter.any()]
+    for parameter in zeros:
+        parameter.data.fill_(1.0)
+    try:
+        yield
+    finally:
+        for parameter in zeros:
+            parameter.data.zero_()
+
+
 class _Probe:
     """Trials of a network on images of random intensities."""
 
@@ -169,12 +182,11 @@ class _Probe:
         """How far a block of outputs looks along an axis, in whole blocks."""
         length = math.ceil(radius / block) * block
         image = self._image(axis, 2 * length + block).requires_grad_()
-        # A scale that is 0 at the start hides what a network looks at once it has learnt.
-        ones = {name: torch.ones_like(p) for name, p in self._network.named_parameters() if not p.any()}
-        with EveryVoxelCounts():
-            output = functional_call(self._network, ones, (image,)).narrow(axis + 2, length, block)
-        weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.device, output.dtype)
-        (gradient,) = torch.autograd.grad((output * weights).sum(), image)
+        with _ones_for_zeros(self._network):
+            with EveryVoxelCounts():
+                output = self._network(image).narrow(axis + 2, length, block)
+            weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
+            (gradient,) = torch.autograd.grad((output * weights).sum(), image)
         others = [a + 2 for a in range(3) if a != axis]
         reached = gradient.abs().sum(dim=[0, 1, *others]).nonzero().flatten()
         if not len(reached):

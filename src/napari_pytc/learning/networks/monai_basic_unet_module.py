@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from monai.networks import nets
 
 from napari_pytc.geometry import VoxelSpace
-from napari_pytc.learning.networks.monai_unet_module import norm_of
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.plans.networks.monai_basic_unet import MonaiBasicUNetNetwork
 
@@ -28,11 +25,9 @@ def build_basic_unet(
         out_channels=n_classes,
         features=settings.channels,
         act=_LEAKY if settings.activation == "leakyrelu" else settings.activation.upper(),
-        norm=_norm(settings),
+        norm=("group", {"num_groups": settings.n_groups})
+        if settings.norm == "group"
+        else (settings.norm, {"affine": True}),
         dropout=settings.dropout,
         upsample=settings.upsample,
     )
-
-
-def _norm(settings: MonaiBasicUNetNetwork) -> Any:
-    return norm_of("group", settings.channels) if settings.norm == "group" else (settings.norm, {"affine": True})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from monai.networks import nets
 from monai.networks.blocks import Convolution, ResidualUnit
 from torch import Tensor
@@ -13,8 +11,6 @@ from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.networks.recompute import recompute
 from napari_pytc.learning.networks.sections import section_by_section
 from napari_pytc.plans.networks.monai_unet import MonaiUNetNetwork
-
-_MOST_GROUPS = 8
 
 
 class MonaiUNet(Network, nets.UNet):
@@ -41,7 +37,9 @@ def build_monai_unet(settings: MonaiUNetNetwork, n_classes: int, space: VoxelSpa
         kernel_size=settings.kernel_size,
         num_res_units=settings.residual_units,
         act=settings.activation.upper(),
-        norm=norm_of(settings.norm, (*settings.channels, n_classes)),
+        norm=("group", {"num_groups": settings.n_groups(n_classes)})
+        if settings.norm == "group"
+        else settings.norm.upper(),
         dropout=settings.dropout,
     )
     if settings.checkpointing:
@@ -50,11 +48,3 @@ def build_monai_unet(settings: MonaiUNetNetwork, n_classes: int, space: VoxelSpa
             units = [m for m in network.modules() if isinstance(m, Convolution)]
         recompute(units)
     return network
-
-
-def norm_of(name: str, channels: tuple[int, ...]) -> Any:
-    """MONAI's name and parameters of a norm: 8 groups, or as many as divide all channels."""
-    if name == "group":
-        n_groups = next(n for n in range(_MOST_GROUPS, 0, -1) if all(c % n == 0 for c in channels))
-        return ("group", {"num_groups": n_groups})
-    return name.upper()

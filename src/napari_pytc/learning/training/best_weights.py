@@ -72,6 +72,11 @@ class BestWeights:
             shutil.copyfile(self._folder / one["file"], folder / one["file"])
         (folder / "checkpoints.json").write_text(json.dumps({"checkpoints": listed}, indent=2) + "\n", encoding="utf-8")
 
+    def delete(self) -> None:
+        """Remove them, once the model has them."""
+        if self.n:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:06}.safetensors"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
 TABLE, TRACE = "profile.txt", "profile-trace.json"
@@ -33,12 +32,14 @@ class StepProfile(pl.Callback):
     def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
         self._folder, self._tell = folder, tell
         self._profile: profile | None = None
+        self._is_on_gpu = False
         self._n_steps = 0
         self._is_written = False
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Begin."""
-        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if module.device.type == "cuda" else [])]
+        self._is_on_gpu = module.device.type == "cuda"
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._is_on_gpu else [])]
         self._profile = profile(
             activities=activities,
             schedule=schedule(wait=1, warmup=_WARM_UP - 1, active=_MEASURED, repeat=1),
@@ -71,7 +72,7 @@ class StepProfile(pl.Callback):
 
     def _write(self, done: profile) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        key = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
+        key = "self_cuda_time_total" if self._is_on_gpu else "self_cpu_time_total"
         averages = done.key_averages()
         text = averages.table(sort_by=key, row_limit=_ROWS)
         (self._folder / TABLE).write_text(text + "\n", encoding="utf-8")

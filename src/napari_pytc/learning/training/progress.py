@@ -158,6 +158,11 @@ class ProgressCallback(pl.Callback):
         self.stopped = "steps"
 
     @property
+    def has_scores(self) -> bool:
+        """Whether anything is held out that is scored while the training runs."""
+        return bool(self._scorer.n_boxes)
+
+    @property
     def seconds(self) -> float:
         """Time this training took so far, also before it was interrupted."""
         return self._seconds_before + time.monotonic() - self._started

@@ -87,7 +87,9 @@ def train(
     task = make_task(plan, data)
     plan.check_channels(task.roles)
     check_watched_score(plan, task.roles)
-    notes = [*data.notes, *task.check(), *plan.notes()]
+    notes = [*data.notes, *task.check(), *plan.notes(), *plan.network.notes(len(task.roles))]
+    if profile and plan.network.learns_from == "voxels":
+        notes.append("No profile is made: this network learns in a loop of its own, of a few milliseconds a step.")
     normalisations = []
     for volume in data.volumes:
         normalisation, further = volume.normalisation([chunk.box for chunk in task.chunks(volume)], plan.normalisation)

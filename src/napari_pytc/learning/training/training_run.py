@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -25,6 +26,7 @@ from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.machine.weights import save_weights
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.networks.network import FeatureBank, build_network
+from napari_pytc.learning.networks.step_memory import StepMemoryCounter
 from napari_pytc.learning.prediction.image_statistics import input_names
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiling import training_tiling
@@ -134,6 +136,9 @@ class TrainingRun:
             started,
             folders.baselines,
         )
+        if not self._progress.has_scores:
+            for sentence in plan.notes_without_scores():
+                self._tell(sentence)
         self._features: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
         self._teacher = folders.run / TEACHER
         if fits:
@@ -169,7 +174,25 @@ class TrainingRun:
         plans = memory_plans(self._plan, self._data.space, self.tiling)
         if self._plan.network.learns_from == "voxels":
             return plans
+        self._tell_of_levels(plans[0])
         return fitting_plans(self._network, plans, self._ctx.warn)
+
+    def _tell_of_levels(self, memory: MemoryPlan) -> None:
+        """Say which weights of levels the network has no level for, or which levels have none."""
+        weights = self._plan.supervision_weights
+        if weights is None:
+            return
+        counter = StepMemoryCounter(copy.deepcopy(self._network))
+        n_levels = counter.count(memory.batch_size, memory.shape).n_levels
+        if n_levels == 1 and len(weights) >= 1:
+            self._tell("supervision_weights has no effect: this network has a single level with a loss.")
+        elif len(weights) > n_levels:
+            self._tell(f"supervision_weights: the network has {n_levels} levels; the weights beyond have no effect.")
+        elif len(weights) < n_levels:
+            self._tell(
+                f"supervision_weights: the network has {n_levels} levels; the {n_levels - len(weights)} coarsest have "
+                "no weight and are not learnt from."
+            )
 
     def fit(self, memory: MemoryPlan) -> None:
         """Train as far as the plan demands, with the batch, patch and device of a memory plan."""
@@ -308,6 +331,10 @@ class TrainingRun:
         normalisation = most_annotated_normalisation(self._data, self._task, self._normalisations)
         write_model_folder(folder, info, normalisation, lambda path: self._write(path, weights))
         delete_training_state(self._folders.run)
+        self._progress.kept.delete()
+        if self._profile:
+            for name in PROFILE_FILES:
+                (self._folders.run / name).unlink(missing_ok=True)
         shutil.rmtree(self._teacher, ignore_errors=True)
         return Checkpoint(folder, info, self._progress.stopped)
 

@@ -131,6 +131,10 @@ class NetworkSettings(TaggedSettings):
                 f"Take patch_shape {'x'.join(map(str, least))} or larger, or fewer levels.",
             )
 
+    def notes(self, n_outputs: int) -> list[str]:
+        """What is to be told of settings that cannot be as they are asked for, with so many channels predicted."""
+        return []
+
     def teacher_settings(self) -> list[str]:
         """Settings, as ``network.name=value``, that the teacher of a network's pseudo-labels shares with it."""
         return []
@@ -147,6 +151,26 @@ class NetworkSettings(TaggedSettings):
 
 MOST_EXACT_LEVELS = 4
 """Networks in 3D with more levels look so far that exact tiles cost more than overlapping windows do."""
+
+
+_MOST_GROUPS = 8
+
+
+def groups_of(channels: Sequence[int]) -> int:
+    """Groups of a group norm: eight, or as many as divide the channels of all layers."""
+    return next(n for n in range(_MOST_GROUPS, 0, -1) if all(channel % n == 0 for channel in channels))
+
+
+def group_note(channels: Sequence[int]) -> list[str]:
+    """A sentence on a group norm of fewer than eight groups; none where there are eight."""
+    n_groups = groups_of(channels)
+    if n_groups == _MOST_GROUPS:
+        return []
+    groups = "a single group, over all channels" if n_groups == 1 else f"{n_groups} groups"
+    return [
+        f"network.norm=group has {groups} instead of {_MOST_GROUPS}, which do not divide the channels of all layers "
+        f"({', '.join(map(str, channels))})."
+    ]
 
 
 def _takes_inputs(builder: Callable[..., Any]) -> bool:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
-from napari_pytc.plans.networks.base import NetworkSettings, patch_of_budget
+from napari_pytc.plans.networks.base import NetworkSettings, group_note, groups_of, patch_of_budget
 from napari_pytc.settings import setting
 
 STRIDE = 16
@@ -38,6 +38,15 @@ class MonaiBasicUNetNetwork(NetworkSettings):
     def tiles(self) -> Literal["exact", "windows"]:
         """Exact with batch norm alone."""
         return "exact" if self.norm == "batch" else "windows"
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of the norm ``group``: eight, or as many as divide the channels of all layers."""
+        return groups_of(self.channels)
+
+    def notes(self, n_outputs: int) -> list[str]:
+        """See `NetworkSettings`."""
+        return group_note(self.channels) if self.norm == "group" else []
 
     def window_multiple(self, space: VoxelSpace) -> Shape:
         """The total stride."""

@@ -9,6 +9,8 @@ from napari_pytc.plans.networks.base import (
     MOST_EXACT_LEVELS,
     NetworkSettings,
     above_one_voxel,
+    group_note,
+    groups_of,
     level_strides,
     patch_of_budget,
     total_stride,
@@ -65,6 +67,14 @@ class MonaiUNetNetwork(NetworkSettings):
     def level_strides(self, space: VoxelSpace) -> list[Shape]:
         """Strides between the levels."""
         return level_strides(space, len(self.channels), self.strides, self.dimensions)
+
+    def n_groups(self, n_outputs: int) -> int:
+        """Groups of the norm ``group``: eight, or as many as divide the channels of all layers."""
+        return groups_of((*self.channels, n_outputs))
+
+    def notes(self, n_outputs: int) -> list[str]:
+        """See `NetworkSettings`."""
+        return group_note((*self.channels, n_outputs)) if self.norm == "group" else []
 
     def window_multiple(self, space: VoxelSpace) -> Shape:
         """Factor by which the deepest level is coarser."""
