@@ -1,6 +1,8 @@
 """Steps per second of a training against bare forward, backward and AdamW steps of the same network.
 
-Run ``python benchmarks/training.py [--recipes fast accurate] [--anisotropies 1 5] [--chunk 12] [--rounds 5]``.
+Run ``python benchmarks/training.py [--recipes fast accurate] [--networks] [--anisotropies 1 5] [--chunk 12]
+[--rounds 5] [--set name=value ...]``. A network of ``--networks`` is trained by the recipe ``mednext-s``.
+For the networks of PyTorch Connectomics: ``--recipes mednext-s --networks monai_unet --anisotropies 1 --chunk 4``.
 
 One training runs from start to end with sampling, augmentation, averaging, reports and checkpoints. After every chunk
 of steps its context, which it calls between steps, holds it and runs as many bare steps of a twin network on batches
@@ -20,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from rounds import Claim, Timings, print_timings
-from torch import nn
 
 from napari_pytc.annotations.paint_store import PaintStore
 from napari_pytc.geometry import Box, Shape, VoxelSpace
@@ -29,8 +30,12 @@ from napari_pytc.learning.data.sampling import Batch, PatchBatches, TrainingVolu
 from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.machine.devices import choose_device, limit_threads
-from napari_pytc.learning.machine.precision import Precision, autocast_for, choose_precision
+from napari_pytc.learning.machine.oom_fallback import MemoryPlan
+from napari_pytc.learning.machine.precision import Precision, autocast_for
+from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.training.loop import measured_precision
 from napari_pytc.learning.training.losses import SparseDiceCrossEntropy, deeply_supervised
+from napari_pytc.learning.training.module import without_margin
 from napari_pytc.learning.training.train import TrainingFolders, train
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
@@ -49,7 +54,8 @@ class BareSteps:
     def __init__(self, plan: TrainPlan, space: VoxelSpace, batches: list[Batch], precision: Precision) -> None:
         torch.manual_seed(plan.seed)
         self._device = choose_device(plan.device)
-        self._network: nn.Module = plan.network.build(len(CLASSES), space).to(self._device).train()
+        self._network = build_network(plan.network, len(CLASSES), space).to(self._device).train()
+        self._margin = plan.network.training_margin
         precision.place_network(self._network)
         self._loss = SparseDiceCrossEntropy(plan.dice_weight)
         self._optimiser = torch.optim.AdamW(
@@ -59,26 +65,28 @@ class BareSteps:
         self._precision = precision
         self._n_threads = torch.get_num_threads()
 
-    def run(self, n_steps: int) -> float:
-        """Seconds of some steps, after as many uncounted ones as the training gets; with all threads there are."""
+    def run(self, n_steps: int) -> tuple[float, float]:
+        """Seconds and processor seconds of some steps, with all threads there are.
+
+        As many uncounted steps as the training gets come before them.
+        """
         n_threads = torch.get_num_threads()
         torch.set_num_threads(self._n_threads)
         for step in range(UNCOUNTED + n_steps):
             if step == UNCOUNTED:
                 self.wait()
-                started = time.perf_counter()
+                started = clocks()
             self._step(self._batches[step % len(self._batches)])
         self.wait()
-        seconds = time.perf_counter() - started
+        taken = since(started)
         torch.set_num_threads(n_threads)
-        return seconds
+        return taken
 
     def _step(self, batch: Batch) -> None:
         self._optimiser.zero_grad(set_to_none=True)
         with autocast_for(self._device, self._precision):
-            outputs = self._network(batch.image)
-            deep = outputs.ndim == 6
-            loss = deeply_supervised(self._loss, outputs, batch.labels) if deep else self._loss(outputs, batch.labels)
+            levels = self._network.training_logits(batch.image)
+            loss = deeply_supervised(self._loss, levels, without_margin(batch.labels, self._margin))
         loss.backward()
         self._optimiser.step()
 
@@ -87,16 +95,27 @@ class BareSteps:
             torch.cuda.synchronize(self._device)
 
 
+def clocks() -> tuple[float, float]:
+    """The time, and the processor time of this process: on a busy machine the steadier one, with OMP_NUM_THREADS=1."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(started: tuple[float, float]) -> tuple[float, float]:
+    """How long ago that was, by both clocks."""
+    now = clocks()
+    return now[0] - started[0], now[1] - started[1]
+
+
 @dataclass
 class TakingTurns:
     """The context of a training that lets bare steps run between chunks of its own."""
 
     bare: BareSteps
     n_steps: int
-    train_s: list[float] = field(default_factory=list)
-    bare_s: list[float] = field(default_factory=list)
+    train_s: list[tuple[float, float]] = field(default_factory=list)
+    bare_s: list[tuple[float, float]] = field(default_factory=list)
     _since_turn: int = 0
-    _started: float = 0.0
+    _started: tuple[float, float] = (0.0, 0.0)
 
     def report(self, done: int, total: int, note: str = "") -> None:
         if note != "training" or not done:
@@ -104,10 +123,10 @@ class TakingTurns:
         self._since_turn += 1
         if self._since_turn == UNCOUNTED:
             self.bare.wait()
-            self._started = time.perf_counter()
+            self._started = clocks()
         elif self._since_turn == UNCOUNTED + self.n_steps:
             self.bare.wait()
-            self.train_s.append(time.perf_counter() - self._started)
+            self.train_s.append(since(self._started))
             self.bare_s.append(self.bare.run(self.n_steps))
             self._since_turn = 0
 
@@ -129,7 +148,9 @@ class TakingTurns:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", default=["fast", "accurate"])
+    parser.add_argument("--recipes", nargs="*", default=["fast", "accurate"])
+    parser.add_argument("--networks", nargs="*", default=[], help="Kinds that are trained by the recipe mednext-s.")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="Further settings of the plan.")
     parser.add_argument("--anisotropies", type=float, nargs="+", default=[1.0, 5.0])
     parser.add_argument("--chunk", type=int, default=12, help="Counted steps of each turn.")
     parser.add_argument("--rounds", type=int, default=5)
@@ -138,10 +159,14 @@ def main() -> None:
     limit_threads()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
     for anisotropy in options.anisotropies:
-        for recipe in options.recipes:
-            n_steps = (options.rounds + 1) * (UNCOUNTED + options.chunk)  # the first round warms up
-            changes = [f"steps={n_steps}", "minutes=null"]
-            compare(load_recipe(recipe, changes), anisotropy, options.chunk, options.profile)
+        n_steps = (options.rounds + 1) * (UNCOUNTED + options.chunk)  # the first round warms up
+        changes = [f"steps={n_steps}", "minutes=null", *options.set]
+        plans = [load_recipe(recipe, changes) for recipe in options.recipes]
+        for kind in options.networks:
+            plan = load_recipe("mednext-s", [f"network.kind={kind}", *changes])
+            plans.append(plan.model_copy(update={"recipe": kind}))
+        for plan in plans:
+            compare(plan, anisotropy, options.chunk, options.profile)
 
 
 def compare(plan: TrainPlan, anisotropy: float, n_steps: int, profile: Path | None) -> None:
@@ -150,25 +175,21 @@ def compare(plan: TrainPlan, anisotropy: float, n_steps: int, profile: Path | No
         folder = Path(place)
         data = make_data(folder, anisotropy)
         shape = plan.patch_shape or plan.network.patch_shape(data.space)
-        precision = choose_precision(
-            choose_device(plan.device),
-            lambda: plan.network.build(len(CLASSES), data.space),
-            (plan.batch_size, 1, *shape),
-            training=True,
-            network_key=f"benchmark {plan.network} {anisotropy}",
-        )
+        memory = MemoryPlan(plan.batch_size, shape, str(choose_device(plan.device)))
+        network = build_network(plan.network, len(CLASSES), data.space)
+        precision = measured_precision(plan, network, len(CLASSES), data.space, memory)
         plan = plan.model_copy(update={"precision": precision.number_format})
         context = TakingTurns(BareSteps(plan, data.space, ready_batches(plan, data, shape), precision), n_steps)
         info = profiled(plan, data, folder, context, profile)
-    timings: Timings = {"bare": context.bare_s[1:], "train": context.train_s[1:]}
-    print_timings(
+    title = (
         f"{plan.recipe}, anisotropy {anisotropy:g}: {n_steps} steps of {plan.batch_size} x "
-        f"{'x'.join(map(str, shape))}; train {info}, bare {precision}",
-        timings,
-        n_steps,
-        "step",
-        [Claim("train", "bare", 0.85)],
+        f"{'x'.join(map(str, shape))}; train {info}, bare {precision}"
     )
+    turns = {"bare": context.bare_s[1:], "train": context.train_s[1:]}
+    timings: Timings = {name: [taken for taken, _ in of] for name, of in turns.items()}
+    print_timings(title, timings, n_steps, "step", [Claim("train", "bare", 0.85)])
+    processor: Timings = {name: [taken for _, taken in of] for name, of in turns.items()}
+    print_timings("processor time, with that of the thread that makes batches", processor, n_steps, "step")
 
 
 def profiled(plan: TrainPlan, data: VolumeData, folder: Path, context: TakingTurns, profile: Path | None) -> str:
