@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import Shape
+from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.step_memory import StepMemory, StepMemoryCounter
 from napari_pytc.plans.network_list import NetworksJob
 from napari_pytc.plans.networks import NetworkSettings, UNetNetwork
