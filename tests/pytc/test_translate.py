@@ -257,6 +257,23 @@ def test_a_quantised_distance_is_one_in_levels(tmp_path: Path) -> None:
     assert [role.title for role in roles] == [f"instance distance level {level} of 10" for level in range(11)]
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "partners"),
+    [
+        ("{}", [(-1, 0, 0), (0, -1, 0), (0, 0, -1)]),
+        ("{offsets: [0-0-9]}", [(0, 0, -9)]),
+        ("{offsets: [0-0-9], affinity_mode: banis}", [(0, 0, 9)]),
+        ("{long_range: 10}", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (10, 0, 0), (0, 10, 0), (0, 0, 10)]),
+    ],
+)
+def test_affinities_have_the_partners_that_they_had(tmp_path: Path, kwargs: str, partners: list[Any]) -> None:
+    text = (
+        f"model: {{arch: {{type: rsunet}}, out_channels: {len(partners)}}}\n"
+        f"data: {{label_transform: {{targets: [{{name: affinity, kwargs: {kwargs}}}]}}}}"
+    )
+    assert [one.to_partner for one in imported(tmp_path, text).plan.target.channels] == partners
+
+
 def test_losses_that_there_are_not_leave_the_others_or_the_own_ones(tmp_path: Path) -> None:
     text = "model: {{arch: {{type: rsunet}}, loss: {{losses: [{}]}}}}"
     found = imported(tmp_path, text.format("{function: DiceLoss}, {function: MalisLoss}"))

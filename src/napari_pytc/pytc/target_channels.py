@@ -151,10 +151,11 @@ def _eroded(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
 
 
 def _affinity(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
-    mode = str(kwargs.get("affinity_mode", "deepem"))
+    far = kwargs.get("long_range")
+    # Before it was to be said, offsets were deepem's and the long range was BANIS's.
+    mode = str(kwargs.get("affinity_mode") or ("deepem" if far is None else "banis"))
     if mode not in ("deepem", "banis"):
         raise InvalidInput(f"The configuration has affinities in the mode {mode!r}.", "There are deepem and banis.")
-    far = kwargs.get("long_range")
     if far is not None:
         offsets = [f"{a}-{b}-{c}" for n in (1, int(far)) for a, b, c in ((n, 0, 0), (0, n, 0), (0, 0, n))]
     else:

@@ -24,6 +24,8 @@ from tests.support.contexts import RecordingContext
 
 pytestmark = pytest.mark.slow
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "pytc"
+
 
 def job_of(config: ImportedConfig, checkpoint: Path, folder: Path, **changes: Any) -> ImportModelJob:
     return ImportModelJob(
@@ -66,6 +68,17 @@ def test_a_model_computes_what_the_network_of_its_checkpoint_does(tmp_path: Path
     origin = model.info.origin
     assert origin is not None
     assert (origin.config_hash, origin.config, origin.file) == ("abcd1234", architecture, "last.ckpt")
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("rsunet", "ckpt"), ("unet_3d", "pth.tar")])
+def test_checkpoints_that_pytc_wrote_give_its_numbers(tmp_path: Path, name: str, suffix: str) -> None:
+    config = import_config([FIXTURES / f"{name}.yaml"])
+    job_of(config, FIXTURES / f"{name}.{suffix}", tmp_path / "model").run(RecordingContext())
+    image = np.random.default_rng(0).random((1, 1, 4, 16, 16), dtype=np.float32)
+    with torch.no_grad():
+        logits = TrainedModel.load(tmp_path / "model").network(torch.from_numpy(image))[0]
+    expected = np.load(FIXTURES / f"{name}.npy")
+    assert np.abs(logits[:, :, ::4, ::4].numpy() - expected).max() < 1e-5
 
 
 def test_last_weights_are_taken_where_there_is_no_average_whatever_wraps_them(tmp_path: Path) -> None:
