@@ -13,6 +13,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.plans.recipe_checks import explain
+from napari_pytc.plans.specs import ImportModelJob
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.pytc.architectures import network_settings
 from napari_pytc.pytc.config_file import ConfigFile, Dialect, read_config
@@ -99,6 +100,19 @@ class ImportedConfig(BaseModel):
     def about(self) -> str:
         """The sentence that its recipe begins with."""
         return f"From the configuration {self.name} of PyTorch Connectomics."
+
+    def job(self, checkpoint: Path, folder: Path) -> ImportModelJob:
+        """The import of its checkpoint as a model, which appears at a folder."""
+        return ImportModelJob(
+            checkpoint=checkpoint,
+            config=self.name,
+            plan=self.plan,
+            folder=folder,
+            classes=self.classes,
+            heads=self.heads,
+            n_inputs=self.n_inputs,
+            window_shape=self.window_shape,
+        )
 
     def commands(self, recipe: Path | str) -> list[str]:
         """Commands that make a project of the files that it trains on, and train."""

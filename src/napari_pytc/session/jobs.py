@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from napari_pytc.exporting.jobs import ExportJob
     from napari_pytc.exporting.options import What
     from napari_pytc.jobs.runners.base import JobHandle, JobRunner
-    from napari_pytc.plans.specs import PredictJob, TrainJob
+    from napari_pytc.plans.specs import ImportModelJob, PredictJob, TrainJob
+    from napari_pytc.pytc.translate import ImportedConfig
     from napari_pytc.session.runs.export_preview import ExportPreview
     from napari_pytc.volumes.spec import ChannelChoice, ReadOptions
 
@@ -171,6 +172,13 @@ class Jobs:
             self._active.reserved.add(name)
         folders = {"model_folder": folder.models / name, "run_folder": folder.runs / name}
         return draft.model_copy(update={"output": output.model_copy(update=folders)})
+
+    def import_model_job(self, config: ImportedConfig, checkpoint: str | Path) -> ImportModelJob:
+        """Describe the import of a checkpoint of PyTorch Connectomics as a model of the project."""
+        self._state.check_writable()
+        name = new_id(model_stem(config.name, self._state.clock()), self._is_taken)
+        self._active.reserved.add(name)
+        return config.job(plain_path(checkpoint), self._folder.models / name)
 
     def unfinished_trainings(self) -> list[TrainJob]:
         """Trainings that were paused, cancelled or cut short, at any volume, the latest first.
@@ -419,8 +427,9 @@ class Jobs:
         if is_preview or (job.kind == "export" and self._state.read_only):
             return runner.start(job, sink or _ignore)
         subject, prediction = "", None
-        volume = "" if job.kind in ("train", "apply") else self._volume.id
-        owner = "" if job.kind in ("train", "live", "export", "compare", "apply") else volume  # whose id the subject is
+        volume = "" if job.kind in ("train", "apply", "import_model") else self._volume.id
+        # Whose id the subject is.
+        owner = "" if job.kind in ("train", "live", "export", "compare", "apply", "import_model") else volume
         if job.kind == "train":
             subject = content.output.model_folder.name
             self._active.check_free(subject, "A training of this model runs already.")
@@ -444,6 +453,8 @@ class Jobs:
             self._segmentations.folders.begin(content, stamp)
         elif job.kind in ("export", "compare"):
             subject = str(content.output)
+        elif job.kind == "import_model":
+            subject = content.folder.name
         elif job.kind == "apply":
             subject = str(content.folder)
             self._active.check_free(subject, "A model is applied to files with results in this folder already.")
@@ -474,7 +485,7 @@ class Jobs:
             shutil.rmtree(content.output.run_folder, ignore_errors=True)
         elif job.kind == "train":
             training_runs.discard_unbegun(content.output.run_folder)
-        if job.kind in ("train", "live") and isinstance(event, Finished):
+        if job.kind in ("train", "live", "import_model") and isinstance(event, Finished):
             self._models.take_in(subject)
         if job.kind == "import_segmentation" and isinstance(event, Finished):
             self._segmentations.take_in(subject)

@@ -356,7 +356,7 @@ class Workspace(QObject):
     def _on_ended(self, view: JobModel) -> None:
         if self.session is None:
             return
-        if view.kind in ("train", "live"):
+        if view.kind in ("train", "live", "import_model"):
             self.models_changed.emit()
         elif view.kind == "predict":
             is_hidden = view.state == JobState.FINISHED and not view.is_shown and self._is_current(view)

@@ -27,18 +27,8 @@ pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "pytc"
 
 
-def job_of(config: ImportedConfig, checkpoint: Path, folder: Path, **changes: Any) -> ImportModelJob:
-    return ImportModelJob(
-        checkpoint=checkpoint,
-        config=config.name,
-        plan=config.plan,
-        folder=folder,
-        classes=config.classes,
-        heads=config.heads,
-        n_inputs=config.n_inputs,
-        window_shape=config.window_shape,
-        **changes,
-    )
+def job_of(config: ImportedConfig, checkpoint: Path, folder: Path) -> ImportModelJob:
+    return config.job(checkpoint, folder)
 
 
 def told(job: ImportModelJob) -> str:

@@ -91,21 +91,11 @@ def import_model(
     """Make a model of a checkpoint of PyTorch Connectomics; nothing that is in it is run."""
     from napari_pytc.cli.running import run_alone
     from napari_pytc.files import plain_path
-    from napari_pytc.plans.specs import ImportModelJob
     from napari_pytc.pytc.translate import import_config, model_name
 
     found = import_config(config, read_voxel_size(voxel_size))
     folder = plain_path(out or Path(model_name(checkpoint)))
-    job = ImportModelJob(
-        checkpoint=plain_path(checkpoint),
-        config=found.name,
-        plan=found.plan,
-        folder=folder,
-        classes=found.classes,
-        heads=found.heads,
-        n_inputs=found.n_inputs,
-        window_shape=found.window_shape,
-    )
+    job = found.job(plain_path(checkpoint), folder)
     result = run_alone(output_of(context), job, "import", "Nothing was written.")
     settings = _prediction_words(found)
     command = f"napari-pytc predict PROJECT --model {folder}{settings}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAction,
     QFileDialog,
@@ -54,6 +54,9 @@ class ModelList(QWidget):
         Controller of the models that are listed.
     """
 
+    import_wanted = Signal()
+    """The button that imports was pressed."""
+
     def __init__(self, controller: ModelsController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
@@ -76,6 +79,8 @@ class ModelList(QWidget):
                 ("delete", "Delete…", self.delete),
             )
         }
+        self.import_button = self.records.add_button("Import…", "importModelButton", self.import_wanted.emit)
+        self.import_button.setToolTip("Import a model or a recipe of PyTorch Connectomics.")
         tree = self.tree = self.records.tree
         tree.setRootIsDecorated(True)
         tree.setIndentation(12)

@@ -15,6 +15,7 @@ from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.widgets.record_text import short_date
 
 if TYPE_CHECKING:
+    from napari_pytc.pytc.translate import ImportedConfig
     from napari_pytc.session.records import ModelRecord
     from napari_pytc.session.session import Session
     from napari_pytc.ui.workspace import Workspace
@@ -119,6 +120,20 @@ class ModelsController(QObject):
                 lambda path: self.workspace.viewer.show_status(f"Copied the model to {path}."),
                 self.workspace.failed.emit,
             )
+
+    def why_not_import(self) -> str:
+        """Reason why no model can be imported; empty if one can."""
+        session = self.workspace.session
+        if session is None:
+            return "no project is open."
+        return "the project is open for reading only." if session.project.read_only else ""
+
+    def import_model(self, config: ImportedConfig, checkpoint: Path) -> None:
+        """Make a model of a checkpoint of PyTorch Connectomics, in the worker."""
+        title = f"Import {checkpoint.name}"
+        self.workspace.launcher.start(
+            "import_model", title, lambda session: session.jobs.import_model_job(config, checkpoint)
+        )
 
     def delete(self, models: Sequence[str]) -> None:
         """Delete models for good."""

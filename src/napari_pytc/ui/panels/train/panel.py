@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -11,6 +12,7 @@ from napari_pytc.ui.panels.train.live_box import LiveBox
 from napari_pytc.ui.panels.train.live_controller import LiveController
 from napari_pytc.ui.panels.train.models import ModelList
 from napari_pytc.ui.panels.train.progress import TrainingProgressBox
+from napari_pytc.ui.panels.train.pytc_import import PytcImportDialog
 from napari_pytc.ui.panels.train.recipe import RecipeChooser
 from napari_pytc.ui.panels.train.scores import ClassTable
 from napari_pytc.ui.panels.train.step_memory_line import StepMemoryLine
@@ -68,6 +70,8 @@ class TrainPanel(QWidget):
         controller.volumes.changed.connect(self._show_volumes)
         self.classes = ClassTable()
         self.models = ModelList(controller.models)
+        self.recipe.import_button.clicked.connect(self.import_from_pytc)
+        self.models.import_wanted.connect(self.import_from_pytc)
         self._lay_out()
         self.train_button.clicked.connect(controller.train)
         controller.curves_changed.connect(self._show_curves)
@@ -84,6 +88,12 @@ class TrainPanel(QWidget):
         """Load the plotting library as soon as the panel is seen, before a training needs the time."""
         super().showEvent(event)
         self.plot.prepare()
+
+    def import_from_pytc(self) -> None:
+        """Open the dialog that imports a recipe or a model of PyTorch Connectomics."""
+        dialog = PytcImportDialog(self.controller.recipe, self.controller.models, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     # ---- private
 

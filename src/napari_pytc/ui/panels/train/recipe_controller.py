@@ -155,15 +155,17 @@ class RecipeController(QObject):
 
     def save(self, path: Path) -> None:
         """Write the settings as edited to a YAML file, which becomes the recipe."""
-        plan = self.plan
-        if plan is None:
-            return
+        if self.plan is not None:
+            self.save_plan(self.plan, path, f"Made from {self.plan.recipe} in napari-pytc.")
+
+    def save_plan(self, plan: TrainPlan, path: Path, about: str) -> None:
+        """Write a plan to a YAML file that begins with a sentence, and which becomes the recipe."""
 
         def write() -> TrainPlan:
             from napari_pytc.plans.recipes import load_recipe, recipe_yaml
 
             try:
-                path.write_text(recipe_yaml(plan, f"Made from {plan.recipe} in napari-pytc."), encoding="utf-8")
+                path.write_text(recipe_yaml(plan, about), encoding="utf-8")
             except OSError as error:
                 raise InvalidInput(f"{path} cannot be written: {error}.", "Choose another folder.") from error
             return load_recipe(path)
