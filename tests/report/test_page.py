@@ -51,6 +51,21 @@ def test_what_was_done_adds_its_sections() -> None:
     assert "Trained in float32 with torch 2.5." in page
 
 
+def test_the_confusion_of_the_model_in_use_is_shown() -> None:
+    scores = MODEL["scores"] | {
+        "mean_iou": 0.5678,
+        "accuracy": 0.8765,
+        "confusion": {"classes": ["membrane", "<in>"], "voxels": [[7, 1], [2, 3210]]},
+    }
+    curves = {"mean_iou": [[1, 0.4], [2, 0.5]], "accuracy": [[1, 0.6], [2, 0.8]]}
+    run = {"kind": "train", "subject": "m1", "state": "finished", "seconds": 3, "curves": curves}
+    page = render_page(facts(models=[{**MODEL, "scores": scores, "is_in_use": True}], runs=[run]), [], None)
+    for text in ("voxels that are ...", "as membrane", "as &lt;in&gt;", "3,210", "0.568", "0.876", "mean IoU"):
+        assert text in page
+    other = render_page(facts(models=[{**MODEL, "scores": scores, "is_in_use": False}]), [], None)
+    assert "voxels that are" not in other
+
+
 def test_a_damaged_model_has_its_problem_and_no_settings() -> None:
     damaged = {**MODEL, "problem": "weights are gone", "scores": {}, "interval": None}
     page = render_page(facts(models=[damaged]), [], None)

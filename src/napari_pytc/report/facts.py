@@ -23,6 +23,7 @@ from napari_pytc.session.session import Session
 from napari_pytc.volumes.image import channel_titles
 from napari_pytc.volumes.spec import ReadOptions, argument_of
 
+_SCORES = ("dice", "iou", "mean", "mean_iou", "accuracy", "mean_accuracy", "confusion", "n_voxels")
 _LIBRARIES = ("napari-pytc", "torch", "monai", "lightning", "numpy", "scipy", "scikit-image", "bioimage-cpp", "napari")
 
 
@@ -123,7 +124,7 @@ def _model(record: ModelRecord, job: dict[str, Any] | None) -> dict[str, Any]:
         "parent": record.parent,
         "is_in_use": record.active,
         "problem": record.problem,
-        "scores": {name: record.scores.get(name) for name in ("dice", "iou", "mean", "n_voxels")},
+        "scores": {name: record.scores.get(name) for name in _SCORES},
         "interval": record.interval,
         "comparisons": [comparison.model_dump(mode="json") for comparison in record.comparisons],
         "job": job,

@@ -23,6 +23,9 @@ from napari_pytc.report.methods import methods
 from napari_pytc.report.pictures import Picture, pictures
 from napari_pytc.session.session import Session
 
+_MEANS = {"mean_iou": "mean IoU", "mean_accuracy": "mean accuracy", "accuracy": "accuracy"}
+"""Scores of all classes together, besides the mean Dice."""
+
 
 def write_report(
     session: Session,
@@ -103,6 +106,7 @@ def render_page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Bo
         pause_s=f"{PAUSE_S:.0f}",
         models=models,
         notes=notes,
+        confusion=_confusion(facts),
         scores=Markup(charts.scores("Mean held-out score", points)),
         curves=_curves(facts),
         predictions=_predictions(facts),
@@ -183,6 +187,7 @@ def _models(facts: Mapping[str, Any]) -> tuple[Table, list[str], list[charts.Sco
     rows: list[tuple[Any, ...]] = []
     notes: list[str] = []
     points: list[charts.ScorePoint] = []
+    means = [name for name in _MEANS if any(one["scores"].get(name) is not None for one in facts["models"])]
     for one in facts["models"]:
         scores, limits = one["scores"], one["interval"]
         comparisons = [ModelComparison.model_validate(comparison) for comparison in one["comparisons"]]
@@ -194,6 +199,7 @@ def _models(facts: Mapping[str, Any]) -> tuple[Table, list[str], list[charts.Sco
                 "-" if scores.get("mean") is None else f"{scores['mean']:.3f}",
                 "-" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}",
                 ", ".join(f"{name} {value:.3f}" for name, value in dice.items() if value is not None) or "-",
+                *("-" if scores.get(name) is None else f"{scores[name]:.3f}" for name in means),
                 one.get("steps", "-"),
                 round(one.get("seconds", 0)),
             )
@@ -204,7 +210,18 @@ def _models(facts: Mapping[str, Any]) -> tuple[Table, list[str], list[charts.Sco
         if scores.get("mean") is not None:
             is_refused = any(comparison.verdict == "worse" for comparison in comparisons)
             points.append((one["id"], scores["mean"], None if limits is None else (limits[0], limits[1]), is_refused))
-    return Table(("model", "parent", "mean", "95 %", "Dice", "steps", "seconds"), rows), notes, points
+    columns = ("model", "parent", "mean", "95 %", "Dice", *(_MEANS[name] for name in means), "steps", "seconds")
+    return Table(columns, rows), notes, points
+
+
+def _confusion(facts: Mapping[str, Any]) -> Table | None:
+    """Voxels by true and predicted class of the model in use; None where it has no such score."""
+    used = next((one for one in facts["models"] if one["is_in_use"]), None)
+    found = None if used is None else used["scores"].get("confusion")
+    if not found:
+        return None
+    rows = [(name, *voxels) for name, voxels in zip(found["classes"], found["voxels"], strict=True)]
+    return Table(("voxels that are ...", *(f"as {name}" for name in found["classes"])), rows)
 
 
 def _curves(facts: Mapping[str, Any]) -> list[Markup]:
@@ -214,9 +231,9 @@ def _curves(facts: Mapping[str, Any]) -> list[Markup]:
         if run["kind"] not in ("train", "live"):
             continue
         scores = {
-            name.partition("/")[2] or name: points
+            _MEANS.get(name) or name.partition("/")[2] or name: points
             for name, points in run["curves"].items()
-            if name.startswith(("dice/", "instant/", "network/")) and name != "network/loss"
+            if name.startswith(("dice/", "instant/", "network/", *_MEANS)) and name != "network/loss"
         }
         loss = {name: run["curves"].get(name, []) for name in ("loss", "network/loss")}
         found.append(charts.curves(f"{run['subject']}: loss", loss, "step"))

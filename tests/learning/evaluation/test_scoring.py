@@ -66,6 +66,13 @@ def test_scores_are_dice_and_iou_of_the_annotated_voxels_held_out() -> None:
         assert found["dice"][name] == pytest.approx(2 * (t & p).sum() / (t.sum() + p.sum()))
         assert found["iou"][name] == pytest.approx((t & p).sum() / (t | p).sum())
     assert found["n_voxels"] == picked.sum()
+    confusion = [[((truth == t) & (predicted == p) & picked).sum() for p in (1, 2, 3)] for t in (1, 2, 3)]
+    assert found["confusion"] == {"classes": ["a", "b", "c"], "voxels": confusion}
+    right = (truth == predicted) & picked
+    assert found["accuracy"] == pytest.approx(right.sum() / picked.sum())
+    of_true = [right[truth == t].sum() / (picked & (truth == t)).sum() for t in (1, 2)]
+    assert found["mean_accuracy"] == pytest.approx(np.mean(of_true))
+    assert found["mean_iou"] == pytest.approx(np.mean([found["iou"]["a"], found["iou"]["b"], 0]))
     assert found["mean"] == pytest.approx((found["dice"]["a"] + found["dice"]["b"]) / 2)
     assert found["boxes"] == [str(box) for box in held]
 
@@ -75,7 +82,7 @@ def test_a_class_that_nobody_has_has_no_score() -> None:
     truth[0, 0:4, 0:4] = 1
     found = scorer(truth, np.ones(SHAPE, int), [Box((0, 0, 0), (1, 8, 8))])[0].score(Reader())
     assert found["dice"] == {"a": 1.0, "b": None, "c": None}
-    assert found["mean"] == 1.0
+    assert [found[name] for name in ("mean", "mean_iou", "accuracy", "mean_accuracy")] == [1, 1, 1, 1]
 
 
 def test_nothing_annotated_in_the_held_out_boxes_is_nothing_to_score() -> None:

@@ -44,11 +44,12 @@ class JointScorer:
         normalisation: ImageNormalisation | None = None,
     ) -> np.ndarray:
         """Counts of all scorers' blocks, one scorer after the other; see `VolumeScorer`."""
+        each = [scorer.count(inferer, check, normalisation) for scorer in self._scorers]
+        n_columns = max(counts.shape[-1] for counts in each)
         found = []
-        for part, scorer in zip(self._parts, self._scorers, strict=True):
-            counts = scorer.count(inferer, check, normalisation)
-            whole = np.zeros((len(counts), self.n_rows, 3))
-            whole[:, part] = counts
+        for part, counts in zip(self._parts, each, strict=True):
+            whole = np.zeros((len(counts), self.n_rows, n_columns))
+            whole[:, part, : counts.shape[-1]] = counts
             found.append(whole)
         return np.concatenate(found)
 

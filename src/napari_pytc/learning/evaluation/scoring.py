@@ -16,7 +16,8 @@ from napari_pytc.plans.normalisation import ImageNormalisation
 
 SCORED_TILE: Shape = (64, 256, 256)
 """Held-out boxes are scored in tiles of this shape."""
-_FOUND, _PREDICTED, _TRUE = range(3)
+_FOUND, _PREDICTED, _TRUE, _CONFUSED = range(4)
+"""Columns of the counts of a class; from the last one on, those of a confusion matrix."""
 
 
 class VolumeScorer(Protocol):
@@ -95,7 +96,10 @@ class HeldOutScorer:
         -------
         dict
             ``dice`` and ``iou`` (class name to number, None where neither truth nor prediction has the class), ``mean``
-            (mean Dice of the classes in the truth) and ``n_voxels``.
+            (mean Dice of the classes in the truth), ``mean_iou`` of the classes that either has, ``accuracy`` (voxels
+            whose class is right), ``mean_accuracy`` (mean over the classes of the truth of the part that was found),
+            ``confusion`` (``classes``, and ``voxels``: a row for each true class with those predicted as each) and
+            ``n_voxels``.
         """
         return self.summary(self.count(inferer, check).sum(axis=0))
 
@@ -105,9 +109,12 @@ class HeldOutScorer:
         check: Callable[[], None] = lambda: None,
         normalisation: ImageNormalisation | None = None,
     ) -> np.ndarray:
-        """Voxels of each class that are found, predicted and true, (blocks, classes, 3); see `VolumeScorer`."""
+        """Voxels of each class that are found, predicted and true, and of a true class those predicted as each class.
+
+        An array (blocks, classes, 3 + classes); see `VolumeScorer`.
+        """
         n, whole = len(self._data.classes), Box.of_shape(self._data.source.shape)
-        counts = np.zeros((len(self._blocks), n, 3))
+        counts = np.zeros((len(self._blocks), n, _CONFUSED + n))
         scaling = normalisation or self._normalisation
 
         def read(box: Box) -> np.ndarray:
@@ -131,16 +138,29 @@ class HeldOutScorer:
                 (_TRUE, voxels + truth),
             ):
                 counts[..., kind] += np.bincount(keys, minlength=counts[..., kind].size).reshape(-1, n)
+            confused = np.bincount((voxels + truth) * n + predicted, minlength=len(counts) * n * n)
+            counts[..., _CONFUSED:] += confused.reshape(-1, n, n)
         return counts[counts.any(axis=(1, 2))]
 
     def summary(self, sums: np.ndarray) -> dict[str, Any]:
         """See `VolumeScorer`."""
         names, mean = self._data.classes, float(self.means(sums[None])[0])
         both = sums[:, _PREDICTED] + sums[:, _TRUE]
+        found, true = sums[:, _FOUND], sums[:, _TRUE]
+        with np.errstate(invalid="ignore", divide="ignore"):  # nan for a class that is not there
+            mean_iou = mean_of_known(found / (both - found))
+            mean_accuracy = mean_of_known(found / true)
         return {
             "dice": {name: _ratio(2 * s[_FOUND], b) for name, s, b in zip(names, sums, both, strict=True)},
             "iou": {name: _ratio(s[_FOUND], b - s[_FOUND]) for name, s, b in zip(names, sums, both, strict=True)},
             "mean": None if math.isnan(mean) else mean,
+            "mean_iou": _or_none(mean_iou),
+            "accuracy": _ratio(float(found.sum()), float(true.sum())),
+            "mean_accuracy": _or_none(mean_accuracy),
+            "confusion": {
+                "classes": list(names),
+                "voxels": sums[:, _CONFUSED : _CONFUSED + len(names)].astype(int).tolist(),
+            },
             "n_voxels": int(sums[:, _TRUE].sum()),
             "boxes": [str(box) for box in self._data.own_held_out],
         }
@@ -157,6 +177,10 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values)
     n = known.sum(axis=-1)
     return np.where(n > 0, np.where(known, values, 0).sum(axis=-1) / np.maximum(n, 1), np.nan)
+
+
+def _or_none(value: np.ndarray) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _ratio(part: float, whole: float) -> float | None:

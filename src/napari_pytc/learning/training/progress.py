@@ -335,6 +335,9 @@ class ProgressCallback(pl.Callback):
                 self._ctx.metric(f"dice/{name}", self.step, value)
         if scores["mean"] is not None:
             self._ctx.metric("dice", self.step, scores["mean"])
+        for name in ("mean_iou", "accuracy"):
+            if scores.get(name) is not None:
+                self._ctx.metric(name, self.step, scores[name])
         if watched is not None:
             self._take_score(learner, watched)
 

@@ -37,6 +37,9 @@ class Series:
     dashed: bool = False
 
 
+_OTHER_SCORES = {"mean_iou": "mean IoU", "accuracy": "accuracy"}
+
+
 def series_of_run(
     curves: Mapping[str, Points], colours: Mapping[str, str], name: str = "", dashed: bool = False
 ) -> list[Series]:
@@ -45,7 +48,7 @@ def series_of_run(
     Parameters
     ----------
     curves : mapping
-        Points by name: "loss", "dice" for the mean, and "dice/<class>".
+        Points by name: "loss", "dice" for the mean, "dice/<class>", "mean_iou" and "accuracy" of all voxels.
     colours : mapping
         Colours by class.
     name : str
@@ -59,6 +62,8 @@ def series_of_run(
         elif kind == "dice":
             title = f"{name} {of or 'mean'}".strip()
             found.append(Series(title, tuple(points), "score", colours.get(of), dashed))
+        elif curve in _OTHER_SCORES:
+            found.append(Series(f"{name} {_OTHER_SCORES[curve]}".strip(), tuple(points), "score", dashed=dashed))
     return found
 
 
