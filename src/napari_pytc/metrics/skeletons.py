@@ -34,8 +34,8 @@ class SkeletonScore:
         The skeleton's own id.
     length : float
         Its path length.
-    run_length : float
-        Length of the run that is expected at a point of it: sum over segments of (correct length)^2 / path length.
+    squares : float
+        Sum over segments of (correct length)^2.
     lengths : tuple of float
         Path lengths that are correct, split, merged and omitted; together `length`.
     n_segments : int
@@ -44,9 +44,14 @@ class SkeletonScore:
 
     segment: int
     length: float
-    run_length: float
+    squares: float
     lengths: tuple[float, float, float, float]
     n_segments: int
+
+    @property
+    def run_length(self) -> float:
+        """Length of the run that is expected at a point of it."""
+        return self.squares / self.length
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class SkeletonScores:
     @property
     def erl(self) -> float:
         """Expected run length: the mean of the skeletons' run lengths, weighted by path length; nan without any."""
-        return _ratio(math.fsum(one.length * one.run_length for one in self.skeletons), self.length)
+        return _ratio(math.fsum(one.squares for one in self.skeletons), self.length)
 
     @property
     def erl_of_truth(self) -> float:
@@ -121,7 +126,9 @@ def run_lengths(skeletons: Sequence[Skeleton], segments: Sequence[np.ndarray], t
     merging = _merging(segments, tolerated)
     scores, n_split = [], 0
     for skeleton, at_nodes in zip(skeletons, segments, strict=True):
-        length = skeleton.length_nm
+        edges = skeleton.edge_lengths_nm
+        # Exact sums, so that a run along all of a skeleton is as long as the skeleton to the last digit.
+        length = math.fsum(edges)
         one, other = at_nodes[skeleton.edges].T if len(skeleton.edges) else (at_nodes[:0], at_nodes[:0])
         omitted = (one == 0) | (other == 0)
         split = ~omitted & (one != other)
@@ -130,13 +137,13 @@ def run_lengths(skeletons: Sequence[Skeleton], segments: Sequence[np.ndarray], t
         n_split += int(split.sum())
         if not length:
             continue
-        edges = skeleton.edge_lengths_nm
-        _, run = np.unique(one[correct], return_inverse=True)
-        runs = np.bincount(run.reshape(-1), weights=edges[correct])
-        parts = tuple(float(edges[which].sum()) for which in (correct, split, merged, omitted))
+        order = np.argsort(one[correct], kind="stable")
+        starts = np.unique(one[correct][order], return_index=True)[1]
+        runs = [math.fsum(run) for run in np.split(edges[correct][order], starts[1:])]
+        parts = tuple(math.fsum(edges[which]) for which in (correct, split, merged, omitted))
         n_segments = len(np.unique(at_nodes[at_nodes != 0]))
         scores.append(
-            SkeletonScore(skeleton.segment, length, float((runs**2).sum()) / length, parts, n_segments)  # type: ignore[arg-type]
+            SkeletonScore(skeleton.segment, length, math.fsum(run**2 for run in runs), parts, n_segments)  # type: ignore[arg-type]
         )
     return SkeletonScores(scores, len(merging), n_split)
 

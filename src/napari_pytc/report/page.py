@@ -21,6 +21,7 @@ from napari_pytc.report.effort import PAUSE_S
 from napari_pytc.report.facts import gather
 from napari_pytc.report.methods import methods
 from napari_pytc.report.pictures import Picture, pictures
+from napari_pytc.report.truth import compare_with_truth
 from napari_pytc.session.session import Session
 
 _MEANS = {"mean_iou": "mean IoU", "mean_accuracy": "mean accuracy", "accuracy": "accuracy"}
@@ -32,6 +33,7 @@ def write_report(
     path: str | Path,
     overwrite: bool = False,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    truth: str | None = None,
 ) -> dict[str, Any]:
     """Write a page about a project that needs no other file; any thread.
 
@@ -41,11 +43,13 @@ def write_report(
         An ``.html`` file; its folder must be there.
     on_progress : callable
         Called with the number of steps done and their total.
+    truth : str, optional
+        Labels or skeletons that the current segmentation is compared with, as of `compare_with_truth`.
 
     Returns
     -------
     dict
-        The facts of the page, as `gather` finds them.
+        The facts of the page, as `gather` finds them; with a truth ``against_truth``.
 
     Raises
     ------
@@ -63,7 +67,8 @@ def write_report(
         raise InvalidInput(f"The folder of the report does not exist: {target.parent}.", "Make it, or choose another.")
     if target.is_dir() or (target.exists() and not overwrite):
         raise InvalidInput(f"There is already something at {target}.", "Choose another name, or add --overwrite.")
-    facts = gather(session)
+    against = {} if truth is None else {"against_truth": compare_with_truth(session, truth, on_progress)}
+    facts = gather(session) | against
     on_progress(1, 3)
     found, shown = pictures(session)
     on_progress(2, 3)
@@ -115,6 +120,7 @@ def render_page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Bo
             ("kind", "in effect", "taken back", "voxels changed"),
             [(one["kind"], one["n"], one["n_taken_back"], one["n_voxels"]) for one in facts["edits"]],
         ),
+        against=_against_truth(facts),
         methods=methods(facts),
         commands=commands(facts),
         settings=_settings(facts),
@@ -259,6 +265,37 @@ def _segmentations(facts: Mapping[str, Any]) -> Table:
         for one in facts["segmentations"]
     ]
     return Table(("segmentation", "prediction", "decoder", "supervoxels", "segments", "checksum"), rows)
+
+
+def _against_truth(facts: Mapping[str, Any]) -> Table | None:
+    """Scores of the current segmentation; None where it was not compared."""
+    found = facts.get("against_truth")
+    if found is None:
+        return None
+    instances, skeletons = found.get("instances"), found["skeletons"]
+    rows: list[tuple[str, Any]] = [("segmentation", found["segmentation"]), ("truth", found["truth"])]
+    if instances is not None:
+        rows += [
+            ("variation of information, split (bits)", _number(instances["voi_split"])),
+            ("variation of information, merge (bits)", _number(instances["voi_merge"])),
+            ("adapted Rand error", _number(instances["arand"])),
+            ("average precision, IoU 0.5", _number(instances["average_precision_50"])),
+            ("average precision, IoU 0.5 to 0.95", _number(instances["average_precision"])),
+        ]
+    shares = ", ".join(f"{name} {_number(share)}" for name, share in skeletons["share"].items())
+    rows += [
+        ("normalised expected run length (NERL)", _number(skeletons["nerl"])),
+        (f"expected run length ({skeletons['unit']})", _number(skeletons["erl"])),
+        (f"the same without any mistake ({skeletons['unit']})", _number(skeletons["erl_of_truth"])),
+        ("variation of information at nodes, split and merge (bits)",
+         f"{_number(skeletons['voi_split'])}, {_number(skeletons['voi_merge'])}"),
+        ("path length", shares),
+    ]  # fmt: skip
+    return Table(("", ""), rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _settings(facts: Mapping[str, Any]) -> list[SettingsText]:

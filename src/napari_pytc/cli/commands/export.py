@@ -192,6 +192,14 @@ def report(
     project: ProjectFolder,
     page: Annotated[Path, typer.Argument(metavar="OUT.html", help="The page to write.")],
     volume: VolumeName = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            "--truth",
+            metavar="PATH[:DATASET]",
+            help="Labels of true objects, an SWC file or a folder of them, to score the current segmentation with.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that is there already.")] = False,
     as_json: AsJson = False,
 ) -> Reply:
@@ -203,6 +211,6 @@ def report(
         closing(open_session(project, volume, read_only=True)) as session,
         output_of(context).counting("report") as counted,
     ):
-        facts = write_report(session, page, overwrite, counted)
+        facts = write_report(session, page, overwrite, counted, truth)
     text = f"Wrote {page}, {bytes_text(page.stat().st_size)}: open it in any browser, it needs no other file."
     return Reply({**facts, "page": str(page), "bytes": page.stat().st_size}, text)
