@@ -78,6 +78,11 @@ class InstanceScorer:
         """One a group of channels, and one for all voxels."""
         return len(self._groups) + 1
 
+    @property
+    def n_columns(self) -> int:
+        """Voxels that are right and wrong, and all; see `_counted`."""
+        return 3
+
     def score(self, inferer: BoxInferer, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Scores by group of channels.
 

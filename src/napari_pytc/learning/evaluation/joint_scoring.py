@@ -37,6 +37,11 @@ class JointScorer:
         """Rows of counts of all scorers."""
         return sum(self._rows)
 
+    @property
+    def n_columns(self) -> int:
+        """Columns of the scorer that has the most."""
+        return max(scorer.n_columns for scorer in self._scorers)
+
     def count(
         self,
         inferer: BoxInferer,
@@ -44,18 +49,20 @@ class JointScorer:
         normalisation: ImageNormalisation | None = None,
     ) -> np.ndarray:
         """Counts of all scorers' blocks, one scorer after the other; see `VolumeScorer`."""
-        each = [scorer.count(inferer, check, normalisation) for scorer in self._scorers]
-        n_columns = max(counts.shape[-1] for counts in each)
         found = []
-        for part, counts in zip(self._parts, each, strict=True):
-            whole = np.zeros((len(counts), self.n_rows, n_columns))
-            whole[:, part, : counts.shape[-1]] = counts
+        for part, scorer in zip(self._parts, self._scorers, strict=True):
+            counts = scorer.count(inferer, check, normalisation)
+            whole = np.zeros((len(counts), self.n_rows, self.n_columns))
+            whole[:, part, : scorer.n_columns] = counts
             found.append(whole)
         return np.concatenate(found)
 
     def summary(self, sums: np.ndarray) -> dict[str, Any]:
         """Scores of all, by name; ``mean`` is that of the scorers' means."""
-        parts = [scorer.summary(sums[part]) for part, scorer in zip(self._parts, self._scorers, strict=True)]
+        parts = [
+            scorer.summary(sums[part, : scorer.n_columns])
+            for part, scorer in zip(self._parts, self._scorers, strict=True)
+        ]
         found: dict[str, Any] = {**parts[0]}
         for other in parts[1:]:
             for key in ("dice", "iou", "error_nm"):
@@ -67,7 +74,10 @@ class JointScorer:
 
     def means(self, sums: np.ndarray) -> np.ndarray:
         """Mean of the scorers' means, where they are known; see `VolumeScorer`."""
-        each = [scorer.means(sums[:, part]) for part, scorer in zip(self._parts, self._scorers, strict=True)]
+        each = [
+            scorer.means(sums[:, part, : scorer.n_columns])
+            for part, scorer in zip(self._parts, self._scorers, strict=True)
+        ]
         return mean_of_known(np.stack(each, axis=-1))
 
     @property

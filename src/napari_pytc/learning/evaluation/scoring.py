@@ -31,6 +31,10 @@ class VolumeScorer(Protocol):
     def n_rows(self) -> int:
         """Rows of the counts of a block."""
 
+    @property
+    def n_columns(self) -> int:
+        """Columns of the counts of a block."""
+
     def count(
         self, inferer: BoxInferer, check: Callable[[], None] = ..., normalisation: ImageNormalisation | None = None
     ) -> np.ndarray:
@@ -84,6 +88,11 @@ class HeldOutScorer:
         """One a class."""
         return len(self._data.classes)
 
+    @property
+    def n_columns(self) -> int:
+        """Voxels that are found, predicted and true, and those predicted as each class."""
+        return _CONFUSED + len(self._data.classes)
+
     def score(self, inferer: BoxInferer, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Scores by class name.
 
@@ -114,7 +123,7 @@ class HeldOutScorer:
         An array (blocks, classes, 3 + classes); see `VolumeScorer`.
         """
         n, whole = len(self._data.classes), Box.of_shape(self._data.source.shape)
-        counts = np.zeros((len(self._blocks), n, _CONFUSED + n))
+        counts = np.zeros((len(self._blocks), n, self.n_columns))
         scaling = normalisation or self._normalisation
 
         def read(box: Box) -> np.ndarray:
