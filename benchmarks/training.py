@@ -33,9 +33,9 @@ from napari_pytc.learning.machine.devices import choose_device, limit_threads
 from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import build_network
-from napari_pytc.learning.training.loop import measured_precision
 from napari_pytc.learning.training.losses import SparseDiceCrossEntropy, deeply_supervised
-from napari_pytc.learning.training.module import without_margin
+from napari_pytc.learning.training.steps.loop import measured_precision
+from napari_pytc.learning.training.steps.module import without_margin
 from napari_pytc.learning.training.train import TrainingFolders, train
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe

@@ -14,7 +14,7 @@ from napari_pytc.cli.commands.learn import training_plan
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.training.losses import deeply_supervised, make_loss
-from napari_pytc.learning.training.optimisation import LearningRate, make_optimiser, prepare_gradients
+from napari_pytc.learning.training.steps.optimisation import LearningRate, make_optimiser, prepare_gradients
 from napari_pytc.plans.losses import LossSettings
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml

@@ -30,7 +30,7 @@ from napari_pytc.learning.machine.weights import load_weights_and_notes
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiled import TiledPredictor
-from napari_pytc.learning.training.checkpoints import load_training_state
+from napari_pytc.learning.training.state.checkpoints import load_training_state
 from napari_pytc.plans.live_messages import stop_message, suggest_message, view_message
 from napari_pytc.session.session import Session
 from napari_pytc.volumes.zarr_output import open_ome_zarr

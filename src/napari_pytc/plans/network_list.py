@@ -22,7 +22,7 @@ class NetworksJob(JobSpec):
     What is not known because of the problem is 0.
     """
 
-    runs: ClassVar[str] = "napari_pytc.learning.training.network_list:run"
+    runs: ClassVar[str] = "napari_pytc.learning.training.memory.network_list:run"
     kind: Literal["networks"] = "networks"
     networks: tuple[AnyNetwork, ...] = Field((), description="The networks to list; by default all kinds as they are.")
     voxel_size_nm: tuple[float, float, float] = Field((10.0, 10.0, 10.0), description="Voxel size z, y, x.")

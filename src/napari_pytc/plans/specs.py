@@ -72,7 +72,7 @@ class StepMemoryJob(JobSpec):
     ``problem`` and ``hint`` are those with which it would be refused.
     """
 
-    runs: ClassVar[str] = "napari_pytc.learning.training.step_check:run"
+    runs: ClassVar[str] = "napari_pytc.learning.training.memory.step_check:run"
     kind: Literal["step_memory"] = "step_memory"
     plan: TrainPlan
     classes: tuple[str, ...] = Field(description="Names of the project's classes.")

@@ -22,7 +22,7 @@ from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.training.losses import Distillation, SparseDiceCrossEntropy
-from napari_pytc.learning.training.task_of_plan import make_task
+from napari_pytc.learning.training.tasks.task_of_plan import make_task
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.volumes.channels import AffinityRole, BoundaryRole, ClassRole, DistanceRole

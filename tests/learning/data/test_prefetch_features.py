@@ -12,7 +12,7 @@ from napari_pytc.learning.data.prefetch_features import FeaturePrefetcher, with_
 from napari_pytc.learning.data.sampling import Batch, PatchBatches, TrainingVolume
 from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.networks.filter_bank import FilterBank
-from napari_pytc.learning.training.module import SegmentationModule
+from napari_pytc.learning.training.steps.module import SegmentationModule
 from napari_pytc.plans.networks import FilterBankNetwork, FilterUNetNetwork, UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from tests.support.images import one_channel

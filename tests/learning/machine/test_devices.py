@@ -20,7 +20,7 @@ from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision, autocast_for, choose_precision
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.networks.section_unet_module import SectionUNet
-from napari_pytc.learning.training.loop import measured_precision
+from napari_pytc.learning.training.steps.loop import measured_precision
 from napari_pytc.plans.networks import SectionUNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 

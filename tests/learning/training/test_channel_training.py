@@ -22,7 +22,7 @@ from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.training.losses import make_loss
 from napari_pytc.learning.training.losses.target_loss import class_labels
-from napari_pytc.learning.training.task_of_plan import make_task
+from napari_pytc.learning.training.tasks.task_of_plan import make_task
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import TrainPlan

@@ -25,8 +25,8 @@ from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.evaluation.instance_scoring import InstanceScorer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.predictor import ReadImage
+from napari_pytc.learning.training.state.training_identity import training_fingerprint
 from napari_pytc.learning.training.train import train
-from napari_pytc.learning.training.training_identity import training_fingerprint
 from napari_pytc.plans.networks import FilterBankNetwork, LeanUNetNetwork, SectionUNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.specs import ModelOutput, PredictJob, TrainJob, VolumeInputs

@@ -17,8 +17,8 @@ from napari_pytc.labels.store import LabelStore
 from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.data.volume_opening import choose_space, open_volume_data
+from napari_pytc.learning.training.state.training_identity import training_fingerprint
 from napari_pytc.learning.training.train import Checkpoint, train
-from napari_pytc.learning.training.training_identity import training_fingerprint
 from napari_pytc.plans.recipes import load_recipe
 from napari_pytc.plans.specs import ModelOutput, TrainJob, VolumeInputs
 from napari_pytc.volumes.resampling import ResampledImage

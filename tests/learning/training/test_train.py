@@ -20,7 +20,7 @@ from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiled import TiledPredictor
 from napari_pytc.learning.training import progress as progress_module
-from napari_pytc.learning.training.module import SegmentationModule
+from napari_pytc.learning.training.steps.module import SegmentationModule
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.networks import (
     DynUNetNetwork,

@@ -11,7 +11,7 @@ from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.live.labelled_features import Examples
 from napari_pytc.learning.live.stroke_split import StrokeSnapshot
 from napari_pytc.learning.networks.filter_bank import FilterBank
-from napari_pytc.learning.training.filter_bank_fit import FilterBankFit
+from napari_pytc.learning.training.steps.filter_bank_fit import FilterBankFit
 from napari_pytc.plans.plan import TrainPlan
 
 _LEARNT_PREFIXES = ("head.", "feature_")

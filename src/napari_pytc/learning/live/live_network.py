@@ -30,9 +30,9 @@ from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
-from napari_pytc.learning.training.checkpoints import TrainingState
-from napari_pytc.learning.training.loop import fit_network, measured_precision, memory_plans
-from napari_pytc.learning.training.module import SegmentationModule
+from napari_pytc.learning.training.state.checkpoints import TrainingState
+from napari_pytc.learning.training.steps.loop import fit_network, measured_precision, memory_plans
+from napari_pytc.learning.training.steps.module import SegmentationModule
 from napari_pytc.plans.optimisation import ConstantSchedule
 from napari_pytc.plans.plan import TrainPlan
 

@@ -21,7 +21,7 @@ from napari_pytc.learning.live.stroke_split import Anchor, StrokeSnapshot
 from napari_pytc.learning.machine.weights import load_weights_and_notes, save_weights
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.prediction.model import TrainedModel
-from napari_pytc.learning.training.checkpoints import TrainingState, load_training_state, save_training_state
+from napari_pytc.learning.training.state.checkpoints import TrainingState, load_training_state, save_training_state
 from napari_pytc.plans.live_spec import LiveJob
 from napari_pytc.plans.model_folder import ModelInfo, TrainedVolume, write_model_folder
 from napari_pytc.plans.networks import NetworkLimits

@@ -26,7 +26,7 @@ from napari_pytc.learning.live.view_predictor import ViewPredictor
 from napari_pytc.learning.machine.weights import load_weights
 from napari_pytc.learning.networks.ensemble import agreement_of
 from napari_pytc.learning.prediction.model import TrainedModel
-from napari_pytc.learning.training.checkpoints import TrainingState
+from napari_pytc.learning.training.state.checkpoints import TrainingState
 from napari_pytc.plans.live_spec import LiveJob
 from napari_pytc.plans.model_folder import ModelInfo, weights_path
 from napari_pytc.plans.networks import NetworkLimits

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pytc.learning.data.training_data import TrainingData
-from napari_pytc.learning.training.task import LearningTask
+from napari_pytc.learning.training.tasks.task import LearningTask
 from napari_pytc.plans.model_folder import ModelInfo, TrainedVolume
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.volumes.fingerprint import fingerprint

@@ -8,9 +8,9 @@ from pathlib import Path
 from napari_pytc.learning.machine.weights import load_matching, load_weights
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.model import TrainedModel
-from napari_pytc.learning.training.distillation import has_learnt_enough
 from napari_pytc.learning.training.folders import TrainingFolders
-from napari_pytc.learning.training.task import LearningTask
+from napari_pytc.learning.training.steps.distillation import has_learnt_enough
+from napari_pytc.learning.training.tasks.task import LearningTask
 from napari_pytc.plans.model_folder import ModelInfo, weights_path
 from napari_pytc.plans.plan import TrainPlan
 

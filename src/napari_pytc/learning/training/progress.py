@@ -23,11 +23,11 @@ from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.learning.prediction.tiling import make_inferer
-from napari_pytc.learning.training.best_weights import BestWeights
-from napari_pytc.learning.training.checkpoints import TrainingState, save_training_state
-from napari_pytc.learning.training.module import SegmentationModule
-from napari_pytc.learning.training.optimisation import LearningRate, WeightAverage, is_reported
-from napari_pytc.learning.training.task import LearningTask
+from napari_pytc.learning.training.state.best_weights import BestWeights
+from napari_pytc.learning.training.state.checkpoints import TrainingState, save_training_state
+from napari_pytc.learning.training.steps.module import SegmentationModule
+from napari_pytc.learning.training.steps.optimisation import LearningRate, WeightAverage, is_reported
+from napari_pytc.learning.training.tasks.task import LearningTask
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.windows import Tiling

@@ -19,7 +19,7 @@ from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.training.finished_model import Checkpoint
 from napari_pytc.learning.training.folders import TrainingFolders
 from napari_pytc.learning.training.progress import check_watched_score
-from napari_pytc.learning.training.task_of_plan import make_task
+from napari_pytc.learning.training.tasks.task_of_plan import make_task
 from napari_pytc.learning.training.training_run import TEACHER, TrainingRun
 from napari_pytc.plans.input_channels import check_n_inputs, check_same_channels
 from napari_pytc.plans.model_folder import read_model_info

@@ -30,27 +30,27 @@ from napari_pytc.learning.networks.step_memory import StepMemoryCounter
 from napari_pytc.learning.prediction.image_statistics import input_names
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiling import training_tiling
-from napari_pytc.learning.training.checkpoints import delete_training_state, load_training_state
-from napari_pytc.learning.training.compiling import TrainingLogits, compiled_logits
-from napari_pytc.learning.training.distillation import (
+from napari_pytc.learning.training.finished_model import Checkpoint, most_annotated_normalisation, trained_volumes
+from napari_pytc.learning.training.folders import TrainingFolders
+from napari_pytc.learning.training.memory.step_plans import fitting_plans
+from napari_pytc.learning.training.parent import load_distilled_model, start_from
+from napari_pytc.learning.training.progress import Learner, ProgressCallback
+from napari_pytc.learning.training.state.checkpoints import delete_training_state, load_training_state
+from napari_pytc.learning.training.state.training_identity import training_fingerprint
+from napari_pytc.learning.training.steps.compiling import TrainingLogits, compiled_logits
+from napari_pytc.learning.training.steps.distillation import (
     LEAST_RECALL,
     DistillationTargets,
     distillation_targets_of,
     lowest_recall,
 )
-from napari_pytc.learning.training.filter_bank_fit import FilterBankFit
-from napari_pytc.learning.training.finished_model import Checkpoint, most_annotated_normalisation, trained_volumes
-from napari_pytc.learning.training.folders import TrainingFolders
-from napari_pytc.learning.training.loop import Loader, fit_network, measured_precision, memory_plans
-from napari_pytc.learning.training.module import SegmentationModule
-from napari_pytc.learning.training.nonfinite import LossGuard
-from napari_pytc.learning.training.optimisation import check_backbone
-from napari_pytc.learning.training.parent import load_distilled_model, start_from
-from napari_pytc.learning.training.profiling import PROFILE_FILES, StepProfile
-from napari_pytc.learning.training.progress import Learner, ProgressCallback
-from napari_pytc.learning.training.step_plans import fitting_plans
-from napari_pytc.learning.training.task import LearningTask
-from napari_pytc.learning.training.training_identity import training_fingerprint
+from napari_pytc.learning.training.steps.filter_bank_fit import FilterBankFit
+from napari_pytc.learning.training.steps.loop import Loader, fit_network, measured_precision, memory_plans
+from napari_pytc.learning.training.steps.module import SegmentationModule
+from napari_pytc.learning.training.steps.nonfinite import LossGuard
+from napari_pytc.learning.training.steps.optimisation import check_backbone
+from napari_pytc.learning.training.steps.profiling import PROFILE_FILES, StepProfile
+from napari_pytc.learning.training.tasks.task import LearningTask
 from napari_pytc.plans.model_folder import ModelInfo, read_model_info, write_model_folder
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.normalisation import ImageNormalisation

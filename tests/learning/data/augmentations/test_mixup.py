@@ -13,7 +13,7 @@ from napari_pytc.learning.data.augmentations.mixup import MixedBatches, with_mix
 from napari_pytc.learning.data.sampling import Batch, PatchBatches, TrainingVolume
 from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.networks.network import build_network
-from napari_pytc.learning.training.module import SegmentationModule
+from napari_pytc.learning.training.steps.module import SegmentationModule
 from napari_pytc.plans.augmentation import Augmentation
 from napari_pytc.plans.plan import TrainPlan
 from tests.support.contexts import RecordingContext

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from napari_pytc.learning.data.sampling import Batch, VoxelBatches
 from napari_pytc.learning.networks.filter_bank import FilterBank
-from napari_pytc.learning.training.distillation import DistillationTargets
 from napari_pytc.learning.training.losses import make_loss
-from napari_pytc.learning.training.nonfinite import LossGuard
-from napari_pytc.learning.training.optimisation import (
+from napari_pytc.learning.training.steps.distillation import DistillationTargets
+from napari_pytc.learning.training.steps.nonfinite import LossGuard
+from napari_pytc.learning.training.steps.optimisation import (
     LearningRate,
     WeightAverage,
     is_reported,

@@ -20,7 +20,7 @@ from napari_pytc.learning.evaluation.instance_scoring import InstanceScorer
 from napari_pytc.learning.evaluation.joint_scoring import JointScorer
 from napari_pytc.learning.evaluation.scoring import HeldOutScorer, VolumeScorer
 from napari_pytc.learning.evaluation.volume_scores import Scorer
-from napari_pytc.learning.training.task import (
+from napari_pytc.learning.training.tasks.task import (
     ClassTask,
     ObjectTask,
     correction_weights,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_pytc.learning.training.best_weights import BestWeights
+from napari_pytc.learning.training.state.best_weights import BestWeights
 
 
 def weights(value: float) -> dict[str, torch.Tensor]:

@@ -14,8 +14,8 @@ from torch import nn
 from napari_pytc.errors import ModelError
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.machine.weights import load_exactly, load_matching, load_weights, save_weights
-from napari_pytc.learning.training import checkpoints
-from napari_pytc.learning.training.checkpoints import (
+from napari_pytc.learning.training.state import checkpoints
+from napari_pytc.learning.training.state.checkpoints import (
     TrainingState,
     delete_training_state,
     load_training_state,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from napari_pytc.errors import ModelError
 from napari_pytc.files import sync_folder
 from napari_pytc.learning.machine.weights import load_weights_and_notes, save_weights
-from napari_pytc.learning.training.optimisation import load_optimiser_state
+from napari_pytc.learning.training.steps.optimisation import load_optimiser_state
 
 Tensors = dict[str, Tensor]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_pytc.learning.machine.precision import Precision
-from napari_pytc.learning.training.optimisation import (
+from napari_pytc.learning.training.steps.optimisation import (
     LearningRate,
     WeightAverage,
     make_optimiser,

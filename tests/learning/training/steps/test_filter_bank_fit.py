@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from napari_pytc.learning.networks.filter_bank import FilterBank
-from napari_pytc.learning.training.distillation import DistillationTargets
-from napari_pytc.learning.training.filter_bank_fit import FilterBankFit
+from napari_pytc.learning.training.steps.distillation import DistillationTargets
+from napari_pytc.learning.training.steps.filter_bank_fit import FilterBankFit
 from napari_pytc.plans.networks import FilterBankNetwork
 from napari_pytc.plans.plan import TrainPlan
 from tests.support.learning import same_weights, space

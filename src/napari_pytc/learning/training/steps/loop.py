@@ -20,7 +20,7 @@ from napari_pytc.learning.machine.oom_fallback import MemoryPlan, make_memory_pl
 from napari_pytc.learning.machine.precision import Precision, choose_precision
 from napari_pytc.learning.machine.prefetch import prefetch
 from napari_pytc.learning.networks.network import Network, build_network
-from napari_pytc.learning.training.step_plans import least_patch
+from napari_pytc.learning.training.memory.step_plans import least_patch
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.windows import Tiling

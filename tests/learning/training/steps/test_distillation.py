@@ -17,7 +17,7 @@ from napari_pytc.learning.data.voxel_features import annotated_features
 from napari_pytc.learning.networks.filter_bank import FilterBank
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.training import training_run
-from napari_pytc.learning.training.distillation import (
+from napari_pytc.learning.training.steps.distillation import (
     DistillationTargets,
     has_learnt_enough,
     sample_distillation_targets,

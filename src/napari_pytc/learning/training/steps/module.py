@@ -12,10 +12,10 @@ from torch import Tensor
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.data.sampling import Batch
 from napari_pytc.learning.networks.network import Network, has_same_features
-from napari_pytc.learning.training.compiling import TrainingLogits
 from napari_pytc.learning.training.losses import Distillation, deeply_supervised, make_loss
-from napari_pytc.learning.training.nonfinite import LossGuard
-from napari_pytc.learning.training.optimisation import (
+from napari_pytc.learning.training.steps.compiling import TrainingLogits
+from napari_pytc.learning.training.steps.nonfinite import LossGuard
+from napari_pytc.learning.training.steps.optimisation import (
     LearningRate,
     WeightAverage,
     is_reported,

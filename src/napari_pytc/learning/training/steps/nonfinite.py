@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_pytc.errors import ModelError
 from napari_pytc.learning.data.sampling import Batch
-from napari_pytc.learning.training.optimisation import is_reported
+from napari_pytc.learning.training.steps.optimisation import is_reported
 
 
 class StepCounter(Protocol):

@@ -20,12 +20,12 @@ from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.machine.weights import load_weights
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.training import training_run
-from napari_pytc.learning.training.compiling import compiled_logits
-from napari_pytc.learning.training.nonfinite import LossGuard
-from napari_pytc.learning.training.profiling import StepProfile
+from napari_pytc.learning.training.steps.compiling import compiled_logits
+from napari_pytc.learning.training.steps.nonfinite import LossGuard
+from napari_pytc.learning.training.steps.profiling import StepProfile
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.networks import FilterBankNetwork, NetworkSettings, UNetNetwork
-from tests.learning.training.test_resume import CancelAtStep
+from tests.learning.training.state.test_resume import CancelAtStep
 from tests.support.contexts import RecordingContext
 from tests.support.learning import folders, same_weights, space, tiny_plan, train_tiny, training_data, weights_of
 from tests.support.networks import SMALL

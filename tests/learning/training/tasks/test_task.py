@@ -20,7 +20,7 @@ from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.data.volume_opening import choose_space
 from napari_pytc.learning.training import training_run
-from napari_pytc.learning.training.task_of_plan import make_task
+from napari_pytc.learning.training.tasks.task_of_plan import make_task
 from napari_pytc.learning.training.train import train
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.recipes import load_recipe

@@ -17,7 +17,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.jobs.events import Failed
 from napari_pytc.jobs.runners.process import ProcessRunner
-from napari_pytc.learning.training.checkpoints import load_training_state
+from napari_pytc.learning.training.state.checkpoints import load_training_state
 from napari_pytc.learning.training.train import Checkpoint
 from napari_pytc.plans.specs import ModelOutput, PredictJob, TrainJob, VolumeInputs
 from napari_pytc.volumes.spec import NpySpec

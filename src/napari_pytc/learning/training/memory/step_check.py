@@ -15,8 +15,8 @@ from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.networks.network import Network, build_network
 from napari_pytc.learning.networks.step_memory import StepMemoryCounter, step_memory
 from napari_pytc.learning.prediction.tiling import training_tiling
-from napari_pytc.learning.training.loop import memory_plans
-from napari_pytc.learning.training.step_plans import fitting_plans
+from napari_pytc.learning.training.memory.step_plans import fitting_plans
+from napari_pytc.learning.training.steps.loop import memory_plans
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.specs import StepMemoryJob

@@ -11,7 +11,12 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from napari_pytc.errors import InvalidInput, ModelError
-from napari_pytc.learning.training.optimisation import LearningRate, WeightAverage, make_optimiser, prepare_gradients
+from napari_pytc.learning.training.steps.optimisation import (
+    LearningRate,
+    WeightAverage,
+    make_optimiser,
+    prepare_gradients,
+)
 from napari_pytc.plans.loop import Gradients
 from napari_pytc.plans.optimisation import ScheduleSettings
 from napari_pytc.plans.plan import TrainPlan

@@ -8,8 +8,8 @@ from napari_pytc.errors import OutOfMemory
 from napari_pytc.learning.machine.oom_fallback import make_memory_plans
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.networks.step_memory import StepMemoryCounter
-from napari_pytc.learning.training.loop import memory_plans
-from napari_pytc.learning.training.step_plans import fitting_plans, least_patch
+from napari_pytc.learning.training.memory.step_plans import fitting_plans, least_patch
+from napari_pytc.learning.training.steps.loop import memory_plans
 from napari_pytc.plans.networks import SectionUNetNetwork, UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from tests.support.learning import space

@@ -15,7 +15,7 @@ from napari_pytc.learning.machine.memory import free_memory_bytes
 from napari_pytc.learning.networks.network import Network, build_network
 from napari_pytc.learning.networks.operations import multiplications_a_voxel
 from napari_pytc.learning.networks.step_memory import BASIS, StepMemory, StepMemoryCounter, step_memory
-from napari_pytc.learning.training.step_plans import least_patch
+from napari_pytc.learning.training.memory.step_plans import least_patch
 from napari_pytc.plans.network_list import NetworksJob, all_networks, describe
 from napari_pytc.plans.networks import NetworkSettings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.volume_data import VolumeData
-from napari_pytc.learning.training.channel_task import ChannelTask
-from napari_pytc.learning.training.task import ClassTask, LearningTask, ObjectTask
+from napari_pytc.learning.training.tasks.channel_task import ChannelTask
+from napari_pytc.learning.training.tasks.task import ClassTask, LearningTask, ObjectTask
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
 

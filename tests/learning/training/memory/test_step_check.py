@@ -9,7 +9,7 @@ import pytest
 
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.learning.networks.step_memory import step_memory
-from napari_pytc.learning.training import step_check
+from napari_pytc.learning.training.memory import step_check
 from napari_pytc.plans.networks import LeanUNetNetwork, MonaiBasicUNetNetwork, NetworkSettings, UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
