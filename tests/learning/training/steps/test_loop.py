@@ -271,11 +271,15 @@ def test_a_compiled_training_makes_the_same_model(tmp_path: Path, compiler: Coun
         torch.testing.assert_close(tensor.float(), weights_of(plain)[name].float(), rtol=1e-3, atol=1e-4)
 
 
-def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise RuntimeError("no C++ compiler\nlong explanation")
+def _refuse(*_: Any) -> None:
+    raise RuntimeError("no C++ compiler\nlong explanation")
 
-    monkeypatch.setattr(torch, "compile", lambda _: refuse)
+
+@pytest.mark.parametrize("compiler", [_refuse, lambda _: _refuse], ids=["at once", "when it is called"])
+def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(
+    compiler: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", compiler)
     ctx = RecordingContext()
     made = train_tiny(tmp_path, ctx=ctx, execution={"compile": True})
     sentence = "torch.compile does not work here (no C++ compiler): the network is trained as it is."

@@ -35,6 +35,8 @@ def run(job: StepMemoryJob, ctx: JobContext) -> dict[str, Any]:
         found |= _step(job, str(device), ctx)
     except PytcError as error:
         found |= {"problem": error.message, "hint": error.hint}
+    except (NotImplementedError, ImportError) as error:  # of another package's network
+        found |= {"problem": str(error)}
     return found
 
 

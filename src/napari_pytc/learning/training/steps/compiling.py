@@ -35,18 +35,17 @@ def compiled_logits(
     tell : callable
         Gets the sentence that says why nothing is compiled.
     """
-    compiled: TrainingLogits = torch.compile(network.training_logits)
     try:
-        problem = _try_step(network, compiled, memory, precision)
-        if problem is not None:
-            tell(problem)
-        yield network.training_logits if problem is not None else compiled
+        compiled = _compile(network, memory, precision)
+        if isinstance(compiled, str):
+            tell(compiled)
+        yield network.training_logits if isinstance(compiled, str) else compiled
     finally:
         torch.compiler.reset()
 
 
-def _try_step(network: Network, compiled: TrainingLogits, memory: MemoryPlan, precision: Precision) -> str | None:
-    """Compute a step; why it cannot be compiled, as a sentence."""
+def _compile(network: Network, memory: MemoryPlan, precision: Precision) -> TrainingLogits | str:
+    """Compile and compute a step; a sentence where that does not work."""
     from torch._dynamo.utils import counters  # a second to import, which other trainings need not wait for
 
     device = torch.device(memory.device)
@@ -55,6 +54,7 @@ def _try_step(network: Network, compiled: TrainingLogits, memory: MemoryPlan, pr
     was_training = network.training
     n_before = counters["stats"]["unique_graphs"]
     try:
+        compiled: TrainingLogits = torch.compile(network.training_logits)  # refuses a Python that torch does not know
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             network.train()
             image = precision.place(torch.zeros(memory.batch_size, network.n_inputs, *memory.shape, device=device))
@@ -74,4 +74,4 @@ def _try_step(network: Network, compiled: TrainingLogits, memory: MemoryPlan, pr
         network.train(was_training)
     if counters["stats"]["unique_graphs"] == n_before:
         return "torch.compile finds nothing to compile in this network: it is trained as it is."
-    return None
+    return compiled
