@@ -60,7 +60,7 @@ demo-window: venv ## open the bundled sample in napari, ready to paint; its proj
 test test-fast: export PYTHONDONTWRITEBYTECODE =
 # Without Qt's libraries pytest-qt cannot even be loaded, so the window's tests are left out with it.
 RUN_TESTS = if [ -n "$(strip $(MISSING))" ]; then set -- -p no:pytest-qt --ignore=tests/ui; else set --; fi; \
-	set -- $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup "$$@" $(WHICH) $(TESTS); \
+	set -- $(BIN)/python -m pytest -n $(JOBS) --dist loadscope "$$@" $(WHICH) $(TESTS); \
 	if command -v xvfb-run >/dev/null; then set -- xvfb-run -a -s "-screen 0 1600x1000x24" "$$@"; fi; \
 	echo "$$*"; "$$@"
 

@@ -173,7 +173,7 @@ def test_a_prediction_killed_in_a_tile_goes_on_with_the_rest(
 
 
 def test_a_cancelled_training_and_prediction_go_on(session: Session, worker: ProcessRunner, orders: Path) -> None:
-    steps = 20
+    steps = 60
     whole = train(session, worker, steps=steps)
 
     def cancel_at(kind: type[JobEvent], where: str, number: int) -> RecordingSink:

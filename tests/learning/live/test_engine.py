@@ -14,6 +14,7 @@ from napari_pytc.jobs.context import JobCancelled, JobMessage
 from napari_pytc.learning.live.blend import Blend
 from napari_pytc.learning.live.tiles import FeatureTiles
 from napari_pytc.learning.prediction.model import TrainedModel
+from napari_pytc.plans import live_messages
 from napari_pytc.plans.live_messages import (
     annotations_message,
     painting_message,
@@ -240,7 +241,8 @@ def test_a_single_section(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_network_pauses_while_a_stroke_is_painted(project: LiveProject) -> None:
+def test_the_network_pauses_while_a_stroke_is_painted(project: LiveProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_messages, "_LONGEST_STROKE_S", 3600.0)
     n_losses: list[int] = []
 
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:

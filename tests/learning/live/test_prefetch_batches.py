@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from napari_pytc.learning.live.prefetch_batches import PauseGate, PrefetchedBatches
+from tests.support.waiting import PATIENCE_S
 
 
-def wait_for(condition, seconds: float = 10.0) -> None:
+def wait_for(condition, seconds: float = PATIENCE_S) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -63,7 +64,7 @@ def test_a_paused_thread_ends_with_its_batches() -> None:
     begun.set()
     closing = threading.Thread(target=batches.close)
     closing.start()
-    closing.join(10)
+    closing.join(PATIENCE_S)
     assert not closing.is_alive()
 
 

@@ -86,8 +86,8 @@ def _highest() -> int:
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])  # type: ignore[index]
 
 
-FACTOR = 1.6
-"""By how much the projection may differ from what a step takes on a CPU."""
+FACTOR = 2.0
+"""By how much the projection may differ from what a step takes on a CPU: older ones take up to half more."""
 
 
 @pytest.mark.slow
@@ -106,6 +106,7 @@ def test_the_projection_is_near_the_measured_peak(settings: NetworkSettings, sha
     process = context.Process(target=_measure, args=(settings, shape, answer))
     process.start()
     process.join()
+    assert process.exitcode == 0
     measured, projected = answer.get(), step_memory(settings, 2, space(), 1, 2, shape).total
 
     assert measured / FACTOR < projected < measured * FACTOR, (projected, measured)

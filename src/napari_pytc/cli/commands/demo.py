@@ -179,7 +179,7 @@ def _train(output: Output, session: Session, step: int, recipe: str, settings: t
         score=float(model["scores"].get("mean") or 0.0),
         train_seconds=round(model["seconds"], 1),
         prediction=Path(predicted["output"]),
-        mvoxel_per_s=round(predicted["mvoxel_per_s"], 2),
+        mvoxel_per_s=predicted["mvoxel_per_s"],
         dice={name: found["dice"][str(k)] for k, name in enumerate(CLASSES, 1)},
     )
     output.print(

@@ -521,7 +521,7 @@ def wrong_channel(panel: TrainPanel, workspace: FakeWorkspace, session: Training
     channels = panel.recipe.channels
     assert channels is not None
     panel.controller.recipe.choose_recipe("bcd")
-    qtbot.waitUntil(channels.isVisible, timeout=60_000)
+    qtbot.waitUntil(channels.isVisible)
     assert panel.train_button.isEnabled()
     channels.table.selectRow(1)
     channels.more.setText("thickness: 9")
@@ -533,7 +533,7 @@ def wrong_channel(panel: TrainPanel, workspace: FakeWorkspace, session: Training
 @pytest.mark.parametrize("recipe", ["bcd", "fast"])
 def test_a_recipe_replaces_channels_with_a_problem(wrong_channel: TrainPanel, recipe: str, qtbot: QtBot) -> None:
     controller = wrong_channel.controller.recipe
-    with qtbot.waitSignal(controller.loaded, timeout=60_000):
+    with qtbot.waitSignal(controller.loaded):
         controller.choose_recipe(recipe)
     assert (controller.plan, controller.problem) == (load_recipe(recipe), "")
     assert wrong_channel.train_button.isEnabled()
@@ -634,7 +634,7 @@ def test_a_recipe_replaces_losses_with_a_problem(
     losses.settings.setText("squared: [")
     losses.settings.textEdited.emit("squared: [")
     assert controller.plan is None
-    with qtbot.waitSignal(controller.loaded, timeout=60_000):
+    with qtbot.waitSignal(controller.loaded):
         controller.choose_recipe("bcd")
     assert controller.plan == load_recipe("bcd")
     assert panel.train_button.isEnabled()

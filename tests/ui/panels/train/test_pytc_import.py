@@ -42,7 +42,7 @@ def dialog(workspace: FakeWorkspace, recipe: RecipeController, qtbot: QtBot) -> 
 def read(dialog: PytcImportDialog, qtbot: QtBot, path: Path) -> None:
     dialog.config.setText(str(path))
     dialog.read()
-    qtbot.waitUntil(lambda: dialog.keys.topLevelItemCount() > 0 or bool(dialog.notice.text), timeout=30_000)
+    qtbot.waitUntil(lambda: dialog.keys.topLevelItemCount() > 0 or bool(dialog.notice.text))
 
 
 def test_every_key_is_listed_what_differs_first(dialog: PytcImportDialog, qtbot: QtBot, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_configuration_that_cannot_be_read_is_told(dialog: PytcImportDialog, q
     (tmp_path / "a.yaml").write_text("_base_: a.yaml")
     dialog.config.setText(str(tmp_path / "a.yaml"))
     dialog.read()
-    qtbot.waitUntil(lambda: "builds on itself" in dialog.notice.text, timeout=30_000)
+    qtbot.waitUntil(lambda: "builds on itself" in dialog.notice.text)
     assert dialog.keys.topLevelItemCount() == 0
     assert not dialog.recipe_button.isEnabled()
 
@@ -78,7 +78,7 @@ def test_a_recipe_is_saved_and_chosen(
     read(dialog, qtbot, write_config(tmp_path))
     target = tmp_path / "mine"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
-    with qtbot.waitSignal(recipe.loaded, timeout=30_000):
+    with qtbot.waitSignal(recipe.loaded):
         dialog.recipe_button.click()
     assert recipe.recipe == str(tmp_path / "mine.yaml")
     assert load_recipe(tmp_path / "mine.yaml").voxel_size_nm == (30, 8, 8)
