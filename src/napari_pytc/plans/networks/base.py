@@ -123,7 +123,7 @@ class NetworkSettings(TaggedSettings):
         InvalidInput
             With the least lengths.
         """
-        if max(alignment) > 1 and math.prod(patch) < 2 * math.prod(alignment):
+        if self.learns_from == "patches" and max(alignment) > 1 and math.prod(patch) < 2 * math.prod(alignment):
             least = above_one_voxel(alignment, alignment)
             raise InvalidInput(
                 f"A patch of {'x'.join(map(str, patch))} is a single voxel of the deepest level of the network "
