@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from napari_pytc.cli.commands.learn import prediction_plan, training_plan
 from napari_pytc.cli.main import app
 from napari_pytc.cli.options import read_settings
 from napari_pytc.decoding import DecoderSettings
+from napari_pytc.plans.losses import LossSettings
 from napari_pytc.plans.network_list import all_networks
 from napari_pytc.plans.networks import (
     MedNeXtNetwork,
@@ -26,6 +28,7 @@ from napari_pytc.plans.networks import (
 )
 from napari_pytc.plans.plan import Augmentation, TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml, recipes
+from tests.support.packages import installed, losses_of_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "design").glob("*.md")])
@@ -53,6 +56,15 @@ RECIPES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def loss_of_the_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The package whose loss an example of the page of losses trains with."""
+    text = (ROOT / "docs" / "architectures-and-losses.md").read_text(encoding="utf-8")
+    with installed(tmp_path_factory.mktemp("installed"), LossSettings, *losses_of_page(text)):
+        yield
+
+
+@pytest.mark.usefixtures("loss_of_the_page")
 @pytest.mark.parametrize(("page", "line"), EXAMPLES)
 def test_a_command_of_the_documentation_is_one_that_the_program_takes(page: str, line: str) -> None:
     _, name, *words = shlex.split(line, comments=True)

@@ -18,7 +18,7 @@ from napari_pytc.learning.training.steps.optimisation import LearningRate, make_
 from napari_pytc.plans.losses import LossSettings
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import plan_from_yaml
-from tests.support.packages import installed
+from tests.support.packages import installed, losses_of_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures-and-losses.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -28,14 +28,13 @@ COMMANDS = [
     for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
 ]
-MODULES = re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL)
-ENTRIES = re.findall(r'```toml\n.*?"napari_pytc.losses"\]\n(\w+) = "(\S+)"\n```', TEXT)
+MODULES, ENTRIES = losses_of_page(TEXT)
 SPACE = VoxelSpace((10, 10, 10))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def package_of_the_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with installed(tmp_path_factory.mktemp("installed"), LossSettings, dict(MODULES), dict(ENTRIES)):
+    with installed(tmp_path_factory.mktemp("installed"), LossSettings, MODULES, ENTRIES):
         yield
 
 
@@ -83,5 +82,5 @@ def test_a_command_of_the_page_is_a_plan(command: str) -> None:
 def test_there_are_examples() -> None:
     assert len(YAML) >= 7
     assert len(COMMANDS) >= 5
-    assert [path for path, _ in MODULES] == ["my_package/settings.py", "my_package/log_cosh.py"]
+    assert list(MODULES) == ["my_package/settings.py", "my_package/log_cosh.py"]
     assert len(ENTRIES) == 1

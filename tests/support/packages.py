@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +49,13 @@ def installed(
             if name.split(".")[0] in own:
                 del sys.modules[name]
         _forget(family)
+
+
+def losses_of_page(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Modules and entry points of the loss of one's own that a page describes."""
+    files = re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL)
+    entries = re.findall(r'```toml\n.*?"napari_pytc.losses"\]\n(\w+) = "(\S+)"\n```', text)
+    return dict(files), dict(entries)
 
 
 def _forget(family: type[TaggedSettings]) -> None:
