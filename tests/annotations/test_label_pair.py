@@ -11,8 +11,12 @@ import pytest
 from napari_pytc.annotations.label_pair import pair_labels
 from napari_pytc.annotations.label_source import ArrayLabels
 from napari_pytc.errors import InvalidInput
+from napari_pytc.exporting.base import ExportOptions
+from napari_pytc.exporting.formats import exporter_for
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.volumes.opening import open_volume
+from napari_pytc.volumes.opening import open_labels, open_volume
+from tests.support.arrays import FakeArray
+from tests.support.contexts import RecordingContext
 
 
 def named(path: Path, labels: np.ndarray, names: list[str], **attributes: object) -> object:
@@ -67,7 +71,6 @@ def test_volumes_of_other_shapes_are_compared_where_they_overlap():
     ("space", "sentence"),
     [
         (VoxelSpace.unknown(), r"one shape, got \(2, 5, 6\) and \(4, 5, 6\)\."),
-        (VoxelSpace((40, 4, 4)), "no place that both cover"),
         (VoxelSpace((80, 4, 4), (0, 4, 0)), "voxels are of 80,4,4 and 40,4,4 nm"),
         (VoxelSpace((40, 4, 4), (0, 400, 0)), "no place that both cover"),
     ],
@@ -76,6 +79,18 @@ def test_volumes_that_do_not_say_how_they_lie_are_refused(space: VoxelSpace, sen
     truth = np.ones((4, 5, 6), np.uint8)
     with pytest.raises(InvalidInput, match=sentence):
         pair_labels(ArrayLabels(truth[:2], space), ArrayLabels(truth, VoxelSpace((40, 4, 4))))
+
+
+def test_exports_that_begin_at_the_first_voxel_are_compared_where_they_overlap(tmp_path: Path):
+    space, labels = VoxelSpace((40, 4, 4)), np.arange(1, 1 + 4 * 5 * 6, dtype=np.uint32).reshape(4, 5, 6)
+    files = [tmp_path / "crop.h5", tmp_path / "whole.h5"]
+    for path, part in zip(files, (labels[:2, :3], labels), strict=True):
+        array = FakeArray(part, space)
+        exporter_for(path, "h5").export(array, path, ExportOptions(content="labels"), RecordingContext())
+    pair = pair_labels(*map(open_labels, files), classes=False)
+    assert pair.box == Box((0, 0, 0), (2, 3, 6))
+    assert np.array_equal(pair.predicted.read(pair.box), pair.truth.read(pair.box))
+    assert "as their files have the origin 0, or say none; only that was compared" in pair.notes[-1]
 
 
 def test_files_of_one_shape_that_contradict_each_other_are_told():

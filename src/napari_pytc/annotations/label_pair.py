@@ -83,7 +83,7 @@ def pair_labels(
     """Bring two label volumes to the same voxels and numbers.
 
     Volumes of one shape are compared voxel by voxel, others where they overlap by what their files say of origin and
-    voxel size. 2^64-1, CREMI's sign for no label, is 0.
+    voxel size; an origin that is not said is 0, which a note tells. 2^64-1, CREMI's sign for no label, is 0.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def pair_labels(
     Raises
     ------
     InvalidInput
-        If their shapes differ, and the files do not say how they lie to one another.
+        If their shapes differ, and the files do not say of which size the voxels are, of several, or of no place that
+        both cover.
     """
     offset, box, notes = _overlap(predicted, truth)
     changed = _changed(values)
@@ -150,8 +151,7 @@ def _overlap(predicted: LabelSource, truth: LabelSource) -> tuple[Voxel, Box, li
             )
         return (0, 0, 0), whole, notes
     box = Box.at(start, predicted.shape).intersect(whole)
-    says_where = any(ours.origin_nm) or any(theirs.origin_nm) or (ours.is_placed and theirs.is_placed)
-    if not is_same_size or not says_where or box.is_empty:
+    if not is_same_size or box.is_empty:
         why = "" if not is_known else "the files say of no place that both cover"
         if is_known and not is_same_size:
             why = f"voxels are of {_text(ours.voxel_size_nm)} and {_text(theirs.voxel_size_nm)} nm"
@@ -160,8 +160,11 @@ def _overlap(predicted: LabelSource, truth: LabelSource) -> tuple[Voxel, Box, li
             f"{f'; {why}' if why else ''}.",
             "Compare volumes of the same voxels, or files that say where they lie, such as HDF5 and OME-Zarr exports.",
         )
-    note = f"The volumes overlap in {box} of the truth by the origins in their files; only that was compared."
-    return start, box, [note]
+    by = "by the origins in their files"
+    if not any(ours.origin_nm) and not any(theirs.origin_nm) and not (ours.is_placed and theirs.is_placed):
+        # Exports of a part that begins at the first voxel say 0 as well as files that know no place.
+        by = "if both begin at the same voxel, as their files have the origin 0, or say none"
+    return start, box, [f"The volumes overlap in {box} of the truth {by}; only that was compared."]
 
 
 def _voxels_apart(ours: VoxelSpace, theirs: VoxelSpace) -> tuple[float, ...]:

@@ -155,6 +155,18 @@ def test_a_text_that_is_left_for_another_channel_is_no_problem_any_more(table: C
     assert table._problem_label.isHidden()
 
 
+@pytest.mark.parametrize("button", [1, 3])
+def test_a_text_that_goes_with_a_button_does_not_hold_up_what_is_common(table: ChannelTable, button: int) -> None:
+    table.table.selectRow(1)
+    table.more.setText("thickness: [")
+    table.more.editingFinished.emit()
+    table._buttons[button].click()
+    assert table.problem == ""
+    table.common.editors["small_object_weight"].set_value(4.0)
+    assert table.target is not None
+    assert table.target.small_object_weight == 4.0
+
+
 def test_what_is_common_to_all_channels_is_edited_below(table: ChannelTable, qtbot: QtBot) -> None:
     editors = table.common.editors
     assert editors["cut_objects"].value() == "counted"

@@ -97,6 +97,7 @@ def test_rows_are_added_edited_and_removed(table: LossTable, qtbot: QtBot) -> No
         ("pos_weight: 0", "", "pos_weight of bce: input should be greater than 0, got 0"),
         ("depth: 3", "", "The loss bce has no setting 'depth'; it has pos_weight"),
         ("pos_weight: [", "", "as in a recipe"),
+        ("kind: dice", "", "The loss is chosen above its settings, got kind 'dice' among those of bce."),
         ("", "7", "the target has 3"),
         ("", "2", "does not fit channel 2"),
         ("", "axons", "the head 'axons', which the target does not have"),

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, JobEvent, Measured, Progressed, Started, Warned
+from napari_pytc.plans.losses import LossTerm
 from napari_pytc.plans.networks import UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
@@ -621,6 +622,27 @@ def test_losses_are_judged_by_the_classes_of_the_project(
     assert [(term.loss.kind, term.channels) for term in plan.losses] == [("dice_ce", "0:3")]
     losses.remove_button.click()
     assert panel.controller.recipe.plan == load_recipe("instant")
+
+
+def test_another_network_mends_losses_that_did_not_suit_the_last_one(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession
+) -> None:
+    workspace.open_session(session)
+    losses, controller = panel.recipe.losses, panel.controller.recipe
+    assert losses is not None
+    losses.add_button.click()
+    assert losses.loss.findData("soft_cldice") == -1, "the network sees single voxels"
+    spatial = LossTerm.model_validate("soft_cldice")
+    losses.set_value((spatial,))
+    assert "compares neighbouring voxels" in panel.reason.text()
+    editor(panel, "network").combo.setCurrentText("unet")
+    assert losses.problem == ""
+    assert losses.loss.findData("soft_cldice") >= 0
+    assert controller.plan is not None
+    assert (controller.plan.network.kind, controller.plan.losses) == ("unet", (spatial,))
+    editor(panel, "network").combo.setCurrentText("filter_bank")
+    assert "compares neighbouring voxels" in losses.problem
+    assert controller.plan is None
 
 
 def test_a_recipe_replaces_losses_with_a_problem(

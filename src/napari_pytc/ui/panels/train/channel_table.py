@@ -131,7 +131,6 @@ class ChannelTable(QWidget):
 
     def _choose(self) -> None:
         if self._text_problem:  # its text is not shown at another channel, and is not missed
-            self._text_problem = ""
             self._apply()
         else:
             self._show_fields()
@@ -176,7 +175,6 @@ class ChannelTable(QWidget):
             return
         kept: dict[str, Any] = {key: content[key] for key in ("weight", "kept") if key in content}
         self._rows[self.table.chosen] = {"role": role, **_FIRST.get(role, {}), **kept}
-        self._text_problem = ""
         self._apply()
 
     def _edit(self) -> None:
@@ -222,7 +220,8 @@ class ChannelTable(QWidget):
             self._apply()
 
     def _apply(self, chosen: int | None = None) -> None:
-        """Validate what is shown, and tell that it is another target."""
+        """Validate the rows, show them, and tell that it is another target."""
+        self._text_problem = ""  # the fields are filled from the rows
         content = {**self.common.value(), "channels": self._rows}
         self.problem, self._wrong = "", None
         try:

@@ -62,7 +62,13 @@ class _Row:
             In one sentence.
         """
         where = self.where.strip()
-        content: dict[str, Any] = {"loss": {"kind": self.kind, **read_flow(self.settings)}, "weight": self.weight}
+        settings = read_flow(self.settings)
+        if "kind" in settings:
+            raise InvalidInput(
+                f"The loss is chosen above its settings, got kind {settings['kind']!r} among those of {self.kind}.",
+                "Leave kind out, and choose the loss in the list.",
+            )
+        content: dict[str, Any] = {"loss": {"kind": self.kind, **settings}, "weight": self.weight}
         if _NUMBERS.match(where):
             content["channels"] = where
         elif where:
@@ -279,7 +285,11 @@ class LossTable(Editor):
         if self._roles is None:
             return sorted(known)
         activations = set(activations_of(self._roles))
-        return sorted(name for name, one in known.items() if name == present or activations & set(one.suits))
+        return sorted(
+            name
+            for name, one in known.items()
+            if name == present or (activations & set(one.suits) and not (self._single_voxels and one.is_spatial))
+        )
 
     def _about_channels(self) -> str:
         text = "Channels of the target that the loss judges: numbers from 0, as 0:3 or 0,2, or names; all if empty."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_pytc.errors import PytcError
+from napari_pytc.plans.networks import NetworkSettings
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.ui.panels.train.channel_table import ChannelTable
@@ -157,7 +159,8 @@ class RecipeChooser(QWidget):
         self._last = plan
         # The form comes last: it tells that it changed, and what is shown is read then.
         self._show_channels(plan)
-        self._judge_losses()
+        assert self.losses is not None
+        self.losses.set_roles(self._controller.roles(plan), plan.network.learns_from == "voxels")
         self._form.set_value(plan)
 
     def _show_channels(self, plan: TrainPlan) -> None:
@@ -194,17 +197,23 @@ class RecipeChooser(QWidget):
 
     def _on_roles(self) -> None:
         """Judge the losses by the channels of now; the form is validated again where that makes a difference."""
-        if self.losses is not None and self._judge_losses():
+        if self._form is not None and self.losses is not None and self._judge_losses():
             self.losses.changed.emit()
 
     def _judge_losses(self) -> bool:
         """Judge the losses by the channels of now, without a signal; whether their problem is another one."""
-        last, channels, losses = self._last, self.channels, self.losses
+        last, channels, losses, form = self._last, self.channels, self.losses, self._form
         assert last is not None
         assert losses is not None
+        assert form is not None
         if channels is not None and channels.target is not None and not self._channel_box.isHidden():
             last = last.model_copy(update={"target": channels.target})
-        return losses.set_roles(self._controller.roles(last), last.network.learns_from == "voxels")
+        # Not those of the last plan: a problem of the losses may be mended by another network.
+        learns_from = NetworkSettings.variants()[form.shown("network")["kind"]].learns_from
+        size = form.shown("voxel_size_nm")
+        if size is None or (len(size) == 3 and all(0 < edge < math.inf for edge in size)):
+            last = last.model_copy(update={"voxel_size_nm": size})
+        return losses.set_roles(self._controller.roles(last), learns_from == "voxels")
 
     def _show_error(self, error: PytcError) -> None:
         self.notice.show_error(error)

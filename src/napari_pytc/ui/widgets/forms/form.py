@@ -115,6 +115,10 @@ class SettingsForm(QWidget):
         self._validate()
         self.changed.emit()
 
+    def shown(self, name: str) -> Any:
+        """What the editor of a field shows, be it valid or not; settings of a kind are values by name."""
+        return next(part.editors[name] for part in self._parts if name in part.editors).value()
+
     def suggest(self, name: str, value: Any) -> None:
         """Show a value for an optional field, to begin with when it is checked; the settings stay as they are."""
         self._is_filling = True
