@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Finished
 from napari_pytc.plans.plan import PredictPlan
@@ -47,6 +48,18 @@ def test_settings_that_the_project_does_not_hold_are_read_from_the_id(session: S
     assert record.id in note
 
 
+def test_settings_that_are_refused_now_are_read_from_the_id(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(content: object) -> PredictPlan:
+        raise InvalidInput("There is no such setting.")
+
+    record = record_of(session, PLANS[1])
+    monkeypatch.setattr(session.project.database, "specs", lambda *_: {record.id: {"plan": {}}})
+    monkeypatch.setattr(PredictPlan, "model_validate", refuse)
+    found, (note,) = session.predictions.plan_of(record)
+    assert found == PLANS[1]
+    assert record.id in note
+
+
 def test_each_plan_has_ids_of_its_own() -> None:
     assert len({tuple(_variant(plan)) for plan in PLANS}) == len(PLANS)
     assert _variant(PredictPlan(windows=WindowSettings(batch_size=1))) == []  # the result is the same
@@ -64,6 +77,7 @@ def test_a_prediction_goes_on_with_all_settings_that_it_was_begun_with(session: 
     (record,) = session.predictions.records()
     job = session.jobs.resume_prediction_job(record, (1, 2, 3), BOX)
     assert (job.plan, job.output, job.box, job.view, job.notes) == (plan, begun.output, box, BOX, ())
+    assert (begun.any_device, job.any_device) == (False, True), "the project may lie on another machine now"
     session.jobs.run(job, ScriptedRunner([Finished(job="b")], leave_prediction))
     assert [(one.id, one.state) for one in session.predictions.records()] == [(record.id, "finished")]
 

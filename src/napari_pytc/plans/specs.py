@@ -101,6 +101,9 @@ class PredictJob(JobSpec):
     focus: tuple[float, float, float] | None = Field(None, description="Tiles nearest to this voxel come first.")
     view: Box | None = Field(None, description="What is looked at: predicted before all tiles, in small ones.")
     notes: tuple[str, ...] = Field((), description="What is told of the job beforehand, as sentences.")
+    any_device: bool = Field(
+        False, description="Where the plan's device is not there, another one is taken, with a note."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -265,10 +265,13 @@ class Jobs:
     def resume_prediction_job(
         self, prediction: PredictionRecord, focus: Sequence[float] | None = None, view: Box | None = None
     ) -> PredictJob:
-        """Describe the rest of a prediction, with the settings that it was begun with; see `predict_job`."""
+        """Describe the rest of a prediction, with the settings that it was begun with; see `predict_job`.
+
+        Another device is taken where theirs is not there: the project may have moved to another machine.
+        """
         plan, notes = self._predictions.plan_of(prediction)
         job = self.predict_job(plan, prediction.model, prediction.box, focus, view)
-        return job.model_copy(update={"output": prediction.folder, "notes": (*job.notes, *notes)})
+        return job.model_copy(update={"output": prediction.folder, "notes": (*job.notes, *notes), "any_device": True})
 
     def view_job(self, box: Box, model: str | Path | None = None, plan: PredictPlan | None = None) -> PredictJob:
         """Describe a prediction of what is in view, into the model's prediction of everything.

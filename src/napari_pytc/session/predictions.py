@@ -8,7 +8,7 @@ from pathlib import Path
 from psygnal import Signal
 from pydantic import ValidationError
 
-from napari_pytc.errors import ProjectError
+from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.files import plain_path
 from napari_pytc.geometry import Box
 from napari_pytc.plans.plan import PredictPlan
@@ -149,7 +149,7 @@ class Predictions:
         spec = self._state.project.database.specs(_KIND, (self._state.id,)).get(record.id, {})
         try:
             return PredictPlan.model_validate(spec["plan"]), ()
-        except (KeyError, ValidationError):  # a record without its run, or of a version with other settings
+        except (KeyError, ValidationError, PytcError):  # a record without its run, or of a version with other settings
             return _plan_of_id(record), (
                 f"The project does not hold the settings of the prediction {record.id}: what its name does not tell, "
                 "as device, precision and tiles, is as by default.",

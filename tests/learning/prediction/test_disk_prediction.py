@@ -14,6 +14,7 @@ import pytest
 from napari_pytc.errors import InvalidInput, ModelError, PytcError, VolumeError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.learning.machine import devices
 from napari_pytc.learning.prediction import disk_prediction, inference
 from napari_pytc.plans.model_folder import copy_model, read_model_info
 from napari_pytc.plans.specs import PredictJob
@@ -74,6 +75,27 @@ def test_voxels_that_are_no_finite_numbers_are_told(job: PredictJob, tmp_path: P
     raw[np.isfinite(raw) == 0] = 100
     np.save(tmp_path / "raw.npy", raw)
     assert not any("finite" in note for note in changed(job, output=tmp_path / "q.zarr").run(ctx)["notes"])
+
+
+def test_a_resampled_image_has_some_voxels_that_are_no_finite_numbers(job: PredictJob, tmp_path: Path) -> None:
+    raw = tissue().raw.astype(np.float32)
+    raw[3, 14:18, 5] = np.nan
+    np.save(tmp_path / "raw.npy", raw)
+    notes = changed(job, voxel_size_nm=(40, 20, 20)).run(RecordingContext())["notes"]
+    assert notes[-1] == "Some voxels of the image are no finite number; the mean intensity was taken in place."
+
+
+def test_a_device_that_is_not_there_any_more_is_replaced_where_any_may_be(
+    job: PredictJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (devices, disk_prediction):
+        monkeypatch.setattr(module, "available_devices", lambda: ("cpu",))
+    there = changed(job, plan={**PLAN, "device": "cuda"})
+    with pytest.raises(InvalidInput, match="this machine has cpu"):
+        there.run(RecordingContext())
+    (note,) = changed(there, any_device=True).run(RecordingContext())["notes"]
+    assert note == "The prediction was begun on cuda, which this machine does not have; it goes on on cpu."
+    assert changed(job, any_device=True).run(RecordingContext())["notes"] == []
 
 
 @pytest.mark.slow

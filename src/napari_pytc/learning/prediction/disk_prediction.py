@@ -16,6 +16,7 @@ from napari_pytc.files import write_text_durably
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
+from napari_pytc.learning.machine.devices import available_devices
 from napari_pytc.learning.machine.memory import free_memory_bytes
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
@@ -77,6 +78,7 @@ def run(job: PredictJob, ctx: JobContext) -> dict[str, Any]:
 
 def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     """Open image and model of a job and predict, going on where an earlier run of the same work stopped."""
+    job = _on_a_device(job)
     source = open_image_spec(job.image)
     whole = Box.of_shape(source.shape)
     box = whole if job.box is None else job.box
@@ -107,10 +109,20 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     try:
         report = _predict(job, predictor, source, sink, box, ctx, sorted(work.items()))
     finally:  # also after a cancel: a run that goes on only reads what is left
-        replaced = _note_on_unknown(predictor.n_unknown)
+        replaced = _note_on_unknown(predictor.n_unknown, view.resampled is None)
         if replaced:
             ctx.warn(replaced)
     return DiskPrediction(job.output, report, (*notes, *([replaced] if replaced else ())))
+
+
+def _on_a_device(job: PredictJob) -> PredictJob:
+    """The job on a device that is there, where it may be another than its plan's."""
+    wanted, present = job.plan.device, available_devices()
+    if not job.any_device or wanted == "auto" or wanted in present:
+        return job
+    note = f"The prediction was begun on {wanted}, which this machine does not have; it goes on on {present[0]}."
+    plan = job.plan.model_copy(update={"device": "auto"})
+    return job.model_copy(update={"plan": plan, "notes": (*job.notes, note)})
 
 
 def _predict(
@@ -134,11 +146,13 @@ def _predict(
         ledger.close()
 
 
-def _note_on_unknown(n: int) -> str:
+def _note_on_unknown(n: int, is_exact: bool) -> str:
+    """A note on intensities that are no finite numbers: resampled, one may be in several voxels, or in none."""
     if not n:
         return ""
-    voxels, verb = ("voxel", "is") if n == 1 else ("voxels", "are")
-    return f"{n:,} {voxels} of the image {verb} no finite number; the mean intensity was taken in place."
+    voxels, verb = ("voxel", "is") if n == 1 and is_exact else ("voxels", "are")
+    number = f"{n:,}" if is_exact else "Some"
+    return f"{number} {voxels} of the image {verb} no finite number; the mean intensity was taken in place."
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, padding_note, sample_statistics
 
 
+MANY_BLOCKS = 1024
+"""Blocks that are looked at where a usual sample of a channel is of one value: mostly padding, or sparse tissue."""
+
+
 def volume_normalisation(
     image: ImageSource,
     hidden: Sequence[Box],
@@ -23,7 +27,7 @@ def volume_normalisation(
 ) -> tuple[ImageNormalisation, list[str]]:
     """The normalisation of an image by its intensities outside of hidden boxes, and notes for the user.
 
-    A channel that is the same everywhere is 0 for the network, where another one is not.
+    A channel that is the same wherever it was sampled is 0 for the network, where another one is not.
 
     Parameters
     ----------
@@ -51,8 +55,8 @@ def volume_normalisation(
         if is_flat and not all(are_constant):
             found.append(Normalisation.of_constant(statistics.mean))
             notes.append(
-                f"{where[0].upper()}{where[1:]} is {statistics.mean:g} everywhere: nothing is learnt from it, and it "
-                "is 0 for the network."
+                f"{where[0].upper()}{where[1:]} is {statistics.mean:g} wherever it was sampled: nothing is learnt from "
+                "it, and it is 0 for the network."
             )
             continue
         normalisation, further = _channel_normalisation(channel, statistics, settings, where)
@@ -80,6 +84,8 @@ def _statistics(
     statistics = sample()
     if statistics.minimum == statistics.maximum and painted:  # mostly padding: tissue is where the labels are
         statistics = sample(blocks=painted)
+    if statistics.minimum == statistics.maximum:
+        statistics = sample(n_blocks=MANY_BLOCKS)
     return statistics
 
 

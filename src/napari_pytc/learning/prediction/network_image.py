@@ -26,7 +26,10 @@ class NetworkImage:
     def __init__(self, normalisation: ImageNormalisation, resampled: ResampledImage | None) -> None:
         self.normalisation, self.resampled = normalisation, resampled
         self.n_unknown = 0
-        """Intensities that were read and are no finite numbers: each was replaced by the mean of its channel."""
+        """Intensities that were read and are no finite numbers: each was replaced by the mean of its channel.
+
+        Of a resampled volume they are counted on the network's voxels.
+        """
 
     def whole(self, source: ImageSource) -> Box:
         """The volume in voxels of the network."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from napari_pytc.errors import ModelError, VolumeError
-from napari_pytc.learning.prediction.image_statistics import channels_in_sentences
+from napari_pytc.learning.prediction.image_statistics import MANY_BLOCKS, channels_in_sentences
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation, NormalisationSettings
 from napari_pytc.volumes.resampling import stored_dtype
@@ -23,7 +23,6 @@ _ALIKE = 0.1
 _FAR = 1.0
 """Standard deviations by which brightness, or the usual range, may differ from those of the training."""
 _MUCH_CONTRAST = 2.0
-_MANY_BLOCKS = 1024
 _CHANNELS = "channels"
 
 
@@ -113,7 +112,7 @@ def _own_normalisation(
     sample = partial(sample_statistics, channel, skip_padding=True, percentiles=settings.percentiles)
     statistics = sample()
     if statistics.minimum == statistics.maximum:  # mostly padding
-        statistics = sample(n_blocks=_MANY_BLOCKS)
+        statistics = sample(n_blocks=MANY_BLOCKS)
     try:
         own = Normalisation.from_statistics(statistics, settings, stored_dtype(channel))
     except ModelError:
