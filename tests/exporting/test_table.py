@@ -13,6 +13,7 @@ from napari_pytc.errors import InvalidInput, VolumeError
 from napari_pytc.exporting.table import COLUMNS, SegmentMeasures, check_table_name, write_table
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
 from napari_pytc.jobs.context import JobCancelled
+from napari_pytc.skeletons.skeleton import Skeleton
 from tests.support.arrays import FakeArray
 from tests.support.faults import StepContext
 from tests.support.tissue import make_tissue
@@ -47,6 +48,16 @@ def segments() -> FakeSegments:
 def read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_name_that_is_taken_is_refused_before_the_work(segments: FakeSegments, tmp_path: Path):
+    def never() -> list[Skeleton]:
+        raise AssertionError
+
+    (tmp_path / "a.csv").write_text("mine", encoding="utf-8")
+    with pytest.raises(VolumeError, match="already something"):
+        write_table(segments, tmp_path / "a.csv", None, False, StepContext(), BLOCK_BYTES, skeletons=never)
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "mine"
 
 
 def test_every_segment_has_a_row_with_its_measures(segments: FakeSegments, tmp_path: Path):

@@ -136,11 +136,12 @@ def test_the_dialect_of_stages(tmp_path: Path) -> None:
     assert (plan.augmentation.flips, plan.augmentation.turns, plan.augmentation.contrast) == (True, "never", 0)
     assert plan.decoder == {"kind": "agglomeration"}
     windows = found.predict.windows
-    assert (windows.shape, windows.overlap, windows.blending, windows.batch_size) == (
+    assert (windows.shape, windows.overlap, windows.blending, windows.batch_size, windows.average) == (
         (32, 160, 160),
         0.25,
         "gaussian",
         2,
+        "logits",
     )
     assert (found.predict.flips, found.window_shape, found.dialect) == (True, (32, 160, 160), "stages")
     assert found.commands("r.yaml") == [
@@ -162,7 +163,7 @@ def test_the_flat_dialect(tmp_path: Path) -> None:
     assert (plan.steps, plan.batch_size, plan.patience) == (1000, 4, 20)
     assert plan.optimiser.model_dump() | {"nesterov": False, "momentum": 0.9} == plan.optimiser.model_dump()
     assert (plan.precision, plan.augmentation.elastic) == ("auto", 0.3)
-    assert (found.dialect, found.predict.flips) == ("flat", False)
+    assert (found.dialect, found.predict.flips, found.predict.windows.average) == ("flat", False, "logits")
     keys = {row.key: row for row in found.keys}
     assert keys["model.architecture"].became == "network.kind=monai_unet"
     assert keys["optimizer.lr"].became == "learning_rate=0.1"
@@ -183,6 +184,7 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert plan.schedule.model_dump()["milestones"] == (0.5, 0.75)
     assert (plan.normalisation.scaled_to, plan.batch_size) == ((-1.0, 1.0), 6)
     assert plan.augmentation.turns == "always"
+    assert found.predict.windows.average == "probabilities"
     keys = {row.key: row for row in found.keys}
     assert keys["MODEL.NORM_MODE"].became == "network.norm=group"
     assert keys["DATASET.PAD_SIZE"].outcome == "left out"

@@ -114,28 +114,27 @@ def write_table(
     """
     check_table_name(path)
     region = Box.of_shape(segments.shape) if box is None else Crop(segments, box).box
-    measures = SegmentMeasures(segments.segment_ids())
-    grid = chunk_blocks(segments, segments.chunk_shape, block_bytes)
-    for tile in grid:
-        ctx.check()
-        part = tile.write.intersect(region)
-        if not part.is_empty:
-            measures.add(segments.read(part), part.start)
-        ctx.report(tile.index + 1, len(grid), "blocks")
-    columns = [*COLUMNS]
-    more: dict[int, list[object]] = {}
-    if skeletons is not None:
-        columns += SKELETON_COLUMNS
-        more = {one.segment: _measured(one, segments.space.known) for one in skeletons()}
-    with export_target(path, overwrite) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        n_rows = 0
-        for segment, row in _rows(segments, measures, ids):
-            writer.writerow([*row, *more.get(segment, ())])
-            n_rows += 1
-            if n_rows % _ROWS_AT_ONCE == 0:
-                ctx.check()
+    columns, n_rows = [*COLUMNS, *(() if skeletons is None else SKELETON_COLUMNS)], 0
+    # First, as a name that is taken is refused before the work.
+    with export_target(path, overwrite) as aside:
+        measures = SegmentMeasures(segments.segment_ids())
+        grid = chunk_blocks(segments, segments.chunk_shape, block_bytes)
+        for tile in grid:
+            ctx.check()
+            part = tile.write.intersect(region)
+            if not part.is_empty:
+                measures.add(segments.read(part), part.start)
+            ctx.report(tile.index + 1, len(grid), "blocks")
+        made = () if skeletons is None else skeletons()
+        more = {one.segment: _measured(one, segments.space.known) for one in made}
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            for segment, row in _rows(segments, measures, ids):
+                writer.writerow([*row, *more.get(segment, ())])
+                n_rows += 1
+                if n_rows % _ROWS_AT_ONCE == 0:
+                    ctx.check()
     return n_rows
 
 

@@ -193,7 +193,7 @@ def translate(config: ConfigFile, voxel_size_nm: VoxelSize | None = None) -> Imp
         classes = plan.target.class_names
         plan = _with_fitting_losses(keys, plan, space)
         plan.check()
-        predict, window = _prediction(keys, plan, space)
+        predict, window = _prediction(keys, plan, space, config.dialect)
     except ValidationError as error:
         raise InvalidInput(*explain(error, f"the plan of {config.path.name}", TrainPlan, values)) from error
     n_inputs = int(keys.number("model.in_channels", 1))
@@ -317,7 +317,9 @@ def _decoder(keys: ForeignKeys) -> dict[str, Any]:
     return {"decoder": {"kind": kind}}
 
 
-def _prediction(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> tuple[PredictPlan, Shape | None]:
+def _prediction(
+    keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace, dialect: Dialect
+) -> tuple[PredictPlan, Shape | None]:
     """How predictions are made, and the window, which a model of windows keeps."""
     where = "inference.window"
     blending = str(keys.get(f"{where}.blending", "bump"))
@@ -337,6 +339,8 @@ def _prediction(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> tuple[
             "shape": shape,
             "overlap": min(0.9, max(0.0, overlap)),
             "blending": _BLENDINGS.get(blending, "bump"),
+            # Version 1.0 averages what comes out of the activation.
+            "average": "probabilities" if dialect == "yacs" else "logits",
             "batch_size": max(1, batch),
         }
     )

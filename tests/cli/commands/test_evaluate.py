@@ -137,6 +137,13 @@ def test_average_precision_of_each_class(cli: Command, tmp_path: Path):
         "2": {"average_precision": 0.5, "average_precision_50": 0.5, "predicted_objects": 2, "truth_objects": 1},
     }
     assert document["mean_average_precision"] == 0.5
+    stacked = (tmp_path / "ours_channels.npy", tmp_path / "ours_classes_channels.npy")
+    np.save(stacked[0], np.stack([ours * 0, ours]))
+    np.save(stacked[1], np.stack([ours * 0, np.load(tmp_path / "ours_classes.npy")]))
+    of_channels = ("evaluate", stacked[0], tmp_path / "truth.npy", "--instances", "--channel", "1", "--axes", "czyx")
+    for of_classes in (stacked[1], tmp_path / "ours_classes.npy"):
+        again = cli(*of_channels, "--predicted-classes", of_classes, *classes[2:], "--json").document
+        assert again["of_class"] == document["of_class"]
     assert "0 predicted and 1 true objects have no voxel with a class" in document["notes"][-1]
     assert "AP, IoU 0.5 to 0.95" in cli(*words, *classes).out
     assert is_one_error(cli(*words, *classes[:2]), "--instances, --predicted-classes and --truth-classes")

@@ -87,14 +87,16 @@ def test_a_model_is_made_and_said_how_to_predict_with(cli: Command, tmp_path: Pa
     found = import_config([config])
     checkpoint = write_checkpoint(tmp_path / "last.ckpt", found, random_network(found))
     words = ("import-model", checkpoint, "--config", config, "--voxel-size", "30,8,8")
-    ended = cli(*words, "--out", tmp_path / "model", "--json")
+    folder = tmp_path / "a model"
+    ended = cli(*words, "--out", folder, "--json")
     assert ended.code == 0, ended.out
     document = ended.document
-    assert document["folder"] == str(tmp_path / "model")
+    assert document["folder"] == str(folder)
     assert document["weights"] == "moving average"
-    assert document["command"].endswith("windows.overlap=0.25 windows.blending=bump")
+    settings = ["windows.overlap=0.25", "windows.blending=bump", "windows.average=logits"]
+    assert shlex.split(document["command"])[3:] == ["--model", str(folder), *settings]
     assert any(row["outcome"] == "taken" for row in document["keys"])
-    assert is_one_error(cli(*words, "--out", tmp_path / "model"), "already something")
+    assert is_one_error(cli(*words, "--out", folder), "already something")
     assert "moving average" in cli(*words, "--out", tmp_path / "other").out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +29,8 @@ from napari_pytc.skeletons.units import SkeletonUnit
 
 if TYPE_CHECKING:
     from napari_pytc.annotations.label_pair import LabelPair
+    from napari_pytc.volumes.source import VolumeSource
+    from napari_pytc.volumes.spec import ReadOptions
 
 _MOST_COLUMNS = 12
 """A confusion matrix of more classes is in --json only."""
@@ -155,7 +158,9 @@ def evaluate(
     region = checked_region(region, pair.box)
     left_out = {None: None if instances else 0, -1: None}.get(ignore, ignore)
     names, notes, figures = pair.names, pair.notes, dict[str, Any]()
-    known = None if truth_classes is None else _classes_of_objects(pair, str(predicted_classes), truth_classes)
+    known = None
+    if predicted_classes is not None and truth_classes is not None:
+        known = _classes_of_objects(pair, (predicted_classes, ours), (truth_classes, theirs))
     with output_of(context).counting("evaluate") as report:
         if instances:
             readers = None if known is None else (known.predicted, known.truth)
@@ -170,12 +175,13 @@ def evaluate(
     return Reply(with_notes(figures, region, notes), Group(*shown, *(f"Note: {note}" for note in figures["notes"])))
 
 
-def _classes_of_objects(pair: LabelPair, predicted: str, truth: str) -> LabelPair:
-    """Classes of objects that are compared, in the same voxels."""
+def _classes_of_objects(
+    pair: LabelPair, predicted: tuple[str, ReadOptions], truth: tuple[str, ReadOptions]
+) -> LabelPair:
+    """Classes of objects that are compared, in the same voxels; read as the objects are."""
     from napari_pytc.annotations.label_pair import pair_labels
-    from napari_pytc.volumes.opening import open_labels
 
-    known = pair_labels(open_labels(predicted), open_labels(truth), classes=True)
+    known = pair_labels(_open_classes(*predicted), _open_classes(*truth), classes=True)
     for role, ours, theirs in (("prediction", known.predicted, pair.predicted), ("truth", known.truth, pair.truth)):
         if (ours.source.shape, ours.offset) != (theirs.source.shape, theirs.offset):
             raise InvalidInput(
@@ -184,6 +190,19 @@ def _classes_of_objects(pair: LabelPair, predicted: str, truth: str) -> LabelPai
                 "Give classes of the volume that the instances are of.",
             )
     return known
+
+
+def _open_classes(path: str, options: ReadOptions) -> VolumeSource:
+    """Classes as the options of their objects say; where these do not fit, a file that leaves no choice."""
+    from napari_pytc.errors import VolumeError
+    from napari_pytc.volumes.opening import open_labels
+
+    try:
+        return open_labels(path, options)
+    except VolumeError:
+        with suppress(VolumeError):
+            return open_labels(path)
+        raise
 
 
 def _numbers(text: str | None) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +99,7 @@ def import_model(
     job = found.job(plain_path(checkpoint), folder)
     result = run_alone(output_of(context), job, "import", "Nothing was written.")
     settings = _prediction_words(found)
-    command = f"napari-pytc predict PROJECT --model {folder}{settings}"
+    command = f"napari-pytc predict PROJECT --model {shlex.quote(str(folder))}{settings}"
     document = {
         **result,
         "dialect": found.dialect,
@@ -132,7 +133,7 @@ def _prediction_words(found: ImportedConfig) -> str:
     words = []
     if found.plan.network.tiles() == "windows":
         own, windows = WindowSettings(), found.predict.windows
-        for name in ("overlap", "blending", "batch_size"):
+        for name in ("overlap", "blending", "average", "batch_size"):
             value = getattr(windows, name)
             if value != getattr(own, name):
                 words.append(f"windows.{name}={value:g}" if isinstance(value, float) else f"windows.{name}={value}")

@@ -13,7 +13,6 @@ from napari_pytc.volumes.resampling import stored_dtype
 from napari_pytc.volumes.source import ImageSource, VolumeSource
 from napari_pytc.volumes.statistics import IntensityStatistics, padding_note, sample_statistics
 
-
 MANY_BLOCKS = 1024
 """Blocks that are looked at where a usual sample of a channel is of one value: mostly padding, or sparse tissue."""
 

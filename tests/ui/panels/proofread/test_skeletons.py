@@ -79,3 +79,27 @@ def test_a_segment_that_is_too_large_is_refused(bench: Bench, monkeypatch: pytes
     assert "takes too long" in bench.refusal
     assert "Export panel" in bench.refusal
     assert layers(bench) == []
+
+
+def test_segments_that_are_too_large_together_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = bench.neighbours()
+    bench.click(one)
+    first = bench.editor.selected[0].box.size
+    bench.click(other, keys=["Shift"])
+    largest = max(first, *(chosen.box.size for chosen in bench.editor.selected))
+    monkeypatch.setattr(skeletons, "MOST_VOXELS", largest)
+    bench.key("T")
+    assert "The 2 segments lie in boxes" in bench.refusal
+    assert layers(bench) == []
+
+
+def test_work_that_is_not_wanted_any_more_ends_between_segments(bench: Bench) -> None:
+    one, other = bench.neighbours()
+    bench.click(one)
+    bench.click(other, keys=["Shift"])
+    document = bench.editor.document
+    assert document is not None
+    chosen = [(segment.segment, segment.box) for segment in bench.editor.selected]
+    answers = iter([True, False])
+    found = skeletons._skeletons(document, chosen, lambda: next(answers))
+    assert [skeleton.segment for skeleton in found] == [chosen[0][0]]

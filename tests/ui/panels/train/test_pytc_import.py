@@ -57,6 +57,23 @@ def test_every_key_is_listed_what_differs_first(dialog: PytcImportDialog, qtbot:
     assert dialog.model_button.isEnabled()
 
 
+def test_leaving_a_line_reads_only_what_is_new(dialog: PytcImportDialog, qtbot: QtBot, tmp_path: Path) -> None:
+    read(dialog, qtbot, write_config(tmp_path))
+    dialog.config.editingFinished.emit()
+    dialog.voxel_size.editingFinished.emit()
+    assert dialog.recipe_button.isEnabled()
+    dialog.voxel_size.setText("30, 8, 8")
+    dialog.voxel_size.editingFinished.emit()
+    assert not dialog.recipe_button.isEnabled()
+    qtbot.waitUntil(dialog.recipe_button.isEnabled, timeout=30_000)
+    dialog.voxel_size.setText("x")
+    dialog.voxel_size.editingFinished.emit()
+    qtbot.waitUntil(dialog.notice.isVisible, timeout=30_000)
+    dialog.voxel_size.editingFinished.emit()
+    assert not dialog.notice.isVisible(), "read again, as it failed"
+    qtbot.waitUntil(dialog.notice.isVisible, timeout=30_000)
+
+
 def test_a_configuration_that_cannot_be_read_is_told(dialog: PytcImportDialog, qtbot: QtBot, tmp_path: Path) -> None:
     read(dialog, qtbot, write_config(tmp_path))
     (tmp_path / "a.yaml").write_text("_base_: a.yaml")

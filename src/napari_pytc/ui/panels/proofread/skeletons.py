@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari_pytc.proofreading.document import LabelDocument
     from napari_pytc.skeletons.skeleton import Skeleton
 
-MOST_VOXELS = 2**25
-"""A segment in a larger box is not skeletonised in the window."""
+MOST_VOXELS = 2**23
+"""Segments whose boxes have more together are not skeletonised in the window: other work waits for it."""
 COLOURS = ("#ffffff", "#ffea00", "#00e5ff", "#ff4df0", "#aeea00", "#ff9100")
 """Colours of the skeletons in the order of the selection: those of the segments would not be seen on them."""
 
@@ -54,7 +54,7 @@ class SkeletonLayer(QObject):
         self.layer: Any = None
         self._number = 0
         editor.selection_changed.connect(self._find)
-        project.segments.document_changed.connect(self._close)
+        project.segments.document_changed.connect(self._give_up)
 
     def toggle(self) -> None:
         """Switch the layer on or off."""
@@ -73,18 +73,20 @@ class SkeletonLayer(QObject):
             self._close()
             return
         large = [segment for segment, box in chosen if box.size > MOST_VOXELS]
-        if large:
+        if large or sum(box.size for _, box in chosen) > MOST_VOXELS:
             self._close()
+            which = f"Segment {large[0]} lies in a box" if large else f"The {len(chosen)} segments lie in boxes"
+            together = "" if large else " together"
             self._editor.show_message(
-                f"Segment {large[0]} lies in a box of more than {MOST_VOXELS // 10**6} million voxels, which takes too "
-                "long for a skeleton in the window.",
+                f"{which} of more than {MOST_VOXELS // 10**6} million voxels{together}, which takes too long for a "
+                "skeleton in the window.",
                 "Export it: “Skeletons” in the Export panel.",
                 refused=True,
             )
             return
 
         def work() -> list[Skeleton]:
-            return [] if number != self._number else _skeletons(document, chosen)
+            return _skeletons(document, chosen, lambda: number == self._number)
 
         def show(found: list[Skeleton]) -> None:
             if number == self._number and self._editor.document is document:
@@ -106,6 +108,10 @@ class SkeletonLayer(QObject):
         viewer.show_lines(self.layer, np.concatenate([np.zeros((0, 2, 3)), *lines]), colours)
         self._editor.show_message(_described(skeletons, space.known))
 
+    def _give_up(self) -> None:
+        self._number += 1
+        self._close()
+
     def _close(self) -> None:
         self._project.viewer.remove(self.layer)
         self.layer = None
@@ -123,14 +129,19 @@ class _DocumentLabels:
         return self._document.segments(box)
 
 
-def _skeletons(document: LabelDocument, chosen: Sequence[tuple[int, Box]]) -> list[Skeleton]:
-    """Skeletons of segments in their boxes; called in the helper thread."""
+def _skeletons(
+    document: LabelDocument, chosen: Sequence[tuple[int, Box]], is_wanted: Callable[[], bool]
+) -> list[Skeleton]:
+    """Skeletons of segments in their boxes, as long as they are wanted; called in the helper thread."""
     from napari_pytc.skeletons.teasar import segment_mask, skeletonise
 
     labels = _DocumentLabels(document)
-    return [
-        skeletonise(segment_mask(labels, segment, box), segment, document.space, box.start) for segment, box in chosen
-    ]
+    found: list[Skeleton] = []
+    for segment, box in chosen:
+        if not is_wanted():
+            break
+        found.append(skeletonise(segment_mask(labels, segment, box), segment, document.space, box.start))
+    return found
 
 
 def _described(skeletons: Sequence[Skeleton], is_known: bool) -> str:

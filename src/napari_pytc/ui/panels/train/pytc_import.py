@@ -56,6 +56,8 @@ class PytcImportDialog(QDialog):
         self._recipe, self._models = recipe, models
         self._found: ImportedConfig | None = None
         self._generation = 0
+        self._last: tuple[str, str] | None = None
+        """Path and voxel size that were read, or are being read; None after a failure."""
         self.setObjectName("pytcImportDialog")
         self.setWindowTitle("Import from PyTorch Connectomics")
         self.config = _line("pytcConfig", "The configuration of the training; name it within its clone of PyTC.")
@@ -94,8 +96,8 @@ class PytcImportDialog(QDialog):
         layout.addWidget(self.summary)
         layout.addWidget(buttons)
         buttons.rejected.connect(self.reject)
-        self.config.editingFinished.connect(self.read)
-        self.voxel_size.editingFinished.connect(self.read)
+        self.config.editingFinished.connect(self._read_what_is_new)
+        self.voxel_size.editingFinished.connect(self._read_what_is_new)
         self.checkpoint.textChanged.connect(self._update)
         self.recipe_button.clicked.connect(self._save_recipe)
         self.model_button.clicked.connect(self._import_model)
@@ -104,7 +106,7 @@ class PytcImportDialog(QDialog):
 
     def read(self) -> None:
         """Read the configuration again, in the helper thread."""
-        path, size = str(self.config.text()).strip(), str(self.voxel_size.text()).strip()
+        path, size = self._last = self._typed()
         self._generation += 1
         generation = self._generation
         self._found = None
@@ -117,6 +119,7 @@ class PytcImportDialog(QDialog):
 
             def fail(error: PytcError) -> None:
                 if generation == self._generation:
+                    self._last = None
                     self.notice.show_error(error)
                     self._fill(())
 
@@ -124,6 +127,14 @@ class PytcImportDialog(QDialog):
         self._update()
 
     # ---- private
+
+    def _typed(self) -> tuple[str, str]:
+        return str(self.config.text()).strip(), str(self.voxel_size.text()).strip()
+
+    def _read_what_is_new(self) -> None:
+        """Read, unless it is read already: a click on a button leaves the line, and must find the button enabled."""
+        if self._typed() != self._last:
+            self.read()
 
     def _show(self, found: ImportedConfig) -> None:
         self._found = found
