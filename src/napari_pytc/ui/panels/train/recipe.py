@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from superqt.utils import QFlowLayout
 
 from napari_pytc.errors import PytcError
 from napari_pytc.plans.networks import NetworkSettings
@@ -19,7 +20,7 @@ from napari_pytc.ui.widgets.buttons import allow
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.forms import SettingsForm
 from napari_pytc.ui.widgets.labels import wrapped
-from napari_pytc.ui.widgets.layout import row, section
+from napari_pytc.ui.widgets.layout import section
 from napari_pytc.ui.widgets.notes import NoteList
 from napari_pytc.ui.widgets.notice import Notice
 
@@ -89,7 +90,13 @@ class RecipeChooser(QWidget):
         self.import_button = QPushButton("Import…")
         self.import_button.setObjectName("importRecipeButton")
         self.import_button.setToolTip("Import a recipe or a model of PyTorch Connectomics.")
-        self._settings.addLayout(row(self.save_button, self.reset_button, self.import_button, 1))
+        bar = QWidget()
+        buttons = QFlowLayout(bar)  # in a narrow panel they take two lines
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(4)
+        for button in (self.save_button, self.reset_button, self.import_button):
+            buttons.addWidget(button)
+        self._settings.addWidget(bar)
         self.combo.activated.connect(self._choose_recipe)
         self.parents.activated.connect(lambda: controller.choose_parent(self.parents.currentData()))
         self.save_button.clicked.connect(self._save)
