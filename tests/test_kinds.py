@@ -61,7 +61,7 @@ from napari_pytc.plans.networks import (
     UNetNetwork,
 )
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
-from napari_pytc.plans.specs import ModelOutput, PredictJob, StepMemoryJob, TrainJob, VolumeInputs
+from napari_pytc.plans.specs import ImportModelJob, ModelOutput, PredictJob, StepMemoryJob, TrainJob, VolumeInputs
 from napari_pytc.settings import resolve
 from napari_pytc.volumes.spec import ChunkedSpec, Hdf5Spec, NpySpec
 from tests.support.contexts import RecordingContext
@@ -120,6 +120,14 @@ JOBS: tuple[JobSpec, ...] = (
         space=VoxelSpace((40, 10, 10)),
         n_inputs=2,
         parent=FOLDER,
+    ),
+    ImportModelJob(
+        checkpoint=Path("last.ckpt"),
+        config="mito.yaml",
+        plan=TrainPlan(steps=2),
+        folder=FOLDER / "models" / "m",
+        classes=("inside",),
+        window_shape=(16, 64, 64),
     ),
     ExportJob(segmentation=FOLDER / "s", what="table", output=Path("out.csv"), box=BOX, overwrite=True),
 )
