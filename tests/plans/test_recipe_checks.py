@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_pytc.cli.options import read_settings
 from napari_pytc.errors import InvalidInput
 from napari_pytc.plans.recipes import load_recipe, plan_from_yaml
 
@@ -37,6 +38,17 @@ def test_the_environment_is_never_read(monkeypatch: pytest.MonkeyPatch, written:
         assert "never reads the environment" in found.message
         assert "hunter2" not in str(found)
         assert "decoder" in found.message
+
+
+@pytest.mark.parametrize("written", ["${${x.r}:SECRET}", "${oc.${x.q}:SECRET}", "${x.${x.r}}", "${oc.env:${x.r}}"])
+def test_the_name_of_a_resolver_is_not_put_together(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    words = ("x.r=oc.env", "x.q=env", f"y={written}")
+    with pytest.raises(InvalidInput, match="never reads the environment") as caught:
+        read_settings(words)
+    for found in (caught.value, refusal(f"{{x: {{r: oc.env, q: env}}, y: '{written}'}}"), refusal("steps: 3", *words)):
+        assert "never reads the environment" in found.message
+        assert "hunter2" not in str(found)
 
 
 def test_the_value_of_another_setting_is_fine() -> None:

@@ -86,6 +86,8 @@ def test_a_base_may_be_named_twice(tmp_path: Path) -> None:
         ("model: !!python/object/apply:os.system ['true']", "has the tag"),
         ("model: {x: '${oc.env:HOME}'}", "oc.env:HOME"),
         ("model: {x: '${oc.decode:1}'}", "oc.decode"),
+        ("model: {r: oc.env, x: '${${model.r}:HOME}'}", "never reads the environment"),
+        ("model: {q: env, x: '${oc.${model.q}:HOME}'}", "never reads the environment"),
         ("- a\n- b", "must be a mapping"),
         ("model: [", "not valid YAML"),
         ("model: {a: 1}\nmodel: {b: 1}", "duplicate key"),

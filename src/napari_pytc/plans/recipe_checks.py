@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from napari_pytc.errors import InvalidInput
 from napari_pytc.settings import Settings, TaggedSettings
 
-_RESOLVER = re.compile(r"\$\{[^{}]*:")
+_NO_PLAIN_NAME = re.compile(r"\$\{(?![^${}:]*\})")
 _NO_KEY = re.compile(r"^Interpolation key '([^']*)' not found")
 _TAG = re.compile(r"(?:^|[\s\[{,:-])(!!?python\S*|!<\S*python\S*|tag:yaml\.org,2002:python\S*)", re.MULTILINE)
 
@@ -36,6 +36,8 @@ def refuse_tags(text: str, what: str) -> None:
 def refuse_resolvers(values: Any, what: str) -> None:
     """Refuse ``${oc.env:HOME}`` and its kin, which would make a recipe depend on the machine; ``${steps}`` is fine.
 
+    A name with another in it, as ``${a.${b}}``, is refused, too: together they may make the name of a resolver.
+
     Parameters
     ----------
     values : object
@@ -47,7 +49,7 @@ def refuse_resolvers(values: Any, what: str) -> None:
         With the place and the text.
     """
     for place, text in _texts(values, ""):
-        if _RESOLVER.search(text):
+        if _NO_PLAIN_NAME.search(text):
             raise InvalidInput(
                 f"{what} asks for {text[:60]!r} at {place}: a recipe never reads the environment, nor computes values.",
                 "Write the value itself, or ${name} for that of another setting.",

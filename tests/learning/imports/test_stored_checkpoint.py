@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.imports.stored_checkpoint import ForeignObject, StoredCheckpoint, tensors_in
+from napari_pytc.learning.imports import stored_checkpoint
+from napari_pytc.learning.imports.stored_checkpoint import ForeignObject, StoredCheckpoint, escaped, tensors_in
 
 
 class Calls:
@@ -250,11 +251,82 @@ def test_a_tensor_beyond_its_bytes_is_told(tmp_path: Path, shape: Any, stride: A
         b"\x80\x05\x8e\xff\xff\xff\xff\xff\x00\x00\x00abc.",
         b"\x80\x02K\x01Q.",
         b"\x80\x02(K\x01K\x02u.",
+        b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s.",
+        b"\x80\x02})" + b"\x85q\x00h\x00" * 200 + b"K\x01s.",
+        b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
+        b"\x80\x04\x8f()" + b"q\x00h\x00\x86" * 60 + b"\x90.",
+        b"\x80\x02}" + b"(t" + b"2\x86" * 60 + b"K\x01s.",
+        b"\x80\x02ctorch\nSize\n(](K\x01K\x02)etR.",
+        b"\x80\x02ctorch._utils\n_rebuild_parameter\n))\x85\x86R.",
+        b"\x80\x02ccollections\nOrderedDict\n](](K\x01K\x02eea\x85R.",
+        b"\x80\x02(\x85.",
     ],
-    ids=["empty", "text", "cut", "memory", "extension", "length", "reference", "stack"],
+    ids=[
+        *("empty", "text", "cut", "memory", "extension", "length", "reference", "stack", "nested", "remembered"),
+        *("doubled", "set", "marked", "shape", "parameter", "filled", "mark"),
+    ],
 )
 def test_values_that_cannot_be_read_are_told(tmp_path: Path, data: bytes) -> None:
     assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", data))
+
+
+def test_more_opcodes_than_any_checkpoint_has_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_checkpoint, "_MOST_OPCODES", 100)
+    assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", b"\x80\x02" + b"N0" * 100 + b"N."))
+
+
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+STORED = TENSOR + b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQ"
+STORED += b"K\x00K\x02\x85K\x01\x85\x89NtR"
+
+
+def test_a_tensor_is_not_changed_after_its_bounds_were_checked(tmp_path: Path) -> None:
+    path = with_pickle(tmp_path / "a.ckpt", b"\x80\x02}K\x01" + STORED + b"s.")
+    with StoredCheckpoint(path) as stored:
+        assert torch.equal(stored.read(stored.values[1]), torch.ones(2))
+    for state in (b"}X\x06\x00\x00\x00offsetM\xff\xffs", b"N}X\x06\x00\x00\x00offsetM\xff\xffs\x86"):
+        path = with_pickle(tmp_path / "a.ckpt", b"\x80\x02}K\x01" + STORED + state + b"bs.")
+        assert "cannot be read" in told(path)
+
+
+@pytest.mark.parametrize("state", [b"N}X\x0c\x00\x00\x00__defaults__Ns\x86", b"}X\x01\x00\x00\x00aK\x01s"])
+@pytest.mark.parametrize("name", [TENSOR, b"ccollections\nOrderedDict\n", b"ctorch\nSize\n", b"ctorch\nfloat32\n"])
+def test_functions_of_this_program_are_not_changed(tmp_path: Path, name: bytes, state: bytes) -> None:
+    assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", b"\x80\x02" + name + state + b"b."))
+
+
+def test_attributes_of_a_mapping_do_not_hide_its_methods(tmp_path: Path) -> None:
+    made = b"ccollections\nOrderedDict\n)R" + b"K\x01" + STORED + b"s"
+    state = b"}X\x05\x00\x00\x00itemsK\x03sX\x03\x00\x00\x00getK\x03sb"
+    with StoredCheckpoint(with_pickle(tmp_path / "a.ckpt", b"\x80\x02" + made + state + b".")) as stored:
+        assert [type(value).__name__ for _, value in stored.values.items()] == ["StoredTensor"]
+        assert stored.values.get("b") is None
+
+
+@pytest.mark.parametrize("error", [struct.error("short"), OverflowError("large")])
+def test_an_entry_that_the_archive_reader_stumbles_over_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    path = saved(tmp_path / "a.ckpt", {"a": torch.ones(2)})
+    monkeypatch.setattr(zipfile.ZipFile, "read", fail)
+    assert "is broken" in told(path)
+
+
+def test_a_shape_that_torch_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("numel: integer multiplication overflow")
+
+    path = saved(tmp_path / "a.ckpt", {"a": torch.ones(2)})
+    monkeypatch.setattr(stored_checkpoint.torch, "frombuffer", fail)
+    assert "impossible shape" in told(path)
+
+
+def test_names_of_the_file_are_escaped() -> None:
+    assert escaped("a\nb\x1b[31m\u202e\ud800") == r"a\nb\x1b[31m\u202e\ud800"
+    assert len(escaped("a" * 10_000)) == 200
 
 
 def test_a_name_of_bytes_does_not_lead_elsewhere(tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from torch import Tensor
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
-from napari_pytc.learning.imports.stored_checkpoint import ForeignObject, StoredCheckpoint, StoredTensor, tensors_in
+from napari_pytc.learning.imports.stored_checkpoint import (
+    ForeignObject,
+    StoredCheckpoint,
+    StoredTensor,
+    escaped,
+    tensors_in,
+)
 from napari_pytc.learning.machine.weights import load_exactly, save_weights
 from napari_pytc.learning.networks.mednext_module import MedNeXt, from_published
 from napari_pytc.learning.networks.network import Network, build_network
@@ -99,7 +105,7 @@ def _weights(stored: StoredCheckpoint) -> tuple[dict[str, StoredTensor], str]:
     values = stored.values
     if isinstance(values, ForeignObject):
         raise ModelError(
-            f"{stored.path} holds an object of the class {values.name}, not weights; its code is not run.",
+            f"{stored.path} holds an object of the class {escaped(values.name)}, not weights; its code is not run.",
             "Save its state dict: torch.save({'state_dict': model.state_dict()}, FILE).",
         )
     if not isinstance(values, Mapping):
@@ -113,7 +119,7 @@ def _weights(stored: StoredCheckpoint) -> tuple[dict[str, StoredTensor], str]:
             return _with_average(values, found)
     found = tensors_in(values)
     if not found:
-        keys = _listed([str(key) for key in values]) or "nothing"
+        keys = _listed([key if isinstance(key, str) else type(key).__name__ for key in values]) or "nothing"
         raise ModelError(f"{stored.path} has no weights: it holds {keys}.", "Give the file that the training wrote.")
     return found, "last"
 
@@ -123,7 +129,7 @@ def _with_average(values: Mapping[Any, Any], found: dict[str, StoredTensor]) -> 
     callbacks = values.get("callbacks")
     for name, state in callbacks.items() if isinstance(callbacks, Mapping) else ():
         average = tensors_in(state.get("ema_state")) if isinstance(state, Mapping) else {}
-        if average and str(name).startswith(_AVERAGE):
+        if average and isinstance(name, str) and name.startswith(_AVERAGE):
             return average, "moving average"
     return found, "last"
 
@@ -165,7 +171,7 @@ def _fitted(
     if rest:
         raise ModelError(
             f"The checkpoint {stored.path.name} does not fit the network {kind} of {job.config}: the network has no "
-            f"tensor {rest[0]}{f' (and {len(rest) - 1} more)' if len(rest) > 1 else ''}.",
+            f"tensor {escaped(rest[0])}{f' (and {len(rest) - 1} more)' if len(rest) > 1 else ''}.",
             _WRONG_CONFIG,
         )
     return plan, network, fitting, notes
@@ -282,7 +288,7 @@ def _steps(values: Mapping[Any, Any]) -> int:
 def _config_hash(values: Mapping[Any, Any]) -> str:
     metadata = values.get("pytc_metadata")
     found = metadata.get("config_hash") if isinstance(metadata, Mapping) else None
-    return found[:100] if isinstance(found, str) else ""
+    return escaped(found[:100]) if isinstance(found, str) else ""
 
 
 def _shape(shape: tuple[int, ...] | torch.Size) -> str:
@@ -290,5 +296,5 @@ def _shape(shape: tuple[int, ...] | torch.Size) -> str:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    shown = [name[:60] for name in names[:4]]
+    shown = [escaped(name[:60]) for name in names[:4]]
     return ", ".join(shown) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -19,9 +19,9 @@ import io
 import math
 import pickle
 import pickletools
+import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -36,6 +36,19 @@ _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _MOST_PICKLE_BYTES = 128 * 2**20
 _MOST_ENTRIES = 200_000
 _MOST_DIMENSIONS = 8
+_MOST_OPCODES = 3_000_000
+_DEEPEST_TUPLE = 100
+_MOST_HASHED = 5_000_000
+_BROKEN_ENTRY = (
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    struct.error,
+)
 _AGAIN = "Copy the file again from where it was trained."
 _DTYPES: dict[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
@@ -115,6 +128,18 @@ class StoredTensor:
         """Type of its numbers."""
         return self.storage.dtype
 
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a tensor that is changed after its bounds were checked")
+
+
+class StoredMapping(dict[Any, Any]):
+    """An ordered dictionary without attributes, which would hide its methods."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        """Nothing: the attributes are metadata of modules."""
+
 
 class StoredCheckpoint:
     """What a checkpoint holds: values, with its tensors still on disk.
@@ -175,10 +200,13 @@ class StoredCheckpoint:
         data = bytearray(self._read_entry(f"{self._folder}data/{storage.entry}", expected))
         if len(data) != expected:
             raise self._damaged(f"a tensor has {len(data)} bytes instead of {expected}")
-        if not expected:
-            return torch.zeros(tensor.shape, dtype=storage.dtype)
-        flat = torch.frombuffer(data, dtype=storage.dtype)
-        return flat.as_strided(tensor.shape, tensor.stride, tensor.offset).clone()
+        try:
+            if not expected:
+                return torch.zeros(tensor.shape, dtype=storage.dtype)
+            flat = torch.frombuffer(data, dtype=storage.dtype)
+            return flat.as_strided(tensor.shape, tensor.stride, tensor.offset).clone()
+        except (RuntimeError, OverflowError) as error:
+            raise self._damaged("a tensor has an impossible shape") from error
 
     def _find_folder(self) -> str:
         """The folder in the archive that holds ``data.pkl``; its name is the one the file was saved under."""
@@ -207,18 +235,19 @@ class StoredCheckpoint:
         return folder
 
     def _read_entry(self, name: str, most: int) -> bytes:
+        shown = escaped(name)
         try:
             entry = self._archive.getinfo(name)
         except KeyError as error:
-            raise self._damaged(f"it lacks its entry {name}") from error
+            raise self._damaged(f"it lacks its entry {shown}") from error
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise self._damaged(f"its entry {name} is compressed, which PyTorch never does")
+            raise self._damaged(f"its entry {shown} is compressed, which PyTorch never does")
         if entry.file_size > most:
-            raise self._damaged(f"its entry {name} has {entry.file_size} bytes, at most {most} were expected")
+            raise self._damaged(f"its entry {shown} has {entry.file_size} bytes, at most {most} were expected")
         try:
             return self._archive.read(entry)
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise self._damaged(f"its entry {name} is broken") from error
+        except _BROKEN_ENTRY as error:
+            raise self._damaged(f"its entry {shown} is broken") from error
 
     def _read_values(self) -> tuple[Any, tuple[str, ...]]:
         data = self._read_entry(f"{self._folder}data.pkl", _MOST_PICKLE_BYTES)
@@ -301,45 +330,166 @@ def _typed_tensor(
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
+    if not isinstance(tensor, StoredTensor | ForeignObject):
+        raise pickle.UnpicklingError("a parameter that is no tensor")
     return tensor
 
 
 def _of_type(build: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
     """A tensor that carries attributes, without them."""
-    if build not in (_tensor, _typed_tensor):
+    if build not in (_KNOWN["torch._utils._rebuild_tensor_v2"], _KNOWN["torch._utils._rebuild_tensor_v3"]):
         raise pickle.UnpicklingError("a tensor of an unknown kind")
     return build(*arguments)
 
 
-def _shape(values: Any = ()) -> tuple[Any, ...]:
+def _shape(values: Any = ()) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or not all(type(n) is int for n in values):
+        raise pickle.UnpicklingError("a shape that is none")
     return tuple(values)
 
 
-_KNOWN: dict[str, Callable[..., Any] | type] = {
-    "collections.OrderedDict": OrderedDict,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _typed_tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch._tensor._rebuild_from_type_v2": _of_type,
-    "torch.Size": _shape,
+def _mapping(*arguments: Any) -> StoredMapping:
+    if arguments:
+        raise pickle.UnpicklingError("an ordered dictionary that is not filled item by item")
+    return StoredMapping()
+
+
+class _KnownCallable:
+    """A function that a pickle may have called, and cannot change as it could change the function's attributes."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a function that is changed")
+
+
+_KNOWN = {
+    "collections.OrderedDict": _KnownCallable(_mapping),
+    "torch._utils._rebuild_tensor": _KnownCallable(_tensor),
+    "torch._utils._rebuild_tensor_v2": _KnownCallable(_tensor),
+    "torch._utils._rebuild_tensor_v3": _KnownCallable(_typed_tensor),
+    "torch._utils._rebuild_parameter": _KnownCallable(_parameter),
+    "torch._utils._rebuild_parameter_with_state": _KnownCallable(_parameter),
+    "torch._tensor._rebuild_from_type_v2": _KnownCallable(_of_type),
+    "torch.Size": _KnownCallable(_shape),
 }
 _TORCH_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in _DTYPES.values()}
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def _look_through(data: bytes) -> None:
-    """Refuse opcodes by which a small pickle would take much memory, or look up names in this process.
+    """Refuse opcodes by which a small pickle would take much memory or time, or look up names in this process.
 
-    The numbers of remembered objects are given by the file; the unpickler makes room for the largest of them.
+    The numbers of remembered objects are given by the file; the unpickler makes room for the largest of them. A tuple
+    has the hashes of all that is in it computed, anew each time, without end where tuples hold one another.
     """
+    nesting = _TupleNesting()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if number >= _MOST_OPCODES:
+            raise pickle.UnpicklingError("more than any checkpoint has")
         if opcode.name in _EXTENSIONS:
             raise pickle.UnpicklingError("a name by number")
         if opcode.name in _PUTS and int(argument or 0) > number:
             raise pickle.UnpicklingError("a remembered object out of order")
+        nesting.follow(opcode, argument)
+
+
+class _Hashing(NamedTuple):
+    """What hashing an object takes: how many objects, and how deep."""
+
+    n: int
+    depth: int
+
+
+_ATOM = _Hashing(1, 0)
+_MARK = _Hashing(0, 0)
+_N_POPPED = {
+    **{"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "BUILD": 1, "SETITEM": 2, "POP": 1, "STOP": 1},
+    **{"REDUCE": 2, "NEWOBJ": 2, "NEWOBJ_EX": 3, "STACK_GLOBAL": 2, "BINPERSID": 1, "READONLY_BUFFER": 1},
+}
+_TO_THE_MARK = frozenset(
+    {"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPENDS", "SETITEMS", "ADDITEMS", "POP_MARK"}
+)
+_NO_RESULT = frozenset(
+    {"APPEND", "BUILD", "SETITEM", "POP", "STOP", "APPENDS", "SETITEMS", "ADDITEMS", "POP_MARK", "PROTO", "FRAME"}
+)
+_TUPLES = frozenset({"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"})
+
+
+class _TupleNesting:
+    """The stack of an unpickler, with what hashing each of its objects takes in place of the objects."""
+
+    def __init__(self) -> None:
+        self._stack: list[_Hashing] = []
+        self._memo: dict[int, _Hashing] = {}
+        self._n_hashed = 0
+
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Go on by an opcode."""
+        name, stack = opcode.name, self._stack
+        if name == "MARK":
+            stack.append(_MARK)
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name in _PUTS:
+            self._memo[int(argument)] = stack[-1]
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name in _GETS:
+            stack.append(self._memo[int(argument)])
+        else:
+            self._replace(name, self._popped(name), argument)
+
+    def _popped(self, name: str) -> list[_Hashing]:
+        stack = self._stack
+        if name in _TO_THE_MARK:
+            found = []
+            while (one := stack.pop()) is not _MARK:
+                found.append(one)
+            return found[::-1]
+        n = _N_POPPED.get(name, 0)
+        found = [stack.pop() for _ in range(n)][::-1]
+        if name != "POP" and any(one is _MARK for one in found):
+            raise pickle.UnpicklingError("a mark in place of an object")
+        return found
+
+    def _replace(self, name: str, popped: Sequence[_Hashing], argument: Any) -> None:
+        if name in ("SETITEM", "SETITEMS", "DICT"):
+            self._count(popped[::2])
+        elif name in ("ADDITEMS", "FROZENSET"):
+            self._count(popped)
+        if name in _NO_RESULT:
+            return
+        found = _ATOM
+        if name in _TUPLES:
+            depth = 1 + max((one.depth for one in popped), default=0)
+            if depth > _DEEPEST_TUPLE:
+                raise pickle.UnpicklingError("tuples in tuples without end")
+            found = _Hashing(min(_MOST_HASHED + 1, 1 + sum(one.n for one in popped)), depth)
+        elif name == "BINPERSID":
+            found = popped[0]
+        elif type(argument) is int:
+            found = _Hashing(1 + argument.bit_length() // 64, 0)
+        self._stack.append(found)
+
+    def _count(self, keys: Sequence[_Hashing]) -> None:
+        self._n_hashed += sum(key.n for key in keys)
+        if self._n_hashed > _MOST_HASHED:
+            raise pickle.UnpicklingError("keys that take too long")
+
+
+def escaped(text: str) -> str:
+    """Text of a file for messages: its first characters, those beyond ASCII and of control as escapes."""
+    return text[:200].encode("unicode_escape").decode("ascii")
 
 
 def _refuse_other_formats(path: Path, start: bytes) -> None:
