@@ -51,6 +51,13 @@ def test_the_name_of_a_resolver_is_not_put_together(monkeypatch: pytest.MonkeyPa
         assert "hunter2" not in str(found)
 
 
+def test_settings_that_stand_for_too_much_are_refused() -> None:
+    words = ["a0=x", *(f"a{k + 1}=${{a{k}}}${{a{k}}}" for k in range(60))]
+    with pytest.raises(InvalidInput, match="stands for more than"):
+        read_settings(words)
+    assert "stands for more than" in refusal("steps: 3", *words).message
+
+
 def test_the_value_of_another_setting_is_fine() -> None:
     assert plan_from_yaml("{steps: 7, validate_every: '${steps}'}", "mine").validate_every == 7
 

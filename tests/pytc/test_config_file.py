@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.pytc import config_file
 from napari_pytc.pytc.config_file import read_config
 from napari_pytc.pytc.dialects import foreign_keys
 from napari_pytc.pytc.profiles import with_profiles
@@ -156,3 +157,37 @@ test: {inference: {window: {overlap: 0.25}}, data: {test: {image: b.h5}}}
     assert keys.get("inference.window.overlap") == 0.25
     assert keys.get("data.train.image") == "a.h5"
     assert keys.get("test.data.test.image") == "b.h5"
+
+
+def test_more_than_the_most_that_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    assert "is no file" in told(tmp_path / "folder.yaml")
+    (tmp_path / "a.yaml").write_text("#" * 2**20 + "\nmodel: {x: 1}")
+    assert "too large" in told(tmp_path / "a.yaml")
+    monkeypatch.setattr(config_file, "_MOST_FILES", 5)
+    chain = {f"b{n}": f"_base_: [b{n + 1}.yaml, b{n + 1}.yaml]" for n in range(3)}
+    assert "builds on more than 5 files" in told(write(tmp_path, **chain, b3="model: {x: 1}"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "a0: x, " + ", ".join(f"a{k + 1}: '${{model.a{k}}}${{model.a{k}}}'" for k in range(60)),
+        "a0: x, " + ", ".join(f"a{k + 1}: '${{.a{k}}}${{.a{k}}}'" for k in range(60)),
+        "a0: [x], " + ", ".join(f"a{k + 1}: ['${{model.a{k}}}', '${{..a{k}}}']" for k in range(60)),
+        "b: '${model}', a0: x",
+        "a: '${model.b}', b: '${model.a}'",
+    ],
+    ids=["text", "relative", "lists", "itself", "circle"],
+)
+def test_values_that_stand_for_too_much_are_told(tmp_path: Path, settings: str) -> None:
+    words = ("stands for more than", "for itself")
+    assert any(one in told(write(tmp_path, a=f"model: {{{settings}}}")) for one in words)
+
+
+def test_values_of_others_are_filled_in(tmp_path: Path) -> None:
+    text = "model: {n: 3, m: '${.n}', same: '${shared.part}', q: '${model.same.list[1]}', t: 'a ${model.m} b'}\n"
+    text += "shared: {part: {list: [1, '${model.n}']}}"
+    keys = foreign_keys(read_config([write(tmp_path, a=text)]))
+    assert (keys.get("model.m"), keys.get("model.q"), keys.get("model.t")) == (3, 3, "a 3 b")
+    assert keys.get("model.same.list") == [1, 3]

@@ -310,6 +310,112 @@ data: {label_transform: {targets: [{name: affinity, kwargs: {offsets: [1-0-0, 9-
     assert [(term.loss.kind, term.channels) for term in found.plan.losses] == [("bce", "0"), ("dice", "1")]
 
 
+RSUNET = "model: {{arch: {{type: rsunet}}, {}}}"
+LABELS = "model: {{arch: {{type: rsunet}}}}\ndata: {{label_transform: {{targets: [{}]}}}}"
+SOLVE = "model: {{arch: {{type: rsunet}}}}\noptimization: {{{}}}"
+
+
+def row_of(found: ImportedConfig, key: str) -> tuple[str, str, str]:
+    row = next(row for row in found.keys if row.key == key)
+    return row.outcome, row.became, row.why
+
+
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        ("{function: DiceLoss, kwargs: {sigmoid: true, smooth_nr: 1.0e-5, include_background: false}}", ""),
+        ("{function: DiceLoss, kwargs: {smooth_nr: 1, batch: true}}", "there is no smooth_nr=1 of DiceLoss here"),
+        ("{function: DiceFocalLoss, kwargs: {gamma: 3, alpha: 0.5}}", "there is no alpha=0.5 of DiceFocalLoss here"),
+        ("{function: BCEWithLogitsLoss, kwargs: {pos_weight: 3, reduction: mean}}", ""),
+        ("{function: PerChannelBCEWithLogitsLoss, kwargs: {max_pos_weight: 5, auto_pos_weight: true}}", ""),
+    ],
+)
+def test_settings_of_losses_without_a_counterpart_are_named(tmp_path: Path, loss: str, why: str) -> None:
+    found = imported(tmp_path, RSUNET.format(f"loss: {{losses: [{loss}]}}"))
+    outcome, _, reason = row_of(found, "model.loss.losses")
+    assert (outcome, reason) == ("changed" if why else "taken", why)
+
+
+def test_regions_are_compared_a_patch_at_a_time_but_where_it_says_batch(tmp_path: Path) -> None:
+    losses = "[DiceLoss, {function: TverskyLoss, kwargs: {batch: true, beta: 0.7}}]"
+    plan = imported(tmp_path, RSUNET.format(f"loss: {{losses: {losses}}}")).plan
+    assert [term.loss.model_dump()["per_patch"] for term in plan.losses] == [True, False]
+
+
+def test_weights_and_smoothing_of_classes_are_taken(tmp_path: Path) -> None:
+    loss = "{function: CrossEntropyLoss, kwargs: {weight: [1, 2, 4], label_smoothing: 0.1}}"
+    found = imported(tmp_path, RSUNET.format(f"out_channels: 3, loss: {{losses: [{loss}]}}"))
+    settings = found.plan.losses[0].loss.model_dump()
+    assert settings == {"kind": "ce", "class_weights": (1, 2, 4), "label_smoothing": 0.1}
+    assert row_of(found, "model.loss.losses")[0] == "taken"
+
+
+def test_raw_outputs_of_theirs_are_told(tmp_path: Path) -> None:
+    key = "inference.model.channel_activations"
+    assert row_of(imported(tmp_path, LABELS.format("binary")), key)[::2] == ("changed", "PyTC writes raw outputs")
+    of_two = "model: {arch: {type: rsunet}, out_channels: 2}\ndata: {label_transform: {targets: [binary, sdt]}}\n"
+    one = of_two + "inference: {model: {channel_activations: [{channels: '0:1', activation: sigmoid}]}}"
+    assert row_of(imported(tmp_path, one), key)[0] == "changed"
+    both = one.replace("sigmoid}", "sigmoid}, {channels: '1:', activation: tanh}")
+    assert row_of(imported(tmp_path, both), key)[0] == "taken"
+    assert row_of(imported(tmp_path, "MODEL: {ARCHITECTURE: unet_3d}"), "INFERENCE.OUTPUT_ACT")[0] == "taken"
+
+
+@pytest.mark.parametrize(("written", "thickness"), [(1, 1), (5, 5), (7, 5), (0, 1)])
+def test_a_boundary_of_another_thickness_is_told(tmp_path: Path, written: int, thickness: int) -> None:
+    found = imported(tmp_path, LABELS.format(f"{{name: instance_boundary, kwargs: {{thickness: {written}}}}}"))
+    assert found.plan.target.channels[0].thickness == thickness
+    outcome, _, why = row_of(found, "data.label_transform.targets")
+    assert outcome == ("taken" if written == thickness else "changed")
+    assert (f"{thickness} for {written}" in why) == (written != thickness)
+
+
+@pytest.mark.parametrize(
+    ("training", "steps", "every"),
+    [
+        ("max_steps: 1000, max_epochs: 4, val_check_interval: 50", 400, 50),
+        ("max_steps: 300, max_epochs: 4, val_check_interval: 0.5", 300, 50),
+        ("max_steps: 300, val_check_interval: 1.0", 300, 100),
+    ],
+)
+def test_the_flat_dialect_ends_and_validates_as_lightning_does(
+    tmp_path: Path, training: str, steps: int, every: int
+) -> None:
+    text = "model: {architecture: rsunet, out_channels: 1}\ndata: {iter_num_per_epoch: 100}\n"
+    plan = imported(tmp_path, f"{text}training: {{{training}}}").plan
+    assert (plan.steps, plan.validate_every) == (steps, every)
+
+
+def test_in_stages_max_steps_ends_and_intervals_are_epochs(tmp_path: Path) -> None:
+    training = "max_steps: 1000, max_epochs: 4, n_steps_per_epoch: 100, val_check_interval: 2"
+    plan = imported(tmp_path, SOLVE.format(training)).plan
+    assert (plan.steps, plan.validate_every) == (1000, 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SOLVE.format("optimizer: {lr: 0}"), "optimization.optimizer.lr is a number above 0"),
+        (SOLVE.format("optimizer: {lr: .nan}"), "optimization.optimizer.lr is a number above 0"),
+        (SOLVE.format("scheduler: {name: CosineAnnealingWarmRestarts, params: {T_0: 0}}"), "is a number above 0"),
+        (SOLVE.format("scheduler: {name: StepLR, gamma: a}"), "optimization.scheduler.gamma was being read"),
+        (RSUNET.format("input_size: 64"), "model.input_size"),
+        (LABELS.format("{name: binary, kwargs: [1]}"), "kwargs of the target 'binary'"),
+        (LABELS.format("{name: instance_boundary, kwargs: {thickness: thick}}"), "label_transform.targets was being"),
+        (RSUNET.format("loss: {losses: [{function: DiceLoss, kwargs: [1]}]}"), "kwargs of the loss DiceLoss"),
+        ("MODEL: {ARCHITECTURE: unet_3d}\nSOLVER: {STEPS: None}", "SOLVER.STEPS is a list"),
+        ("MODEL: {LOSS_OPTION: null}", "MODEL.LOSS_OPTION is a list"),
+        ("MODEL: {TARGET_OPT: ['4-a-1']}", "MODEL.TARGET_OPT has '4-a-1'"),
+        ("MODEL: {LOSS_OPTION: [3]}", "cannot be translated"),
+    ],
+)
+def test_values_that_cannot_be_are_told_with_their_key(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        imported(tmp_path, text)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_a_file_without_a_network_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="describes no network"):
         imported(tmp_path, "decoding: {steps: [{name: decode_waterz}]}")

@@ -9,7 +9,7 @@ import pytest
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.skeletons.skeleton import Skeleton
-from napari_pytc.skeletons.swc import read_skeletons, write_swc
+from napari_pytc.skeletons.swc import read_skeletons, swc_files, write_swc
 
 SPACE = VoxelSpace((40.0, 8.0, 8.0), (400.0, 0.0, 80.0))
 
@@ -91,6 +91,10 @@ ROOT = "1 0 0 0 0 1 -1\n"
         ("1.5 0 0 0 0 1 -1\n", "finite numbers"),
         (ROOT + "2 0 0 0 0 1 9\n", "parent 9 is no other node.*line 2"),
         (ROOT + "2 0 0 0 0 1 2\n", "parent 2 is no other node"),
+        ("1 0 0 0 0 1 -1\n2 0 0 0 0 1 1e30\n", "numbers below 2.63.*line 2"),
+        (f"{2**63} 0 0 0 0 1 -1\n", "numbers below 2.63.*line 1"),
+        (f"# segment: {2**63}\n" + ROOT, "numbers below 2.63"),
+        (f"# segment: {'9' * 5000}\n" + ROOT, "numbers below 2.63"),
         (ROOT + ROOT, "two nodes of number 1"),
         ("1 0 0 0 0 1 2\n2 0 0 0 0 1 1\n", "circle"),
         ("# segment: 1\n" + ROOT + "# segment: 2\n2 0 0 0 0 1 1\n", "edge leaves the skeleton of segment 2"),
@@ -114,3 +118,17 @@ def test_what_is_missing_or_without_a_scale_is_refused(tmp_path: Path) -> None:
     assert read_skeletons(tmp_path / "a.swc", SPACE)[1] == []
     with pytest.raises(InvalidInput, match="in nm, but the voxel size"):
         read_skeletons(tmp_path / "a.swc", VoxelSpace.unknown())
+
+
+def test_a_byte_order_mark_and_capitals_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a1.SWC").write_bytes(b"\xef\xbb\xbf1 0 0 0 0 1 -1\n")
+    (tmp_path / "b2.swc").write_bytes(b"\xef\xbb\xbf# unit: nm\n1 0 0 0 0 1 -1\n")
+    assert [one.segment for one in read_skeletons(tmp_path, SPACE)[0]] == [1, 2]
+    assert swc_files(tmp_path / "a1.SWC") == []
+
+
+def test_the_number_of_a_name_is_below_the_largest(tmp_path: Path) -> None:
+    path = tmp_path / f"a{2**63}.swc"
+    path.write_text(ROOT)
+    with pytest.raises(InvalidInput, match=r"the name of a9223372036854775808\.swc says"):
+        read_skeletons(path, SPACE)

@@ -235,6 +235,7 @@ def read_settings(words: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from napari_pytc.plans.interpolations import refuse_growth
     from napari_pytc.plans.recipe_checks import refuse_resolvers
 
     for word in words:
@@ -242,7 +243,9 @@ def read_settings(words: Sequence[str]) -> dict[str, Any]:
             raise InvalidInput(f"A setting is changed with key=value, got {word!r}.", "For example: device=cpu.")
     try:
         written = OmegaConf.from_dotlist(list(words))
-        refuse_resolvers(OmegaConf.to_container(written, resolve=False), "A setting")
+        unresolved = OmegaConf.to_container(written, resolve=False)
+        refuse_resolvers(unresolved, "A setting")
+        refuse_growth(unresolved, "A setting")
         values = OmegaConf.to_container(written, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InvalidInput(f"The settings cannot be read: {str(error).splitlines()[0]}.") from error

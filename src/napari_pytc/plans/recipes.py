@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.plans.interpolations import refuse_growth
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipe_checks import explain, explain_yaml, refuse_resolvers, refuse_tags
 
@@ -97,7 +98,9 @@ def plan_from_yaml(text: str, name: str, overrides: Sequence[str] = ()) -> Train
         for name_of_kinds in ("target", "network", "optimiser", "schedule"):
             _leave_other_kind(written, changed, name_of_kinds)
         merged = OmegaConf.merge(written, changed)
-        refuse_resolvers(OmegaConf.to_container(merged, resolve=False), f"Recipe {name!r}")
+        unresolved = OmegaConf.to_container(merged, resolve=False)
+        refuse_resolvers(unresolved, f"Recipe {name!r}")
+        refuse_growth(unresolved, f"Recipe {name!r}")
         values: Any = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise InvalidInput(*explain_yaml(error, f"Recipe {name!r}")) from error

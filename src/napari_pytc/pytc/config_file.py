@@ -16,6 +16,7 @@ Dialect = Literal["stages", "flat", "yacs"]
 
 _LARGEST_BYTES = 2**20
 _MOST_VALUES = 100_000
+_MOST_FILES = 200
 _YACS = frozenset({"MODEL", "SOLVER", "DATASET", "INFERENCE", "AUGMENTOR", "SYSTEM", "MONITOR"})
 _FLAT = frozenset({"training", "optimizer", "scheduler", "checkpoint", "early_stopping", "augmentation"})
 _KNOWN = _FLAT | {
@@ -54,8 +55,9 @@ def read_config(paths: Sequence[Path]) -> ConfigFile:
     if not paths:
         raise InvalidInput("No configuration file is given.", "For example: napari-pytc import-recipe config.yaml.")
     values: dict[str, Any] = {}
+    read: list[Path] = []
     for path in paths:
-        values = merged(values, _read(path, ()))
+        values = merged(values, _read(path, (), read))
     last = paths[-1]
     dialect = _dialect(values)
     if dialect is None:
@@ -74,13 +76,18 @@ def merged(below: Any, above: Any) -> Any:
     return {**below, **{key: merged(below[key], value) if key in below else value for key, value in above.items()}}
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """A file over the files that it builds on."""
+def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> dict[str, Any]:
+    """A file over the files that it builds on; `read` lists those of before, one that is named again anew."""
     place = path.expanduser().resolve()
     if place in above:
         names = " -> ".join(one.name for one in (*above[above.index(place) :], place))
         raise InvalidInput(
             f"The configuration {above[0]} builds on itself: {names}.", "Take one of these out of its _base_."
+        )
+    read.append(place)
+    if len(read) > _MOST_FILES:
+        raise InvalidInput(
+            f"The configuration {read[0]} builds on more than {_MOST_FILES} files.", "Name fewer of them in _base_."
         )
     values = _parse(place, above)
     bases = values.pop("_base_", None) or []
@@ -90,7 +97,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise InvalidInput(f"The _base_ of {place} is a path or a list of paths, got {bases!r}.")
     below: dict[str, Any] = {}
     for base in bases:
-        below = merged(below, _read(place.parent / base, (*above, place)))
+        below = merged(below, _read(place.parent / base, (*above, place), read))
     found: dict[str, Any] = merged(below, values)
     return found
 
@@ -101,9 +108,13 @@ def _parse(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     from yaml import YAMLError
 
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise InvalidInput(f"{path} is too large for a configuration: {path.stat().st_size} bytes.")
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"The configuration {path} is no file.", "Give a YAML file.")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise InvalidInput(f"{path} is too large for a configuration: more than {_LARGEST_BYTES} bytes.")
+        text = data.decode("utf-8")
     except FileNotFoundError as error:
         if above:
             raise InvalidInput(

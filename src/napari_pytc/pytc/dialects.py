@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.plans.interpolations import refuse_growth
 from napari_pytc.pytc.config_file import ConfigFile, merged
 from napari_pytc.pytc.keys import ForeignKeys
 from napari_pytc.pytc.profiles import STAGES, with_profiles
@@ -118,9 +119,10 @@ def _interpolated(values: dict[str, Any], config: ConfigFile) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    refuse_growth(values, f"The configuration {config.path.name}")
     try:
         found = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
-    except (OmegaConfBaseException, ValueError, TypeError) as error:
+    except (OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise InvalidInput(
             f"A value of the configuration {config.path.name} cannot be filled in: {str(error).splitlines()[0]}.",
             "Write the value itself.",

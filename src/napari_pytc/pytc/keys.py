@@ -44,12 +44,18 @@ class ForeignKeys:
         Nested sections in the dialect of stages.
     names : mapping of str to str
         The keys by which the file itself names some of them, where it is of another dialect.
+
+    Attributes
+    ----------
+    last_read : str
+        The key whose value was asked for last.
     """
 
     def __init__(self, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> None:
         self._values = dict(_leaves(values, ""))
         self._names = names or {}
         self._rows: dict[str, ImportedKey] = {}
+        self.last_read = ""
 
     def has(self, key: str) -> bool:
         """Whether the file says anything of a key or a section, be it null."""
@@ -58,6 +64,7 @@ class ForeignKeys:
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key; the default where it is missing or null."""
         found = self._values.get(key)
+        self.last_read = key if found is not None else self.last_read
         return default if found is None else found
 
     def section(self, key: str) -> dict[str, Any]:

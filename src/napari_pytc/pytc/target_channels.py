@@ -13,6 +13,8 @@ from napari_pytc.pytc.yacs import class_names
 _TARGETS = "data.label_transform.targets"
 _LOSSES = "model.loss.losses"
 _ACTIVATIONS = "inference.model.channel_activations"
+_ONE_ACTIVATION = ("inference.output_act", "inference.test_time_augmentation.act")
+_RAW = "PyTC writes raw outputs"
 _ACTIVATION_NAMES = {
     "sigmoid": "sigmoid",
     "softmax": "softmax",
@@ -40,6 +42,49 @@ class _Entry:
 
     settings: dict[str, Any]
     n: int = 1
+    why_changed: str = ""
+
+
+class _Kwargs:
+    """Settings of a loss by name, and which of them are of no use here."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+        self._unused = dict(values)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A setting, which is of use then; the default where it is missing or null."""
+        self._unused.pop(name, None)
+        found = self._values.get(name)
+        return default if found is None else found
+
+    def numbers(self, names: dict[str, str]) -> dict[str, float]:
+        """Those of some settings that there are, by their names here."""
+        found = {ours: self.get(theirs) for theirs, ours in names.items()}
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+    def dropped(self, n_channels: int) -> list[str]:
+        """Settings that were not asked for and would change the loss, as text."""
+        same = dict(_SAME_HERE)
+        if n_channels == 1:
+            same["include_background"] = (True, False)  # MONAI keeps an only channel
+        return [
+            f"{name}={value}"
+            for name, value in self._unused.items()
+            if value is not None and value not in same.get(name, ())
+        ]
+
+
+_SAME_HERE: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("sigmoid", "softmax", "use_softmax", "tanh", "include_background"), (True,)),
+    "to_onehot_y": (True, False),
+    "reduction": ("mean",),
+    "smooth_nr": (1e-5,),
+    "smooth_dr": (1e-5,),
+    "ignore_index": (-100,),
+    "label_smoothing": (0,),
+}
+"""Settings of losses that change nothing at these values: channels have the activations of their roles."""
 
 
 def target_settings(keys: ForeignKeys, voxel_size_nm: Sequence[float] | None) -> tuple[dict[str, Any], int]:
@@ -69,6 +114,9 @@ def target_settings(keys: ForeignKeys, voxel_size_nm: Sequence[float] | None) ->
     _activate(keys, entries, n_found)
     _keep(keys, entries, n_found)
     titles = ", ".join(_title(entry.settings) for entry in entries)
+    changes = "; ".join(dict.fromkeys(entry.why_changed for entry in entries if entry.why_changed))
+    if changes:
+        keys.changed(_TARGETS, f"target.channels={titles}", changes)
     keys.taken(_TARGETS, f"target.channels={titles}", "the labels as they are")
     keys.taken("model.out_channels", f"{n_found} channels of the target", 1)
     return {"kind": "channels", "channels": [entry.settings for entry in entries]}, n_found
@@ -90,15 +138,17 @@ def loss_settings(keys: ForeignKeys, target: dict[str, Any], n_channels: int) ->
         raise InvalidInput(f"The configuration's {keys.name(_LOSSES)} is a list, got {written!r}.")
     terms: list[dict[str, Any]] = []
     missing: list[str] = []
+    dropped: list[str] = []
     for entry in written:
         entry = {"function": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict):
             raise InvalidInput(f"A loss of the configuration is a name or a mapping, got {entry!r}.")
-        term = _term(keys, entry, target, n_channels)
+        term, unused = _term(keys, entry, n_channels)
         if term is None:
             missing.append(str(entry.get("function")))
         else:
             terms.append(term)
+            dropped += [f"{name} of {entry.get('function')}" for name in unused]
     terms = [term for term in terms if term["weight"] > 0]
     judged = {n for term in terms for n in _numbers(term.get("channels"), n_channels, _LOSSES)}
     if len(judged) < n_channels:
@@ -106,8 +156,8 @@ def loss_settings(keys: ForeignKeys, target: dict[str, Any], n_channels: int) ->
         keys.changed(_LOSSES, "the losses that suit the target", why)
         return {}
     text = ", ".join(_term_text(term) for term in terms)
-    if missing:
-        keys.changed(_LOSSES, f"losses={text}", f"there is no {', '.join(missing)} here")
+    if missing or dropped:
+        keys.changed(_LOSSES, f"losses={text}", f"there is no {', '.join([*missing, *dropped])} here")
     else:
         keys.taken(_LOSSES, f"losses={text}")
     found: dict[str, Any] = {"losses": terms}
@@ -132,6 +182,8 @@ def _entries(entry: Any, voxel_size_nm: Sequence[float] | None) -> list[_Entry]:
         raise InvalidInput(f"A target of the configuration is a name or a mapping, got {entry!r}.")
     name = str(entry.get("name") or entry.get("task") or entry.get("type"))
     kwargs = entry.get("kwargs") or {}
+    if not isinstance(kwargs, dict):
+        raise InvalidInput(f"The kwargs of the target {name!r} of the configuration are a mapping, got {kwargs!r}.")
     make = _KINDS.get(name)
     if make is None:
         raise InvalidInput(
@@ -173,14 +225,16 @@ def _affinity(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
 
 
 def _boundary(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
-    thickness = int(kwargs.get("thickness", 1))
+    written = int(kwargs.get("thickness", 1))
+    thickness = min(max(written, 1), 5)
     settings = {
         "role": "boundary",
-        "thickness": min(max(thickness, 1), 5),
+        "thickness": thickness,
         "edge_mode": str(kwargs.get("edge_mode", "seg-all")),
         "per_section": _is_per_section(kwargs, "3d"),
     }
-    return [_Entry(settings)]
+    changed = f"boundaries are 1 to 5 voxels thick here: {thickness} for {written}"
+    return [_Entry(settings, why_changed="" if thickness == written else changed)]
 
 
 def _instance_distance(kwargs: dict[str, Any], finest: float) -> list[_Entry]:
@@ -290,7 +344,10 @@ def _title(settings: dict[str, Any]) -> str:
 def _activate(keys: ForeignKeys, entries: Sequence[_Entry], n_channels: int) -> None:
     """Give the entries the activations of predictions."""
     written = keys.get(_ACTIVATIONS)
+    own_ones = ", ".join(dict.fromkeys(_OWN_ACTIVATIONS[entry.settings["role"]] for entry in entries))
     if not written:
+        why = "an activation of all channels is not read" if any(map(keys.has, _ONE_ACTIVATION)) else _RAW
+        keys.changed(_ACTIVATIONS, f"those of the channels: {own_ones}", why, "none")
         return
     found: dict[int, str] = {}
     for one in written if isinstance(written, list) else [written]:
@@ -316,6 +373,8 @@ def _activate(keys: ForeignKeys, entries: Sequence[_Entry], n_channels: int) -> 
         elif names - {own}:
             entry.settings["activation"] = names.pop()
         first += entry.n
+    if len(found) < n_channels:
+        keys.changed(_ACTIVATIONS, "target.channels' activation", f"of channels that are not named {_RAW}")
     keys.taken(_ACTIVATIONS, "target.channels' activation")
 
 
@@ -351,88 +410,112 @@ def _keep(keys: ForeignKeys, entries: Sequence[_Entry], n_channels: int) -> None
     keys.taken(key, "target.channels' kept")
 
 
-def _term(keys: ForeignKeys, entry: dict[str, Any], target: dict[str, Any], n_channels: int) -> dict[str, Any] | None:
-    """A term of losses; None where there is no such loss."""
-    kwargs = entry.get("kwargs") or {}
-    make = _LOSS_KINDS.get(str(entry.get("function")))
+def _term(keys: ForeignKeys, entry: dict[str, Any], n_channels: int) -> tuple[dict[str, Any] | None, list[str]]:
+    """A term of losses, None where there is no such loss, and the settings that have no counterpart."""
+    function, written = str(entry.get("function")), entry.get("kwargs") or {}
+    if not isinstance(written, dict):
+        raise InvalidInput(f"The kwargs of the loss {function} of the configuration are a mapping, got {written!r}.")
+    make = _LOSS_KINDS.get(function)
     if make is None:
-        return None
-    loss = make(kwargs, entry.get("pos_weight", kwargs.get("pos_weight")))
+        return None, []
+    kwargs = _Kwargs(written)
+    loss = make(kwargs, entry.get("pos_weight", written.get("pos_weight")))
     slices = entry.get("pred_slice")
     head = entry.get("pred_head")
     if slices is None and head is not None:
         slices = entry.get("target_slice") or keys.get(f"model.heads.{head}.target_slice")
     term: dict[str, Any] = {"loss": loss, "weight": float(entry.get("weight", 1.0))}
+    n_judged = n_channels
     if slices is not None:
         if isinstance(slices, list) and len(slices) == 2:  # first and last + 1
             slices = f"{slices[0]}:{slices[1]}"
         numbers = _numbers(slices, n_channels, _LOSSES)
-        if len(numbers) < n_channels:
+        n_judged = len(numbers)
+        if n_judged < n_channels:
             term["channels"] = ",".join(map(str, numbers))
-    return term
+    return term, kwargs.dropped(n_judged)
 
 
-def _bce(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
+def _bce(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    kwargs.get("pos_weight")
     if pos_weight == "auto":
         return {"kind": "per_channel_bce"}
     return {"kind": "bce"} if pos_weight is None else {"kind": "bce", "pos_weight": _one(pos_weight)}
 
 
-def _per_channel_bce(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
+def _per_channel_bce(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    largest = kwargs.get("max_pos_weight")
     is_automatic = kwargs.get("auto_pos_weight", True) or pos_weight == "auto"
     if not is_automatic:
         return _bce(kwargs, pos_weight)
-    largest = kwargs.get("max_pos_weight")
     return {"kind": "per_channel_bce", **({} if largest is None else {"largest_pos_weight": float(largest)})}
 
 
-def _dice(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"kind": "dice"}
+def _is_per_patch(kwargs: _Kwargs) -> bool:
+    """Whether regions are compared a patch at a time, as theirs are but where ``batch`` is said."""
+    return not kwargs.get("batch", False)
+
+
+def _dice(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "dice", "per_patch": _is_per_patch(kwargs)}
     for theirs, ours in {"squared_pred": "squared", "jaccard": "jaccard"}.items():
         if kwargs.get(theirs):
             found[ours] = True
     return found
 
 
-def _focal(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
+def _generalised_dice(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    weighting = str(kwargs.get("w_type", "square")).lower()
+    return {"kind": "generalised_dice", "weighting": weighting, "per_patch": _is_per_patch(kwargs)}
+
+
+def _cross_entropy(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "ce", **kwargs.numbers({"label_smoothing": "label_smoothing"})}
+    weights = kwargs.get("weight", kwargs.get("class_weight"))
+    if weights is None:
+        return found
+    return {**found, "class_weights": [float(n) for n in weights]}
+
+
+def _focal(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
     alpha = kwargs.get("alpha")
     found: dict[str, Any] = {"kind": "focal", "gamma": float(kwargs.get("gamma", 2.0))}
     return found if alpha is None else {**found, "alpha": float(alpha)}
 
 
-def _tversky(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
-    return {"kind": "tversky", "alpha": float(kwargs.get("alpha", 0.5)), "beta": float(kwargs.get("beta", 0.5))}
+def _tversky(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    own = {name: float(kwargs.get(name, 0.5)) for name in ("alpha", "beta")}
+    return {"kind": "tversky", **own, "per_patch": _is_per_patch(kwargs)}
 
 
-def _dice_ce(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
-    names = {"lambda_dice": "dice_weight", "lambda_ce": "ce_weight"}
-    return {"kind": "dice_ce", **{ours: float(kwargs[theirs]) for theirs, ours in names.items() if theirs in kwargs}}
+def _dice_ce(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    own = kwargs.numbers({"lambda_dice": "dice_weight", "lambda_ce": "ce_weight"})
+    return {"kind": "dice_ce", **own, "per_patch": _is_per_patch(kwargs)}
 
 
-def _dice_focal(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
-    names = {"lambda_dice": "dice_weight", "lambda_focal": "focal_weight", "gamma": "gamma"}
-    found = {ours: float(kwargs[theirs]) for theirs, ours in names.items() if theirs in kwargs}
-    return {"kind": "dice_focal", **found}
+def _dice_focal(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
+    own = kwargs.numbers({"lambda_dice": "dice_weight", "lambda_focal": "focal_weight", "gamma": "gamma"})
+    return {"kind": "dice_focal", **own, "per_patch": _is_per_patch(kwargs)}
 
 
-def _cldice(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
+def _cldice(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
     return {"kind": "soft_cldice", "iterations": int(kwargs.get("num_iters", 3))}
 
 
-def _smooth_l1(kwargs: dict[str, Any], pos_weight: Any) -> dict[str, Any]:
+def _smooth_l1(kwargs: _Kwargs, pos_weight: Any) -> dict[str, Any]:
     return {"kind": "smooth_l1", "beta": float(kwargs.get("beta", 1.0))}
 
 
-def _plain_loss(kind: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def _plain_loss(kind: str) -> Callable[[_Kwargs, Any], dict[str, Any]]:
     return lambda kwargs, pos_weight: {"kind": kind}
 
 
-_LOSS_KINDS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
+_LOSS_KINDS: dict[str, Callable[[_Kwargs, Any], dict[str, Any]]] = {
     "DiceLoss": _dice,
     "WSDiceLoss": _dice,
     "DiceCELoss": _dice_ce,
     "DiceFocalLoss": _dice_focal,
-    "GeneralizedDiceLoss": _plain_loss("generalised_dice"),
+    "GeneralizedDiceLoss": _generalised_dice,
     "FocalLoss": _focal,
     "WeightedBCEFocalLoss": _focal,
     "TverskyLoss": _tversky,
@@ -440,8 +523,8 @@ _LOSS_KINDS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "BCEWithLogitsLoss": _bce,
     "WeightedBCEWithLogitsLoss": _bce,
     "PerChannelBCEWithLogitsLoss": _per_channel_bce,
-    "CrossEntropyLoss": _plain_loss("ce"),
-    "WeightedCE": _plain_loss("ce"),
+    "CrossEntropyLoss": _cross_entropy,
+    "WeightedCE": _cross_entropy,
     "MSELoss": _plain_loss("weighted_mse"),
     "WeightedMSELoss": _plain_loss("weighted_mse"),
     "L1Loss": _plain_loss("mae"),

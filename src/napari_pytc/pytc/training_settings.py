@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from napari_pytc.errors import InvalidInput
@@ -12,10 +13,16 @@ ASSUMED_STEPS_AN_EPOCH = 1000
 _LONGEST_WITHOUT_CHECKPOINT = 1000
 
 
-def optimisation_settings(keys: ForeignKeys) -> dict[str, Any]:
-    """Steps, optimiser, schedule, gradients, averaging, validation and numbers."""
-    epoch, steps = _lengths(keys)
-    rate = keys.number("optimization.optimizer.lr", 1e-3)
+def optimisation_settings(keys: ForeignKeys, is_flat: bool = False) -> dict[str, Any]:
+    """Steps, optimiser, schedule, gradients, averaging, validation and numbers.
+
+    Parameters
+    ----------
+    is_flat : bool
+        Whether the configuration is of the flat dialect, which left lengths to Lightning.
+    """
+    epoch, steps = _lengths(keys, is_flat)
+    rate = _above_0(keys, "optimization.optimizer.lr", keys.number("optimization.optimizer.lr", 1e-3))
     found = {
         "steps": steps,
         "learning_rate": rate,
@@ -24,7 +31,7 @@ def optimisation_settings(keys: ForeignKeys) -> dict[str, Any]:
         "schedule": _schedule(keys, steps, epoch, rate),
         **_gradients(keys),
         **_averaging(keys),
-        **_watching(keys, epoch, steps),
+        **_watching(keys, epoch, steps, is_flat),
         **_numbers(keys),
     }
     keys.taken("optimization.optimizer.lr", f"learning_rate={rate:g}", 1e-3)
@@ -33,13 +40,28 @@ def optimisation_settings(keys: ForeignKeys) -> dict[str, Any]:
     return found
 
 
-def _lengths(keys: ForeignKeys) -> tuple[int, int]:
+def _above_0(keys: ForeignKeys, key: str, value: float) -> float:
+    if not 0 < value < math.inf:
+        raise InvalidInput(f"The configuration's {keys.name(key)} is a number above 0, got {value!r}.")
+    return value
+
+
+def _lengths(keys: ForeignKeys, is_flat: bool) -> tuple[int, int]:
     """Steps an epoch, and all steps."""
     written = int(keys.number("optimization.n_steps_per_epoch", -1))
     epoch = written if written > 0 else ASSUMED_STEPS_AN_EPOCH
     most = int(keys.number("optimization.max_steps", 0))
     n_epochs = int(keys.number("optimization.max_epochs", 200))
     steps = most if most > 0 else max(1, n_epochs) * epoch
+    if is_flat and most > 0 and n_epochs > 0 and keys.has("optimization.max_epochs"):
+        if written > 0 and n_epochs * epoch < most:
+            steps = n_epochs * epoch
+            keys.changed("optimization.max_steps", f"steps={steps}", "max_epochs ends the training before")
+            keys.taken("optimization.max_epochs", f"steps={steps}")
+            keys.taken("optimization.n_steps_per_epoch", f"steps={steps}")
+        elif written <= 0:
+            why = "max_steps is taken; whether epochs end the training before follows the data there"
+            keys.left_out("optimization.max_epochs", why)
     keys.taken("optimization.max_steps", f"steps={steps}")
     why = "" if written > 0 else f"{ASSUMED_STEPS_AN_EPOCH} steps an epoch are assumed, which there follow the data"
     if most > 0:
@@ -96,7 +118,7 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
     if name in ("CosineAnnealingLR", "WarmupCosineLR"):
         found["kind"] = "cosine"
     elif name == "CosineAnnealingWarmRestarts":
-        first = float(value("T_0", value("t_0", 10))) * each
+        first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 10)))) * each
         found |= {"kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
     elif name in ("StepLR", "MultiStepLR") and gamma >= 1:
         found = {"kind": "constant", "warm_up": 0.0}
@@ -163,15 +185,19 @@ def _averaging(keys: ForeignKeys) -> dict[str, Any]:
     return {"ema_decay": decay}
 
 
-def _watching(keys: ForeignKeys, epoch: int, steps: int) -> dict[str, Any]:
+def _watching(keys: ForeignKeys, epoch: int, steps: int, is_flat: bool) -> dict[str, Any]:
     interval = keys.get("optimization.val_check_interval", 1.0)
     unit = str(keys.get("optimization.val_check_interval_unit", "epoch"))
     if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
         raise InvalidInput(
             f"The configuration's {keys.name('optimization.val_check_interval')} is a number above 0, got {interval!r}."
         )
-    # An integer in the flat dialect, and 1.0 is an epoch in both.
-    every = min(max(1, round(interval * (1 if unit == "step" else epoch))), steps)
+    # In the flat dialect Lightning takes whole numbers for batches and others for shares of an epoch.
+    is_of_batches = is_flat and isinstance(interval, int)
+    every = min(max(1, round(interval * (1 if unit == "step" or is_of_batches else epoch))), steps)
+    if is_of_batches:
+        why = "a whole number counts batches, as there until January 2026"
+        keys.changed("optimization.val_check_interval", f"validate_every={every}", why)
     keys.taken("optimization.val_check_interval", f"validate_every={every}", 1.0)
     keys.taken("optimization.val_check_interval_unit", f"validate_every={every}")
     saved = int(keys.number("monitor.checkpoint.save_every_n_steps", 0))

@@ -21,6 +21,7 @@ from napari_pytc.pytc.dialects import foreign_keys
 from napari_pytc.pytc.keys import ForeignKeys, ImportedKey
 from napari_pytc.pytc.target_channels import loss_settings, target_settings
 from napari_pytc.pytc.training_settings import augmentation_settings, optimisation_settings
+from napari_pytc.pytc.yacs import READ_AS_LISTS
 
 VoxelSize = tuple[float, float, float]
 
@@ -163,7 +164,22 @@ def model_name(checkpoint: Path) -> str:
 
 def translate(config: ConfigFile, voxel_size_nm: VoxelSize | None = None) -> ImportedConfig:
     """A configuration as a plan; errors as in `import_config`."""
-    keys = foreign_keys(config)
+    keys: ForeignKeys | None = None
+    try:
+        keys = foreign_keys(config)
+        return _translated(config, keys, voxel_size_nm)
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        place = keys.name(keys.last_read) if keys is not None and keys.last_read else "its sections"
+        if config.dialect == "yacs" and keys is None:
+            place = f"one of {', '.join(READ_AS_LISTS)}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InvalidInput(
+            f"The configuration {config.path.name} cannot be translated: {place} was being read, and {reason[:200]}.",
+            "Write that value as PyTorch Connectomics has it.",
+        ) from error
+
+
+def _translated(config: ConfigFile, keys: ForeignKeys, voxel_size_nm: VoxelSize | None) -> ImportedConfig:
     if not keys.has("model"):
         raise InvalidInput(
             f"The configuration {config.path.name} describes no network: it has no section model, nor do the files "
@@ -177,7 +193,7 @@ def translate(config: ConfigFile, voxel_size_nm: VoxelSize | None = None) -> Imp
         "target": target,
         "network": network_settings(keys),
         **loss_settings(keys, target, n_channels),
-        **optimisation_settings(keys),
+        **optimisation_settings(keys, config.dialect == "flat"),
         "augmentation": augmentation_settings(keys),
         "normalisation": _normalisation(keys),
         "voxel_size_nm": size,

@@ -82,6 +82,8 @@ _NAMES = {
     "INFERENCE.SAMPLES_PER_BATCH": "inference.window.sw_batch_size",
     "INFERENCE.IMAGE_NAME": "test.data.test.image",
 }
+READ_AS_LISTS = ("MODEL.TARGET_OPT", "MODEL.LOSS_OPTION", "MODEL.LOSS_WEIGHT", "SOLVER.STEPS", "INFERENCE.OUTPUT_ACT")
+"""Keys that are lists."""
 _CHANGES = {
     "ROTATE": "rotate",
     "RESCALE": "affine",
@@ -119,6 +121,9 @@ def from_yacs(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             raise InvalidInput(f"The section {section} of the configuration is a mapping, got {content!r}.")
         given.update({f"{section}.{key}": _plain(value) for key, value in content.items()})
     every = {**_DEFAULTS, **given}
+    for key in READ_AS_LISTS:
+        if not isinstance(every[key], list):
+            raise InvalidInput(f"The configuration's {key} is a list, got {every[key]!r}.")
     found: dict[str, Any] = {}
     names: dict[str, str] = {}
 
@@ -136,8 +141,7 @@ def from_yacs(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     targets = [target for option in every["MODEL.TARGET_OPT"] for target in [_target(str(option))]]
     put("data.label_transform.targets", targets, "MODEL.TARGET_OPT")
     put("model.loss.losses", _losses(every, targets), "MODEL.LOSS_OPTION")
-    if "INFERENCE.OUTPUT_ACT" in given or "MODEL.TARGET_OPT" in given:
-        put("inference.model.channel_activations", _activations(every, targets), "INFERENCE.OUTPUT_ACT")
+    put("inference.model.channel_activations", _activations(every, targets), "INFERENCE.OUTPUT_ACT")
     put("data.image_transform.normalize", "mean-std", "DATASET.MEAN")
     put("optimization.val_check_interval_unit", "step", "SOLVER.ITERATION_VAL")
     clip = given.get("SOLVER.CLIP_GRADIENTS") or {}
@@ -187,7 +191,10 @@ def _put_augmentation(put: Any, given: dict[str, Any]) -> None:
 def _target(option: str) -> dict[str, Any]:
     """A target as it is named today, with the number of its channels."""
     kind, *rest = option.split("-")
-    found = _targets(kind, rest)
+    try:
+        found = _targets(kind, rest)
+    except ValueError:
+        found = None
     if found is None:
         raise InvalidInput(
             f"MODEL.TARGET_OPT has {option!r}, which is not known here.",

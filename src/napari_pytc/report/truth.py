@@ -12,7 +12,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.labels.segments_view import SegmentsView
 from napari_pytc.metrics import evaluate_instances, evaluate_skeletons
 from napari_pytc.session.session import Session
-from napari_pytc.skeletons.swc import read_skeletons
+from napari_pytc.skeletons.swc import read_skeletons, swc_files
 from napari_pytc.skeletons.teasar import skeletonise_segments
 from napari_pytc.skeletons.units import SUFFIX
 from napari_pytc.volumes.opening import open_labels
@@ -50,7 +50,7 @@ def compare_with_truth(
     view = SegmentsView.open(folder)
     found: dict[str, Any] = {"truth": truth, "segmentation": folder.name}
     path = Path(truth).expanduser()
-    if path.suffix.lower() == SUFFIX or (path.is_dir() and any(path.glob(f"*{SUFFIX}"))):
+    if path.suffix.lower() == SUFFIX or (path.is_dir() and swc_files(path)):
         skeletons, notes = read_skeletons(path, view.space)
         whole = Box.of_shape(view.shape)
         of_skeletons = evaluate_skeletons(comparable(view), skeletons, view.space, whole, report=report)

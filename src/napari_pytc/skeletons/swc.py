@@ -31,6 +31,8 @@ _UNIT_NAMES = {"nm": "nm", "nanometer": "nm", "nanometre": "nm", "um": "um", "µ
 _SEGMENT = re.compile(r"#\s*segment:\s*(\d+)\s*$")
 _UNIT = re.compile(r"#\s*units?\s*[:=]\s*([\w]+)", re.IGNORECASE)
 _N_COLUMNS = 7
+_NUMBERS_BELOW = 2**63
+_LONGEST_NUMBER = 40
 
 
 def write_swc(
@@ -105,7 +107,7 @@ def read_skeletons(
         If there is no such file, or one is no SWC.
     """
     path = Path(path)
-    paths = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    paths = swc_files(path) if path.is_dir() else [path]
     if not paths:
         raise InvalidInput(f"The folder {path} holds no skeletons (*{SUFFIX}).", "Name a folder of SWC files.")
     found: list[_File] = [_File(one) for one in paths]
@@ -149,6 +151,11 @@ def read_skeletons(
     return sorted(skeletons, key=lambda skeleton: skeleton.segment), notes
 
 
+def swc_files(folder: Path) -> list[Path]:
+    """SWC files of a folder by their suffix, in capitals or not."""
+    return sorted(one for one in folder.glob("*") if one.suffix.lower() == SUFFIX)
+
+
 def _scale(space: VoxelSpace, unit: SkeletonUnit) -> tuple[np.ndarray, np.ndarray]:
     """Nanometres of a unit along z, y, x, and the position of its origin in nm."""
     if unit == "voxels":
@@ -172,7 +179,7 @@ class _File:
         self._lines: list[int] = []
         self._starts: list[tuple[int, int]] = []
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
         except OSError as error:
             reason = error.strerror or str(error)
             raise InvalidInput(f"The skeletons {path} cannot be read: {reason}.", "Name an SWC file.") from error
@@ -194,7 +201,7 @@ class _File:
         self._rows = np.array(rows)
         self._parents = self._find_parents()
         ending = re.search(r"(\d+)$", path.stem)
-        self.number = int(ending.group(1)) if ending else None
+        self.number = self._segment(ending.group(1), "name") if ending else None
 
     def skeletons(self, taken: dict[int, Path]) -> list[tuple[int, slice]]:
         """Segments and their rows."""
@@ -222,7 +229,7 @@ class _File:
 
     def _read_comment(self, text: str, n_rows: int) -> None:
         if match := _SEGMENT.match(text):
-            self._starts.append((int(match.group(1)), n_rows))
+            self._starts.append((self._segment(match.group(1), "head"), n_rows))
             self.is_of_one = False
         elif match := _UNIT.match(text):
             known = _UNIT_NAMES.get(match.group(1).lower().removesuffix("s"), _UNIT_NAMES.get(match.group(1).lower()))
@@ -232,6 +239,15 @@ class _File:
                     "Say it with --unit, and take the line out of the file.",
                 )
             self.unit = known  # type: ignore[assignment]
+
+    def _segment(self, digits: str, place: str) -> int:
+        found = int(digits[:_LONGEST_NUMBER])
+        if len(digits) > _LONGEST_NUMBER or found >= _NUMBERS_BELOW:
+            raise InvalidInput(
+                f"Segments of skeletons have numbers below 2^63; the {place} of {self.path.name} says {digits[:40]}.",
+                "Give it a smaller number.",
+            )
+        return found
 
     def _row(self, number: int, words: str) -> list[float]:
         fields = words.split()
@@ -243,6 +259,8 @@ class _File:
             raise self._broken(number, f"columns are numbers, got {words!r}") from None
         if not np.isfinite(values).all() or values[0] != int(values[0]) or values[6] != int(values[6]):
             raise self._broken(number, f"a node has finite numbers, got {words!r}")
+        if not max(abs(values[0]), abs(values[6])) < _NUMBERS_BELOW:
+            raise self._broken(number, f"nodes have numbers below 2^63, got {words!r}")
         return values
 
     def _find_parents(self) -> np.ndarray:
