@@ -175,13 +175,15 @@ def test_more_than_the_most_that_is_read_is_told(tmp_path: Path, monkeypatch: py
         "a0: x, " + ", ".join(f"a{k + 1}: '${{model.a{k}}}${{model.a{k}}}'" for k in range(60)),
         "a0: x, " + ", ".join(f"a{k + 1}: '${{.a{k}}}${{.a{k}}}'" for k in range(60)),
         "a0: [x], " + ", ".join(f"a{k + 1}: ['${{model.a{k}}}', '${{..a{k}}}']" for k in range(60)),
+        "a0: [x], " + ", ".join(f"a{k + 1}: ['${{model.a{k}[-1]}}${{model.a{k}.+0}}']" for k in range(60)),
         "b: '${model}', a0: x",
+        "a0: {x: 1}, " + ", ".join(f"a{k + 1}: '${{model.a{k}}}'" for k in range(150)) + ", b: '${model.a150.x}'",
         "a: '${model.b}', b: '${model.a}'",
     ],
-    ids=["text", "relative", "lists", "itself", "circle"],
+    ids=["text", "relative", "lists", "indices", "itself", "long", "circle"],
 )
 def test_values_that_stand_for_too_much_are_told(tmp_path: Path, settings: str) -> None:
-    words = ("stands for more than", "for itself")
+    words = ("stands for more than", "for itself", "lead on without end")
     assert any(one in told(write(tmp_path, a=f"model: {{{settings}}}")) for one in words)
 
 

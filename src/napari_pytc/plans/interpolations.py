@@ -80,7 +80,9 @@ class _Sizes:
             if isinstance(value, str):
                 match = _NAME.fullmatch(value.strip())
                 n_hops += 1
-                further = None if match is None or n_hops > _MOST_HOPS else self._steps(at, match.group(1))
+                if n_hops > _MOST_HOPS:
+                    raise RecursionError
+                further = None if match is None else self._steps(at, match.group(1))
                 waiting = None if further is None else [*further, *waiting]
                 at, value = (), self._values
                 continue
@@ -105,6 +107,9 @@ def _key(value: Any, step: Any) -> Any:
     if isinstance(value, dict):
         return step if step in value else next((key for key in value if str(key) == str(step)), None)
     if isinstance(value, list):
-        text = str(step)
-        return int(text) if text.isdecimal() and len(text) < 10 and int(text) < len(value) else None
+        try:
+            number = int(step)
+        except ValueError:
+            return None
+        return number % len(value) if -len(value) <= number < len(value) else None
     return None
