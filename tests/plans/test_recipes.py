@@ -62,7 +62,7 @@ def test_a_copy_of_a_recipe_can_be_changed(tmp_path: Path) -> None:
         ("network: {kind: vgg}", "No network is called 'vgg'"),
         ("steps: [1", "not valid YAML"),
         ("- 1\n- 2", "must be a YAML mapping"),
-        ("steps: ${nowhere}", "not valid YAML"),
+        ("steps: ${nowhere}", "takes the value of 'nowhere'"),
     ],
 )
 def test_a_wrong_setting_is_named_in_a_sentence(tmp_path: Path, text: str, words: str) -> None:
