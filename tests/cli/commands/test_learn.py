@@ -70,7 +70,7 @@ def test_train_a_network_from_a_copied_recipe_and_go_on_from_it(cli: Command, pr
         (("watching.score=nonsense",), "No score is called 'nonsense'"),
         (
             ("network.kind=unet", "guess_weight=0", "patch_shape=[2,2,2]", "device=cpu"),
-            "is a single voxel of the deepest",
+            "needs several of them",
         ),
     ],
 )
