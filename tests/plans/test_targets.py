@@ -63,7 +63,7 @@ def test_offsets_can_be_given() -> None:
         ("target.long_range=[1,3]", "at least 2 voxels long, got"),
         ("target.offsets=[[0,0,0]]", "differ from one another and from 0,0,0"),
         ("target.offsets=[[1,0,0],[1,0,0]]", "differ from one another"),
-        ("target.kind=things", "'classes', 'instances'"),
+        ("target.kind=things", "Known are channels, classes, instances"),
         ("guess_weight=0.5", "with target.kind=instances there are none, got guess_weight=0.5"),
     ],
 )

@@ -167,9 +167,11 @@ def test_a_folder_moved_while_many_chunks_are_written_does_not_come_back(tmp_pat
     wait_s = iter(np.random.default_rng(0).uniform(0, 0.01, 30))
     for attempt, wait in enumerate(wait_s):
         project = tmp_path / f"{attempt}.pytc"
-        (project / "predictions").mkdir(parents=True)
-        path = project / "predictions" / "p.zarr"
-        array = create_ome_zarr(path, (4, 64, 64), "uint8", SPACE, channels=["a", "b"], chunk_shape=(1, 8, 8))
+        folder = project / "volumes" / "v1" / "predictions"  # as deep as in a project
+        folder.mkdir(parents=True)
+        array = create_ome_zarr(
+            folder / "p.zarr", (4, 64, 64), "uint8", SPACE, channels=["a", "b"], chunk_shape=(1, 8, 8)
+        )
         errors = []
 
         def write(array=array, errors=errors):

@@ -25,6 +25,9 @@ LEVEL = "0"
 _CHUNK: Shape = (32, 128, 128)
 _CACHE_BYTES = 128 * 2**20
 
+_PARENTS = 5
+"""Folders above an array that may have moved with it: project, volumes, v1, predictions, and one more."""
+
 
 class ChunkedArray:
     """An OME-Zarr of this program, opened for reading or writing; chunks never written read as 0.
@@ -34,7 +37,7 @@ class ChunkedArray:
 
     def __init__(self, path: Path, array: Any, group: dict[str, Any]) -> None:
         self.path = path
-        self._parents = {parent: parent.stat().st_ino for parent in list(path.absolute().parents)[:2]}
+        self._parents = {parent: parent.stat().st_ino for parent in list(path.absolute().parents)[:_PARENTS]}
         self._array = array
         own = group.get("napari_pytc") or {}
         self.attributes: dict[str, Any] = own.get("attributes", {})

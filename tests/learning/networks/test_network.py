@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.learning.networks.network import adapt, build_network, has_same_features
 from napari_pytc.plans.networks import (
@@ -132,6 +133,11 @@ class Doubled(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return 2 * self.conv(image)
+
+
+def test_what_is_no_module_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InvalidInput, match=r"must be a torch.nn.Module, got a tuple"):
+        adapt((1, 2))  # type: ignore[arg-type]
 
 
 def test_a_module_from_elsewhere_is_adapted_and_keeps_its_weights() -> None:

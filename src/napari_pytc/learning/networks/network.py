@@ -11,6 +11,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.learning.networks.limits import measure_limits
 from napari_pytc.plans.networks import NetworkLimits, NetworkSettings
@@ -162,6 +163,10 @@ def adapt(module: nn.Module) -> Network:
 
     Its class becomes one of both, as `torch.nn.utils.parametrize` does it, so that its weights keep their names.
     """
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(
+            f"A network must be a torch.nn.Module, got a {type(module).__name__}.", "Mend the package that builds it."
+        )
     if not isinstance(module, Network):
         kind = type(module)
         module.__class__ = type(kind.__name__, (Network, kind), {})

@@ -99,7 +99,7 @@ def test_voxels_that_neither_patch_has_annotated_have_no_gradient() -> None:
         seen.append(network(image).detach().requires_grad_())
         return (seen[-1],)
 
-    learner.network.training_logits = logits  # type: ignore[method-assign]
+    learner.training_logits = logits
     learner.training_step(Batch(plain.image, labels, None, other, 0.6)).backward()
     gradient = seen[0].grad
     assert gradient is not None

@@ -24,7 +24,7 @@ from tests.support.contexts import RecordingContext
 from tests.support.images import memory_image
 from tests.support.learning import MemoryObjects, folders
 
-PAGE = Path(__file__).parents[3] / "docs" / "targets.md"
+PAGE = Path(__file__).parents[4] / "docs" / "targets.md"
 SHORT = ["steps=2", "minutes=1", "device=cpu", "precision=float32", "patch_shape=[16,32,32]", "validate_every=2"]
 SMALL = "network.channels=[4,8]"
 
