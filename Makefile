@@ -68,7 +68,7 @@ test: venv system ## run all tests (TESTS="tests/geometry -k box" runs some)
 	@$(RUN_TESTS)
 
 test-fast: WHICH := -m "not slow"
-test-fast: venv system ## run the tests without a real window, another process, or a training: about three minutes
+test-fast: venv system ## run the tests without a real window, another process, or a training: about five minutes
 	@$(RUN_TESTS)
 
 lint: venv ## ruff: errors, style, formatting
