@@ -17,6 +17,7 @@ from napari_pytc.learning.machine.weights import load_weights
 from napari_pytc.learning.training.train import Checkpoint, TrainingFolders, train
 from napari_pytc.plans.networks import UNetNetwork
 from napari_pytc.plans.plan import Augmentation, TrainPlan
+from napari_pytc.plans.test_time import TtaSettings
 from tests.support.annotations import MemoryAnnotations
 from tests.support.contexts import RecordingContext
 from tests.support.images import memory_image
@@ -96,6 +97,11 @@ def weights_of(checkpoint: Checkpoint | Path) -> dict[str, torch.Tensor]:
 def same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     """Whether two sets of weights are the same, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def tta_of(flips: bool) -> TtaSettings:
+    """The test-time augmentation that mirrors along all axes, or none."""
+    return TtaSettings(flips="all" if flips else "none")
 
 
 def space(anisotropy: float = 1.0) -> VoxelSpace:

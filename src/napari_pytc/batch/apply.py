@@ -31,8 +31,6 @@ from napari_pytc.volumes.image import open_image
 
 _PARTS = 1000
 _SHARES = {"predict": 0.7, "segment": 0.2, "export": 0.1}
-_MACHINE = ("device", "precision", "tile_shape")
-"""Settings of a prediction that do not decide what is in it."""
 
 
 @dataclass
@@ -208,7 +206,7 @@ class _Batch:
             digest,
             size,
             job.what,
-            job.plan.model_dump(mode="json", exclude=set(_MACHINE)),
+            job.plan.identity(),
             job.options.model_dump(mode="json"),
             job.decoder,
             job.settings,

@@ -15,6 +15,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.files import plain_path
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.prediction_defaults import plan_with_defaults
 from napari_pytc.plans.recipe_checks import explain
 from napari_pytc.volumes.spec import ReadOptions
 
@@ -68,6 +69,7 @@ def describe_apply(
             "Write segments or probabilities instead: --what segments.",
         )
     plan, own = _split_settings(dict(settings or {}))
+    plan, of_model = plan_with_defaults(plan, info.prediction)
     if what != "segments" and (decoder is not None or own):
         given = f"the decoder {decoder}" if decoder is not None else f"the setting {next(iter(own))}"
         raise InvalidInput(f"Only segments are decoded, got {given} for {what}.", "Say --what segments.")
@@ -90,7 +92,7 @@ def describe_apply(
         settings=own,
         overwrite=overwrite,
         workers=workers,
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *notes, *of_model),
     )
 
 

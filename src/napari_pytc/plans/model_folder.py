@@ -28,6 +28,7 @@ from napari_pytc.geometry import Shape
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -121,6 +122,11 @@ class ModelInfo(BaseModel):
     n_annotated: dict[str, int] = Field({}, description="Annotated voxels of each class at the end of training.")
     precision: str = Field("float32", description="Precision of the training.")
     volumes: tuple[TrainedVolume, ...] = Field((), description="Volumes of the training; none before version 0.3.")
+    prediction: PredictionDefaults | None = Field(
+        None,
+        exclude_if=lambda prediction: prediction is None,
+        description="How it predicts where nothing else is said; of an imported model, as its configuration has it.",
+    )
     origin: ModelOrigin | None = Field(
         None, exclude_if=lambda origin: origin is None, description="Where it comes from, if it was imported."
     )

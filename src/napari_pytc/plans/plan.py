@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace, whole_multiples
@@ -25,6 +25,7 @@ from napari_pytc.plans.optimisation import (
     schedule_note,
 )
 from napari_pytc.plans.targets import AnyTarget, ChannelsTarget, ClassesTarget
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.settings import Settings, setting
 from napari_pytc.volumes.channels import ChannelRole
@@ -34,6 +35,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
 """Number format of the computation."""
 
+MACHINE_SETTINGS = ("device", "precision", "tile_shape")
+"""Settings of a prediction that do not decide what is in it."""
 _ADDED_LATER = {
     "losses",
     "loss_balancing",
@@ -394,7 +397,14 @@ class PredictPlan(Settings):
         None, "Tile shape", "Voxels written at a time (z, y, x); by default chosen from the memory.", "voxels"
     )
     flips: bool = setting(
-        False, "Average over flips", "Predict mirrored copies too and average: slower, a little better."
+        False,
+        "Average over flips",
+        "Predict mirrored copies too and average: slower, a little better. The same as tta.flips=all.",
+    )
+    tta: TtaSettings = setting(
+        TtaSettings(),
+        "Test-time augmentation",
+        "Copies of the image that are predicted, too: mirrored, turned and scaled, and how they are combined.",
     )
     normalisation: Literal["own", "training"] = setting(
         "own",
@@ -415,3 +425,32 @@ class PredictPlan(Settings):
         "Windows",
         "For networks that predict in overlapping windows; those of exact tiles have none.",
     )
+
+    @model_validator(mode="after")
+    def _check_flips(self) -> PredictPlan:
+        if self.flips and self.tta.flips not in ("none", "all"):
+            raise InvalidInput(
+                f"flips=true mirrors along all axes, but tta.flips says {', '.join(self.tta.mirrors)}.",
+                "Leave one of the two out.",
+            )
+        return self
+
+    @property
+    def copies(self) -> TtaSettings:
+        """The test-time augmentation, flips among it."""
+        return self.tta.model_copy(update={"flips": "all"}) if self.flips else self.tta
+
+    @property
+    def has_all_flips(self) -> bool:
+        """Whether copies are mirrored along all axes."""
+        return self.copies.flips == "all"
+
+    def identity(self) -> dict[str, Any]:
+        """Settings that decide what a prediction is, as JSON values.
+
+        Settings that older versions do not have are left out where they change nothing.
+        """
+        found: dict[str, Any] = self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS))
+        if self.tta == TtaSettings():
+            del found["tta"]
+        return found

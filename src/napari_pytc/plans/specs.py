@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
 from napari_pytc.settings import Settings
 from napari_pytc.volumes.spec import VolumeSpec
 
@@ -131,6 +132,7 @@ class ImportModelJob(JobSpec):
     heads: tuple[str, ...] = Field((), description="Heads of the network, where it has several.")
     n_inputs: int = Field(1, ge=1, description="Channels of the image.")
     window_shape: Shape | None = Field(None, description="Window of predictions; by default the plan's patch.")
+    prediction: PredictionDefaults | None = Field(None, description="How the model predicts unless told otherwise.")
 
 
 def split_flat_fields(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

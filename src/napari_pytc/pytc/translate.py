@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
 from napari_pytc.plans.recipe_checks import explain
 from napari_pytc.plans.specs import ImportModelJob
 from napari_pytc.plans.windows import WindowSettings
@@ -20,6 +21,7 @@ from napari_pytc.pytc.config_file import ConfigFile, Dialect, read_config
 from napari_pytc.pytc.dialects import foreign_keys
 from napari_pytc.pytc.keys import ForeignKeys, ImportedKey
 from napari_pytc.pytc.target_channels import loss_settings, target_settings
+from napari_pytc.pytc.test_time import augmentation_of_predictions
 from napari_pytc.pytc.training_settings import augmentation_settings, optimisation_settings
 from napari_pytc.pytc.yacs import READ_AS_LISTS
 
@@ -46,7 +48,7 @@ _REASONS = {
     "data.label_transform": "labels are taken as they are annotated",
     "data.data_transform": "images are taken as they are, and padded where a network needs it",
     "inference": "predictions are written by tiles or windows that fit into the memory",
-    "inference.test_time_augmentation": "there are flips alone, and their mean",
+    "inference.test_time_augmentation": "copies are computed in a way of this program's own",
     "inference.window": "windows are placed and padded in a way of this program's own",
     "system": "the machine is chosen where the job runs",
     "monitor": "curves, scores and checkpoints are kept with the model",
@@ -102,6 +104,15 @@ class ImportedConfig(BaseModel):
         """The sentence that its recipe begins with."""
         return f"From the configuration {self.name} of PyTorch Connectomics."
 
+    @property
+    def prediction(self) -> PredictionDefaults | None:
+        """Settings of predictions that a model of the configuration brings along; None where all are the usual ones."""
+        in_windows = self.plan.network.tiles() == "windows"
+        # The shape of the window is kept with every model of windows.
+        windows = self.predict.windows.model_copy(update={"shape": None}) if in_windows else WindowSettings()
+        found = PredictionDefaults(flips=self.predict.flips, tta=self.predict.tta, windows=windows)
+        return None if found == PredictionDefaults() else found
+
     def job(self, checkpoint: Path, folder: Path) -> ImportModelJob:
         """The import of its checkpoint as a model, which appears at a folder."""
         return ImportModelJob(
@@ -113,6 +124,7 @@ class ImportedConfig(BaseModel):
             heads=self.heads,
             n_inputs=self.n_inputs,
             window_shape=self.window_shape,
+            prediction=self.prediction,
         )
 
     def commands(self, recipe: Path | str) -> list[str]:
@@ -365,11 +377,8 @@ def _prediction(
     keys.taken(f"{where}.blending", f"windows.blending={windows.blending}")
     keys.taken(f"{where}.overlap", f"windows.overlap={windows.overlap:g}")
     keys.taken(f"{where}.sw_batch_size", f"windows.batch_size={windows.batch_size}")
-    flips = keys.get("inference.test_time_augmentation.enabled", keys.get("inference.test_time_augmentation", False))
-    is_flipped = flips is True
-    keys.taken("inference.test_time_augmentation.enabled", f"flips={str(is_flipped).lower()}")
-    keys.taken("inference.test_time_augmentation", f"flips={str(is_flipped).lower()}")
-    return PredictPlan(windows=windows, flips=is_flipped), shape
+    of_copies = augmentation_of_predictions(keys, windows.average)
+    return PredictPlan.model_validate({"windows": windows, **of_copies}), shape
 
 
 def _files(keys: ForeignKeys, name: str) -> tuple[str, ...]:

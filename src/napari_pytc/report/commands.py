@@ -10,11 +10,8 @@ from typing import Any
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.labels.segmentation import IMPORTED
-from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.plan import MACHINE_SETTINGS, PredictPlan
 from napari_pytc.plans.recipes import load_recipe
-
-_MACHINE = ("device", "precision", "tile_shape")
-"""Settings of a prediction that do not decide what is in it."""
 
 
 def commands(facts: Mapping[str, Any]) -> list[str]:
@@ -79,12 +76,15 @@ def _train(project: str, model: Mapping[str, Any], is_one: bool) -> str:
 
 def _predict(project: str, one: Mapping[str, Any], of: list[str]) -> str:
     plan = (one.get("job") or {}).get("plan") or {}
-    known = PredictPlan().model_dump(mode="json")
+    known = _flat(PredictPlan().model_dump(mode="json"))
     changed = [
         f"{key}={_yaml(value)}"
-        for key, value in plan.items()
-        if key not in (*_MACHINE, "flips") and value != known.get(key)
+        for key, value in _flat({key: value for key, value in plan.items() if key not in MACHINE_SETTINGS}).items()
+        if key not in ("flips", "tta.flips") and value != known.get(key)
     ]
+    mirrored = (plan.get("tta") or {}).get("flips", "none")
+    if mirrored not in ("none", "all"):  # those along all axes are recorded as flips
+        changed.append(f"tta.flips={_yaml(mirrored)}")
     words = [*of, "--model", one["model"], *_box(one["box"]), *(["--tta"] if one["flips"] else [])]
     return _line("predict", project, *words, *changed)
 

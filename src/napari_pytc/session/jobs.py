@@ -18,6 +18,7 @@ from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.plans.input_channels import check_n_inputs
 from napari_pytc.plans.model_folder import ModelInfo, read_model_info
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
+from napari_pytc.plans.prediction_defaults import plan_with_defaults
 from napari_pytc.session.live import Live
 from napari_pytc.session.models import Models
 from napari_pytc.session.project.description import VolumeRecord
@@ -229,6 +230,8 @@ class Jobs:
     ) -> PredictJob:
         """Describe a prediction; the finished tiles of one of the same model and box are kept.
 
+        Settings that the plan was not given are those that the model brings along, if any, which is noted.
+
         Parameters
         ----------
         focus : sequence of float, optional
@@ -236,12 +239,26 @@ class Jobs:
         view : Box, optional
             The box in view, which is predicted before everything else.
         """
+        info = read_model_info(self._models.resolve(model))
+        own, notes = plan_with_defaults(plan or PredictPlan(), info.prediction)
+        job = self._predict_job(own, model, box, focus, view)
+        return job.model_copy(update={"notes": (*job.notes, *notes)}) if notes else job
+
+    def _predict_job(
+        self,
+        plan: PredictPlan,
+        model: str | Path | None,
+        box: Box | None,
+        focus: Sequence[float] | None,
+        view: Box | None,
+    ) -> PredictJob:
+        """As `predict_job`, with the settings of a plan as they are."""
         from napari_pytc.plans.specs import PredictJob
 
         self._state.check_writable()
         if box is not None:
             self._volume.check_box(box)
-        plan, image, volume = plan or PredictPlan(), self._image.check(), self._volume.record
+        image, volume = self._image.check(), self._volume.record
         model_folder = self._models.resolve(model)
         if box == Box.of_shape(image.shape):
             box = None
@@ -270,7 +287,7 @@ class Jobs:
         Another device is taken where theirs is not there: the project may have moved to another machine.
         """
         plan, notes = self._predictions.plan_of(prediction)
-        job = self.predict_job(plan, prediction.model, prediction.box, focus, view)
+        job = self._predict_job(plan, prediction.model, prediction.box, focus, view)
         return job.model_copy(update={"output": prediction.folder, "notes": (*job.notes, *notes), "any_device": True})
 
     def view_job(self, box: Box, model: str | Path | None = None, plan: PredictPlan | None = None) -> PredictJob:

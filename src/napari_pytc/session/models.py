@@ -185,4 +185,5 @@ def _model_record(path: Path) -> ModelRecord:
         folder=path,
         classes=info.classes,
         tiling=info.tiling,
+        prediction={} if info.prediction is None else info.prediction.model_dump(mode="json"),
     )

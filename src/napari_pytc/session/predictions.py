@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from psygnal import Signal
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from napari_pytc.errors import ProjectError, PytcError
 from napari_pytc.files import plain_path
 from napari_pytc.geometry import Box
 from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.session.project.ids import new_id, plain
 from napari_pytc.session.project.volume_state import VolumeState
@@ -117,16 +119,17 @@ class Predictions:
         self, model: str, box: Box | None, plan: PredictPlan, output: Path | None = None
     ) -> PredictionRecord:
         """Return the record of the same work if there is one, else a new one."""
-        flips, variant = plan.flips, _variant(plan)
+        flips, tta, variant = plan.has_all_flips, plan.copies.stamp, _variant(plan)
         image, folder, known = self._state.image_digest, self._state.folder.predictions, self._known()
         for record, of in known:
-            same = (record.model, record.box, record.flips, of) == (model, box, flips, image)
+            same = (record.model, record.box, record.flips, record.tta, of) == (model, box, flips, tta, image)
             is_meant = record.folder == output if output else _variant_of(record.id) == variant
             if same and is_meant:
                 return record
         if output is None:
             taken = {record.id for record, _ in known}
-            stem = "-".join([model, *variant, *(["flips"] if flips else []), *([plain(str(box))] if box else [])])
+            of_copies = [*(["flips"] if flips else []), *([f"copies_{plan.copies.n_copies}"] if tta else [])]
+            stem = "-".join([model, *variant, *of_copies, *([plain(str(box))] if box else [])])
             name = new_id(stem, lambda name: name in taken or (folder / f"{name}.zarr").exists())
             output = folder / f"{name}.zarr"
         created = self._state.project.clock().isoformat(timespec="seconds")
@@ -137,6 +140,7 @@ class Predictions:
             folder=output,
             box=box,
             flips=flips,
+            tta=tta,
             created=created,
             state="running",
         )
@@ -173,7 +177,7 @@ class Predictions:
 
 
 def _plan_of_id(record: PredictionRecord) -> PredictPlan:
-    """The settings that tell a prediction from others, as its id has them."""
+    """The settings that tell a prediction from others, as its record and its id have them."""
     variant = _variant_of(record.id)
     windows = WindowSettings()
     found = _WINDOWS_PART.search(record.id)
@@ -189,11 +193,18 @@ def _plan_of_id(record: PredictionRecord) -> PredictPlan:
         )
     of_training, not_resampled = (name in variant for name in _VARIANTS)
     return PredictPlan(
-        flips=record.flips,
+        **_copies_of(record),
         normalisation="training" if of_training else "own",
         resample=not not_resampled,
         windows=windows,
     )
+
+
+def _copies_of(record: PredictionRecord) -> dict[str, Any]:
+    """Test-time augmentation as settings of a plan: all flips as they are usually written."""
+    if not record.tta:
+        return {"flips": record.flips}
+    return {"flips": False, "tta": TtaSettings.of_stamp(record.tta, record.flips)}
 
 
 def _variant(plan: PredictPlan) -> list[str]:

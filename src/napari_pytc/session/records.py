@@ -46,7 +46,8 @@ class ModelRecord(_Record):
     """A model in the project's folder; `active` marks the one that is used if none is named.
 
     `problem` is the reason why a damaged model cannot be used, empty for all others. `tiling` tells how it predicts:
-    ``"exact tiles"`` or ``"overlapping windows of ..."``.
+    ``"exact tiles"`` or ``"overlapping windows of ..."``. `prediction` holds the settings of predictions that it brings
+    along (`PredictionDefaults`), for most models none.
     """
 
     id: str
@@ -60,6 +61,7 @@ class ModelRecord(_Record):
     problem: str = ""
     classes: tuple[str, ...] = ()
     tiling: str = ""
+    prediction: dict[str, Any] = {}
 
     @property
     def comparisons(self) -> list[ModelComparison]:
@@ -78,7 +80,11 @@ class ModelRecord(_Record):
 
 
 class PredictionRecord(_Record):
-    """A prediction in the folder of the volume with the id `volume`; all but `finished` ones can be resumed."""
+    """A prediction in the folder of the volume with the id `volume`; all but `finished` ones can be resumed.
+
+    `flips` says whether copies mirrored along all axes were averaged; `tta` is the `TtaSettings.stamp` of all other
+    test-time augmentation, empty for none.
+    """
 
     id: str
     model: str
@@ -88,6 +94,7 @@ class PredictionRecord(_Record):
     created: str
     state: RunState
     volume: str = ""
+    tta: str = ""
 
 
 class SegmentationInfo(_Record):

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,6 +72,15 @@ class Role(BaseModel):
     def mirrored_axes(self) -> tuple[int, ...]:
         """Axes (0 to 2): where an image is mirrored along an odd number of them, the channel changes its sign."""
         return ()
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return False
+
+    def swapped(self) -> Self:
+        """The role of the same channel, once y and x of the image are exchanged."""
+        return self
 
     @property
     def activates(self) -> Activation:
@@ -125,6 +134,11 @@ class ClassRole(Role):
     name: str
 
     @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
+
+    @property
     def title(self) -> str:
         """Name of the channel for people."""
         return self.name
@@ -138,6 +152,16 @@ class ForegroundRole(Role):
     """Half the window (z, y, x), in voxels, in which another object makes a voxel one of no object."""
 
     @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return not any(self.erosion)
+
+    def swapped(self) -> Self:
+        """The role of the same channel, once y and x of the image are exchanged."""
+        z, y, x = self.erosion
+        return self.model_copy(update={"erosion": (z, x, y)})
+
+    @property
     def title(self) -> str:
         """Name of the channel for people."""
         return f"foreground eroded {_commas(self.erosion)}" if any(self.erosion) else "foreground"
@@ -148,6 +172,11 @@ class AffinityRole(Role):
 
     role: Literal["affinity"] = "affinity"
     offset: tuple[int, int, int]
+
+    def swapped(self) -> Self:
+        """The role of the same channel, once y and x of the image are exchanged."""
+        z, y, x = self.offset
+        return self.model_copy(update={"offset": (z, x, y)})
 
     @property
     def is_near(self) -> bool:
@@ -181,6 +210,11 @@ class BoundaryRole(Role):
     edge_mode: EdgeMode = "seg-all"
     thickness: int = Field(1, ge=1)
     per_section: bool = False
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
 
     @property
     def title(self) -> str:
@@ -250,6 +284,11 @@ class InstanceDistanceRole(Role):
     is_probability: ClassVar[bool] = False
 
     @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
+
+    @property
     def title(self) -> str:
         """Name of the channel for people."""
         return f"instance distance{_sections(self.per_section)}"
@@ -269,6 +308,11 @@ class SkeletonDistanceRole(Role):
     own_activation: ClassVar[Activation] = "tanh"
     span: ClassVar[_Span] = _SIGNED
     is_probability: ClassVar[bool] = False
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
 
     @property
     def title(self) -> str:
@@ -291,6 +335,10 @@ class FlowRole(Role):
     span: ClassVar[_Span] = _SIGNED
     is_probability: ClassVar[bool] = False
 
+    def swapped(self) -> Self:
+        """The role of the same channel, once y and x of the image are exchanged."""
+        return self.model_copy(update={"axis": _SWAPPED_AXES[self.axis]})
+
     @property
     def title(self) -> str:
         """Name of the channel for people."""
@@ -307,6 +355,11 @@ class PolarityRole(Role):
 
     role: Literal["polarity"] = "polarity"
     side: PolaritySide
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
 
     @property
     def title(self) -> str:
@@ -333,6 +386,9 @@ DESCRIPTORS = (
     "size",
 )
 """Names of the ten local shape descriptors (Sheridan et al. 2023), in their order."""
+_SWAPPED_AXES: tuple[Literal[0, 1, 2], ...] = (0, 2, 1)
+_SWAPPED_COMPONENTS = (0, 2, 1, 3, 5, 4, 7, 6, 8, 9)
+"""The descriptor that each becomes where y and x are exchanged."""
 _DESCRIPTOR_AXES = ((0,), (1,), (2,), (), (), (), (0, 1), (0, 2), (1, 2), ())
 
 
@@ -348,6 +404,10 @@ class DescriptorRole(Role):
     sigma_nm: float = Field(gt=0)
 
     is_probability: ClassVar[bool] = False
+
+    def swapped(self) -> Self:
+        """The role of the same channel, once y and x of the image are exchanged."""
+        return self.model_copy(update={"component": _SWAPPED_COMPONENTS[self.component]})
 
     @property
     def title(self) -> str:
@@ -378,6 +438,11 @@ class DistanceLevelRole(Role):
     per_section: bool = False
 
     own_activation: ClassVar[Activation] = "softmax"
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether the channel means the same on an image that is enlarged or made smaller."""
+        return True
 
     @property
     def distance(self) -> InstanceDistanceRole | SkeletonDistanceRole:

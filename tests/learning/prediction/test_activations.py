@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from napari_pytc.errors import ModelError
-from napari_pytc.geometry import Box, VoxelSpace
+from napari_pytc.geometry import Box, Orientation, VoxelSpace
 from napari_pytc.learning.data.instance_targets import instance_targets, pair_slices
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.activations import FlipSource, OutputActivation
+from napari_pytc.learning.prediction.activations import OutputActivation
+from napari_pytc.learning.prediction.copies import channel_sources
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.window_inferer import WindowInferer
 from napari_pytc.plans.networks import LeanUNetNetwork, NetworkLimits
@@ -30,7 +31,7 @@ from napari_pytc.volumes.roles import (
     InstanceDistanceRole,
 )
 from tests.learning.data.targets.tissue import blob
-from tests.support.learning import space
+from tests.support.learning import space, tta_of
 
 CPU = torch.device("cpu")
 OFFSETS = [(-1, 0, 0), (0, -1, 0), (0, 0, 3), (0, -2, 2), (0, 2, 2), (1, -1, 0)]
@@ -58,7 +59,7 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 
 def inferer(flips: bool) -> Inferer:
     limits = NetworkLimits(halo=(1, 2, 3), alignment=(1, 1, 1))
-    return Inferer(Pairs(), limits, CPU, Precision(), flips=flips, roles=ROLES)
+    return Inferer(Pairs(), limits, CPU, Precision(), tta=tta_of(flips), roles=ROLES)
 
 
 def test_classes_add_up_to_one_and_other_channels_are_each_their_own() -> None:
@@ -115,8 +116,8 @@ def test_channels_that_are_left_out_are_not_returned() -> None:
     limits = NetworkLimits(halo=(1, 2, 3), alignment=(1, 1, 1))
     image, whole = noise(5, 6, 7), Box((0, 0, 0), (5, 6, 7))
     for flips in (False, True):
-        every = Inferer(Pairs(), limits, CPU, Precision(), flips=flips, roles=ROLES)(image, whole)
-        some = Inferer(Pairs(), limits, CPU, Precision(), flips=flips, roles=ROLES, kept=[0, 4, 6])(image, whole)
+        every = Inferer(Pairs(), limits, CPU, Precision(), tta=tta_of(flips), roles=ROLES)(image, whole)
+        some = Inferer(Pairs(), limits, CPU, Precision(), tta=tta_of(flips), roles=ROLES, kept=[0, 4, 6])(image, whole)
         assert torch.equal(some, every[[0, 4, 6]])
 
 
@@ -136,11 +137,13 @@ class Gradients(Network):
 def test_flips_turn_the_components_of_vectors() -> None:
     limits = NetworkLimits(halo=(1, 1, 1), alignment=(1, 1, 1))
     image, inner = noise(7, 9, 11), Box((1, 1, 1), (6, 8, 10))
-    plain, flipped = (Inferer(Gradients(), limits, CPU, Precision(), flips=f, roles=VECTORS) for f in (False, True))
+    plain, flipped = (
+        Inferer(Gradients(), limits, CPU, Precision(), tta=tta_of(f), roles=VECTORS) for f in (False, True)
+    )
     assert torch.allclose(flipped(image, inner), plain(image, inner), atol=1e-6)
     assert flipped.limits == limits
     # A network that is told a wrong role is not the same in a mirror, so the test can fail.
-    wrong = Inferer(Gradients(), limits, CPU, Precision(), flips=True, roles=[BoundaryRole()] * len(VECTORS))
+    wrong = Inferer(Gradients(), limits, CPU, Precision(), tta=tta_of(True), roles=[BoundaryRole()] * len(VECTORS))
     assert not torch.allclose(wrong(image, inner)[:3], plain(image, inner)[:3], atol=1e-2)
 
 
@@ -154,7 +157,7 @@ def test_flips_turn_the_logits_of_vectors(activation: Activation) -> None:
 
     windows, image = Windows(shape=(7, 9, 11), average="logits"), noise(7, 9, 11)
     plain, flipped = (
-        WindowInferer(Steps(), windows, CPU, Precision(), flips=flips, roles=roles).predict_box(
+        WindowInferer(Steps(), windows, CPU, Precision(), tta=tta_of(flips), roles=roles).predict_box(
             lambda box: image[(slice(None), *box.slices)], Box((1, 1, 1), (6, 8, 10)), Box.of_shape((7, 9, 11))
         )
         for flips in (False, True)
@@ -171,7 +174,7 @@ def test_targets_of_a_mirrored_object_are_those_that_flips_expect(axes: list[int
     found = instance_targets(labels, VECTORS, voxels)
     mirrored = np.flip(instance_targets(np.flip(labels, axes), VECTORS, voxels), [axis + 1 for axis in axes])
     # A flow starts at the voxel nearest to the median, of which the first counts: not the same in a mirror.
-    sources = OutputActivation(VECTORS).mirrored(axes)
+    sources = channel_sources(VECTORS, Orientation(tuple(axes)))
     for channel in range(3, len(VECTORS)):
         source = sources[channel]
         assert source is not None
@@ -183,24 +186,6 @@ def test_targets_of_a_mirrored_object_are_those_that_flips_expect(axes: list[int
 def test_what_was_predicted_is_never_stored_as_not_predicted() -> None:
     found = OutputActivation([BoundaryRole()]).probabilities(torch.full((1, 2, 2, 2), -50.0))
     assert (found * 255).round().min() == 1
-
-
-def test_a_mirrored_channel_answers_at_its_partner() -> None:
-    taken = OutputActivation(ROLES).mirrored([0])
-    assert taken[0] == FlipSource(0, (-1, 0, 0))
-    assert taken[1:5] == [FlipSource(n, (0, 0, 0)) for n in range(1, 5)]
-    assert taken[5] is None  # its mirror image is no channel
-    assert taken[6] == FlipSource(6, (0, 0, 0))
-
-
-def test_a_diagonal_finds_the_one_that_it_becomes() -> None:
-    taken = OutputActivation(ROLES).mirrored([1])
-    assert taken[3] == FlipSource(4, (0, 0, 0))
-    assert taken[4] == FlipSource(3, (0, 0, 0))
-    taken = OutputActivation(ROLES).mirrored([2])
-    assert taken[3] == FlipSource(4, (0, -2, 2))
-    assert taken[4] == FlipSource(3, (0, 2, 2))
-    assert OutputActivation(ROLES).mirrored([1, 2])[4] == FlipSource(4, (0, 2, 2))
 
 
 def test_flips_of_a_symmetric_network_change_nothing() -> None:
@@ -220,9 +205,6 @@ def test_at_the_volumes_edge_only_those_with_a_partner_count() -> None:
 def test_the_halo_of_flips_holds_the_partners() -> None:
     assert inferer(True).limits.halo == (2, 4, 6)
     assert inferer(False).limits.halo == (1, 2, 3)
-    limits = NetworkLimits(halo=(4, 8, 8), alignment=(2, 8, 8))
-    assert OutputActivation(ROLES).with_reach(limits).halo == (6, 16, 16)
-    assert OutputActivation([BoundaryRole()]).with_reach(limits) == limits
 
 
 @pytest.mark.slow
@@ -230,7 +212,7 @@ def test_the_halo_of_flips_holds_the_partners() -> None:
 def test_a_part_with_its_halo_is_as_in_the_whole(flips: bool) -> None:
     torch.manual_seed(0)
     network = LeanUNetNetwork(channels=(4, 8), convolutions=1).build(len(ROLES), space()).eval()
-    wanted = Inferer(network, network.limits(), CPU, Precision(), flips=flips, roles=ROLES)
+    wanted = Inferer(network, network.limits(), CPU, Precision(), tta=tta_of(flips), roles=ROLES)
     image, box = noise(48, 64, 64), Box((20, 24, 28), (25, 31, 33))
     whole = wanted(image, Box.of_shape(image.shape[1:]))
     limits = wanted.limits

@@ -16,7 +16,7 @@ from napari_pytc.learning.networks.network import Network, adapt
 from napari_pytc.learning.prediction import inference, network_inferer
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.plans.networks import DynUNetNetwork, FilterBankNetwork, UNetNetwork
-from tests.support.learning import space
+from tests.support.learning import space, tta_of
 
 CPU = torch.device("cpu")
 
@@ -54,14 +54,14 @@ def test_a_block_that_no_stride_divides_is_mirrored_at_its_end() -> None:
 
 def test_flips_average_the_mirrored_predictions() -> None:
     network, image = unet(), noise((4, 6, 8))
-    found = inferer(network, flips=True)(image, Box.of_shape(image.shape[1:]))
+    found = inferer(network, tta=tta_of(True))(image, Box.of_shape(image.shape[1:]))
     block = torch.from_numpy(image)[None]
     total = torch.zeros(3, 4, 6, 8)
     with torch.no_grad():
         for axes in ([], [2], [3], [4], [2, 3], [2, 4], [3, 4], [2, 3, 4]):
             total += network(block.flip(axes)).flip(axes)[0].softmax(0)
     assert torch.allclose(found, total / 8, atol=1e-6)
-    mirrored = inferer(network, flips=True)(image[:, :, ::-1].copy(), Box.of_shape(image.shape[1:]))
+    mirrored = inferer(network, tta=tta_of(True))(image[:, :, ::-1].copy(), Box.of_shape(image.shape[1:]))
     assert torch.allclose(mirrored.flip(2), found, atol=1e-6)
 
 
@@ -74,7 +74,7 @@ def test_one_section_is_not_flipped_along_its_depth() -> None:
             return super().forward(image)
 
     network: Any = adapt(Counting(1, 2, 1)).eval()
-    found = inferer(network, flips=True)
+    found = inferer(network, tta=tta_of(True))
     network.n_calls = 0
     found(noise((1, 4, 4)), Box.of_shape((1, 4, 4)))
     assert network.n_calls == 4
@@ -105,10 +105,10 @@ def test_pieces_give_the_same_when_memory_runs_out(
     network = unet()
     limits = network.limits()
     image, inner = noise((22, 40, 52)), Box((3, 5, 2), (20, 40, 50))
-    expected = Inferer(network, limits, CPU, Precision(), flips=flips)(image, inner)
+    expected = Inferer(network, limits, CPU, Precision(), tta=tta_of(flips))(image, inner)
     told: list[str] = []
     short = LittleMemory(network, 22 * 40 * 52 // 3, error)
-    found = Inferer(short, limits, CPU, Precision(), flips=flips, warn=told.append)
+    found = Inferer(short, limits, CPU, Precision(), tta=tta_of(flips), warn=told.append)
     assert torch.allclose(found(image, inner), expected, atol=1e-6)
     assert told
     assert all("Out of memory with a tile in" in sentence for sentence in told)

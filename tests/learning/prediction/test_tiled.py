@@ -28,7 +28,7 @@ from napari_pytc.plans.networks import (
 )
 from tests.support.contexts import RecordingContext
 from tests.support.images import MemoryImage, memory_image, one_channel
-from tests.support.learning import space
+from tests.support.learning import space, tta_of
 from tests.support.predictor_contract import Finished, Sink, volume
 
 NETWORKS: dict[str, NetworkSettings] = {
@@ -51,7 +51,7 @@ def built(name: str, anisotropy: float) -> nn.Module:
 
 
 def predictor(network: nn.Module, tile: Shape, flips: bool = False) -> TiledPredictor:
-    made = Inferer(network, network.limits(), torch.device("cpu"), Precision(), flips=flips)
+    made = Inferer(network, network.limits(), torch.device("cpu"), Precision(), tta=tta_of(flips))
     return TiledPredictor(made, NORMALISATION, tile)
 
 
@@ -73,7 +73,7 @@ def test_tiles_are_the_whole(name: str, shape, tile, flips, anisotropy, cut, see
     sink = Sink(shape)
     predictor(network, tile, flips).predict(source, sink, box, RecordingContext())
     image = NORMALISATION.apply(source.array)
-    made = Inferer(network, network.limits(), torch.device("cpu"), Precision(), flips=flips)
+    made = Inferer(network, network.limits(), torch.device("cpu"), Precision(), tta=tta_of(flips))
     expected = made(image, box).numpy()
     assert np.abs(sink.data[(slice(None), *box.slices)] - expected).max() < 1e-5
     outside = np.ones(shape, bool)

@@ -16,12 +16,13 @@ from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network, adapt, build_network
 from napari_pytc.learning.prediction import window_inferer
 from napari_pytc.learning.prediction.activations import OutputActivation
+from napari_pytc.learning.prediction.copies import is_directed
 from napari_pytc.learning.prediction.window_blending import RollingArray, blending_weights
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, read_mirrored
 from napari_pytc.plans.networks import MonaiBasicUNetNetwork
 from napari_pytc.plans.windows import Average, Blending, Windows
 from napari_pytc.volumes.roles import AffinityRole, ChannelRole, ClassRole, ForegroundRole, InstanceDistanceRole
-from tests.support.learning import space
+from tests.support.learning import space, tta_of
 
 CPU = torch.device("cpu")
 
@@ -157,7 +158,7 @@ def test_a_voxel_does_not_depend_on_what_is_predicted_with_it(
     shape, window, overlap, blending, batch_size, tile, flips
 ) -> None:
     windows = Windows(shape=window, overlap=overlap, blending=blending, batch_size=batch_size)
-    inferer, data = WindowInferer(normed(), windows, CPU, Precision(), flips=flips), image(shape)
+    inferer, data = WindowInferer(normed(), windows, CPU, Precision(), tta=tta_of(flips)), image(shape)
     whole = predict(inferer, data)
     assert torch.allclose(whole.sum(0), torch.ones(shape), atol=1e-5)
     for part in TileGrid(Box.of_shape(shape), tile):
@@ -188,7 +189,7 @@ def test_boxes_of_a_sweep_equal_each_alone() -> None:
 def test_flips_average_mirrored_windows(average: Average) -> None:
     windows, data = Windows(shape=(4, 8, 8), average=average, batch_size=2), image((4, 8, 8))
     network = sure(normed())
-    found = predict(WindowInferer(network, windows, CPU, Precision(), flips=True), data)
+    found = predict(WindowInferer(network, windows, CPU, Precision(), tta=tta_of(True)), data)
     block, total = torch.from_numpy(data)[None], torch.zeros(1, 2, 4, 8, 8)
     with torch.no_grad():
         for axes in ([], [2], [3], [4], [2, 3], [2, 4], [3, 4], [2, 3, 4]):
@@ -222,12 +223,12 @@ def test_flips_of_affinities_are_looked_up_at_their_partner(average: Average) ->
     data[:, :, 3:] += 2
     windows = Windows(shape=(4, 8, 8), average=average)
     plain, flipped = (
-        predict(WindowInferer(adapt(Edges()), windows, CPU, Precision(), flips=flips, roles=roles), data)
+        predict(WindowInferer(adapt(Edges()), windows, CPU, Precision(), tta=tta_of(flips), roles=roles), data)
         for flips in (False, True)
     )
     inner = (slice(None), slice(None), slice(1, None), slice(1, None))
     assert torch.allclose(plain[inner], flipped[inner], atol=1e-6)
-    assert OutputActivation(roles).is_directed
+    assert is_directed(roles, tta_of(True).orientations)
 
 
 class Short(nn.Module):

@@ -225,7 +225,10 @@ def predict(
     every: AllVolumes = False,
     box: BoxText = None,
     focus: Annotated[str | None, typer.Option(metavar="Z,Y,X", help="Predict what is nearest to here first.")] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over flips: slower, a little better.")] = False,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average over flips: eight times as slow, a little better; see also tta.turns."),
+    ] = False,
     as_json: AsJson = False,
 ) -> Reply:
     """Run a model over a volume of a project, all of them, or any file, by tiles; a later run resumes a stopped one."""
@@ -414,6 +417,7 @@ def _predict_volume(
     from napari_pytc.cli.running import run_alone
     from napari_pytc.plans.input_channels import check_n_inputs
     from napari_pytc.plans.model_folder import read_model_info
+    from napari_pytc.plans.prediction_defaults import plan_with_defaults
     from napari_pytc.plans.specs import PredictJob
     from napari_pytc.volumes.image import open_image
 
@@ -424,6 +428,7 @@ def _predict_volume(
         )
     info, source = read_model_info(model), open_image(image, options)
     check_n_inputs(info, source.n_channels)
+    plan, of_model = plan_with_defaults(plan, info.prediction)
     job = PredictJob(
         image=source.spec,
         voxel_size_nm=source.space.voxel_size_nm if source.space.known else None,
@@ -432,7 +437,7 @@ def _predict_volume(
         plan=plan,
         box=box,
         focus=focus,
-        notes=source.notes,
+        notes=(*source.notes, *of_model),
     )
     kept = f"The finished tiles are kept in {output}; the same command does the rest."
     return {"model": model, **run_alone(streams, job, "predict", kept)}

@@ -16,7 +16,6 @@ from napari_pytc.errors import InvalidInput
 
 if TYPE_CHECKING:
     from napari_pytc.pytc.keys import ImportedKey
-    from napari_pytc.pytc.translate import ImportedConfig
 
 Size = Annotated[
     str | None,
@@ -92,19 +91,21 @@ def import_model(
     """Make a model of a checkpoint of PyTorch Connectomics; nothing that is in it is run."""
     from napari_pytc.cli.running import run_alone
     from napari_pytc.files import plain_path
+    from napari_pytc.plans.plan import PredictPlan
+    from napari_pytc.plans.prediction_defaults import plan_with_defaults
     from napari_pytc.pytc.translate import import_config, model_name
 
     found = import_config(config, read_voxel_size(voxel_size))
     folder = plain_path(out or Path(model_name(checkpoint)))
     job = found.job(plain_path(checkpoint), folder)
     result = run_alone(output_of(context), job, "import", "Nothing was written.")
-    settings = _prediction_words(found)
-    command = f"napari-pytc predict PROJECT --model {shlex.quote(str(folder))}{settings}"
+    command = f"napari-pytc predict PROJECT --model {shlex.quote(str(folder))}"
     document = {
         **result,
         "dialect": found.dialect,
         "keys": [row.model_dump() for row in found.keys],
         "predict": found.predict.model_dump(mode="json"),
+        "brought_along": None if found.prediction is None else found.prediction.model_dump(mode="json"),
         "command": command,
     }
     weights = f"the {result['weights']} of its weights" if result["weights"] != "last" else "its last weights"
@@ -114,6 +115,7 @@ def import_model(
         f"Imported {weights}, {result['parameters'] / 1e6:.2f} million, predicting in {result['tiling']}.",
         f"Folder: {folder}",
         f"Predict as it did there: {command}",
+        *plan_with_defaults(PredictPlan(), found.prediction)[1],
     ]
     return Reply(document, Group(*text))
 
@@ -124,20 +126,6 @@ def _table(rows: Sequence[ImportedKey]) -> Any:
         for row in rows
     ]
     return table("", ("key", "value", "", "here"), shown)
-
-
-def _prediction_words(found: ImportedConfig) -> str:
-    """Settings of a prediction as words of a command, where they differ from what it does anyway."""
-    from napari_pytc.plans.windows import WindowSettings
-
-    words = []
-    if found.plan.network.tiles() == "windows":
-        own, windows = WindowSettings(), found.predict.windows
-        for name in ("overlap", "blending", "average", "batch_size"):
-            value = getattr(windows, name)
-            if value != getattr(own, name):
-                words.append(f"windows.{name}={value:g}" if isinstance(value, float) else f"windows.{name}={value}")
-    return "".join(f" {word}" for word in words) + (" --tta" if found.predict.flips else "")
 
 
 def _write_new(target: Path, text: str) -> None:

@@ -258,6 +258,7 @@ def _info(
         steps=steps,
         plan=plan,
         origin=origin,
+        prediction=job.prediction,
     )
 
 

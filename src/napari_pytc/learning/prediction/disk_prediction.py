@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from napari_pytc.jobs.context import JobContext
 from napari_pytc.jobs.ledger import Ledger
 from napari_pytc.learning.machine.devices import available_devices
 from napari_pytc.learning.machine.memory import free_memory_bytes
+from napari_pytc.learning.prediction.activations import OutputActivation
+from napari_pytc.learning.prediction.copies import notes_on_sources
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.predictor import PredictionReport, Predictor
+from napari_pytc.learning.prediction.scales import ScaleCombination, note_on_scales, scaled_images
 from napari_pytc.learning.prediction.tile_shape import CHUNK, fit_tile
 from napari_pytc.learning.prediction.tiled import TiledPredictor
 from napari_pytc.learning.prediction.view_first import predict_view_first
@@ -35,18 +39,19 @@ from napari_pytc.plans.input_channels import check_n_inputs, other_channels_note
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.plans.plan import PredictPlan
 from napari_pytc.plans.specs import PredictJob
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import Tiling, Windows, WindowSettings
 from napari_pytc.volumes.channels import NOTE, ChannelRole, on_other_voxels, prediction_attributes
 from napari_pytc.volumes.fingerprint import check_image
 from napari_pytc.volumes.image import open_image_spec
-from napari_pytc.volumes.resampling import ResampledImage, size_text
+from napari_pytc.volumes.resampling import ResampledImage, VoxelSize, differs, size_text
 from napari_pytc.volumes.source import ImageSource
 from napari_pytc.volumes.zarr_output import ChunkedArray, create_ome_zarr, open_ome_zarr
 
 LEDGER = ".finished-tiles"
 """The list of finished tiles, inside the prediction's folder: it is copied and deleted with it."""
 _TILES = ".tiles.json"
-_NORMALISATION, _RESAMPLED, _WINDOWS = "normalisation", "network_voxel_size_nm", "windows"
+_NORMALISATION, _RESAMPLED, _WINDOWS, _COPIES = "normalisation", "network_voxel_size_nm", "windows", "tta"
 _SIZE_UNKNOWN = "The model does not say which voxel size it learnt: the volume is predicted on its own voxels."
 _OTHER_OUTPUT = "Name another output, or delete that one."
 
@@ -87,22 +92,28 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     model = TrainedModel.load(job.model)
     check_n_inputs(model.info, source.n_channels)
     ctx.check()
-    flips, image = job.plan.flips, check_image(source, job.digest)
+    flips, image = job.plan.has_all_flips, check_image(source, job.digest)
     work: dict[str, Any] = {"model": model.fingerprint, "id": model.info.id, "flips": flips, "image": image}
     tiling, tiling_notes = _tiling(job.plan, model)
     if isinstance(tiling, Windows):
         work[_WINDOWS] = str(tiling)
+    if job.plan.copies.stamp:
+        work[_COPIES] = job.plan.copies.stamp
     view = _network_view(job, source, model)
+    copy_notes = _check_copies(job, source, view)
     earlier = _earlier(job.output, source, view, work)
     normalisation = _normalisation(job, model, view.resampled or source, image, earlier)
     other = other_channels_note(model.info, source.channel_names)
-    notes = (*job.notes, *tiling_notes, *([other] if other else ()), *view.notes, *normalisation.notes)
+    notes = (*job.notes, *tiling_notes, *copy_notes, *([other] if other else ()), *view.notes, *normalisation.notes)
     for sentence in notes:
         ctx.warn(sentence)
     # The memory that is free now must not change the tiles of a prediction that is half done.
     before = None if job.within else _tiles_before(job.output, box)
     tile_shape = job.plan.tile_shape or before
-    predictor = make_predictor(view, tiling, normalisation.normalisation, job.plan, tile_shape, (box, whole), ctx)
+    scaled = scaled_images(source, job.plan.copies, *_voxel_sizes(job, source, view))
+    predictor = make_predictor(
+        view, tiling, normalisation.normalisation, job.plan, tile_shape, (box, whole), ctx, scaled
+    )
     ctx.check()
     attributes = {**work, _NORMALISATION: normalisation.attributes, _RESAMPLED: view.voxel_size_nm}
     sink = earlier if earlier is not None else _create(job, source, view, attributes)
@@ -224,6 +235,39 @@ def _network_view(job: PredictJob, source: ImageSource, model: TrainedModel) -> 
     return _NetworkView(model, found, roles, tuple(notes))
 
 
+def _voxel_sizes(job: PredictJob, source: ImageSource, view: _NetworkView) -> tuple[VoxelSize, VoxelSize]:
+    """Voxel sizes of the volume, and as the network sees it."""
+    own = job.voxel_size_nm or source.space.voxel_size_nm
+    return own, own if view.resampled is None else view.model.info.voxel_size_nm
+
+
+def _check_copies(job: PredictJob, source: ImageSource, view: _NetworkView) -> list[str]:
+    """Notes on test-time augmentation.
+
+    Raises
+    ------
+    InvalidInput
+        If copies make no sense for the model, or voxels are not as long along y as along x and are to be turned.
+    """
+    copies, model = job.plan.copies, view.model
+    if not copies.is_used:
+        return []
+    copies.combinations(model.predicted_roles)
+    _, size = _voxel_sizes(job, source, view)
+    if copies.turns and differs(size, (size[0], size[2], size[2])):
+        raise InvalidInput(
+            f"tta.turns turns the image by quarters in the plane, where voxels are as long along y as along x; these "
+            f"are {size_text(size)} nm.",
+            "Set tta.turns=false.",
+        )
+    of_scales = note_on_scales(model.predicted_roles, copies)
+    return [
+        copies.cost_note(),
+        *notes_on_sources(model.roles, model.kept, copies.orientations),
+        *([of_scales] if of_scales else []),
+    ]
+
+
 def _tiling(plan: PredictPlan, model: TrainedModel) -> tuple[Tiling, tuple[str, ...]]:
     """Limits of tiles, or windows as the plan has them, and notes for the user."""
     kind = model.info.plan.network.kind
@@ -243,6 +287,7 @@ def make_predictor(
     tile_shape: Shape | None,
     boxes: tuple[Box, Box],
     ctx: JobContext,
+    scaled: Sequence[ResampledImage] = (),
 ) -> Predictor:
     """A predictor on the device and with the precision that the plan or the machine decide.
 
@@ -250,24 +295,36 @@ def make_predictor(
     ----------
     boxes : tuple of Box
         What is predicted, and the whole volume.
+    scaled : sequence of ResampledImage
+        The volume at other scales.
     """
-    model = view.model
+    model, copies = view.model, plan.copies
     device, precision = model.place(plan.device, plan.precision)
     free_bytes, n_channels = free_memory_bytes(device), len(model.roles)
-    options: dict[str, Any] = {"flips": plan.flips, "warn": ctx.warn, "roles": model.roles, "kept": model.kept}
+    # A tile has as many more of the network's voxels as the largest scale says; windows of all scales are summed.
+    share = math.ceil(max(copies.scales) ** 2)
+    options: dict[str, Any] = {"tta": copies, "warn": ctx.warn, "roles": model.roles, "kept": model.kept}
+    scales = (scaled, _combination_of_scales(model, copies))
     if isinstance(tiling, Windows):
         inferer = WindowInferer(model.network, tiling, device, precision, **options)
         if tile_shape is None:
             seen, whole = (view.seen(box.shape) for box in boxes)
-            n_summed = n_channels if tiling.average == "logits" else len(model.kept)
-            fitting = fit_window_tile(seen, whole, tiling, n_summed, model.info.n_inputs, free_bytes)
-            tile_shape = view.on_own_voxels(fitting)
-        return WindowPredictor(inferer, normalisation, tile_shape, view.resampled)
+            n_summed = inferer.n_sums * (n_channels if tiling.average == "logits" else len(model.kept))
+            of_one = free_bytes // (share * len(copies.scales))
+            tile_shape = view.on_own_voxels(fit_window_tile(seen, whole, tiling, n_summed, model.info.n_inputs, of_one))
+        return WindowPredictor(inferer, normalisation, tile_shape, view.resampled, *scales)
     exact = Inferer(model.network, tiling, device, precision, **options)
     if tile_shape is None:
         memory = model.network.tile_memory(tiling, n_channels)
-        tile_shape = view.on_own_voxels(fit_tile(view.seen(boxes[0].shape), exact.limits, memory, free_bytes))
-    return TiledPredictor(exact, normalisation, tile_shape, view.resampled)
+        fitting = fit_tile(view.seen(boxes[0].shape), exact.limits, memory, free_bytes // share)
+        tile_shape = view.on_own_voxels(fitting)
+    return TiledPredictor(exact, normalisation, tile_shape, view.resampled, *scales)
+
+
+def _combination_of_scales(model: TrainedModel, copies: TtaSettings) -> ScaleCombination:
+    roles = model.predicted_roles
+    exclusive = OutputActivation(model.roles, model.kept).exclusive_kept if copies.is_used else []
+    return ScaleCombination(copies.combinations(roles), [role.is_scale_free for role in roles], exclusive)
 
 
 def _earlier(output: Path, source: ImageSource, view: _NetworkView, work: dict[str, Any]) -> ChunkedArray | None:
@@ -287,6 +344,7 @@ def _earlier(output: Path, source: ImageSource, view: _NetworkView, work: dict[s
         ("image", "of another image"),
         ("flips", "with other flips"),
         (_WINDOWS, "with other windows"),
+        (_COPIES, "with other test-time augmentation"),
     ):
         if note.get(key) != work.get(key):
             raise InvalidInput(f"{output} holds a prediction made {what}.", _OTHER_OUTPUT)

@@ -1,4 +1,4 @@
-"""Inference of one block: memory format, precision, flips, and fallbacks when memory runs out."""
+"""Inference of one block: memory format, precision, copies, and fallbacks when memory runs out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from napari_pytc.errors import ModelError, OutOfMemory
 from napari_pytc.geometry import Box, Shape, TileGrid
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.activations import FlipMean
-from napari_pytc.learning.prediction.network_inferer import NetworkInferer, mirrored
+from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, distinct, with_reach
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.plans.networks import NetworkLimits
 
@@ -30,14 +30,14 @@ class Inferer(NetworkInferer):
     limits : NetworkLimits
         Those of the network.
     options
-        ``flips``, ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
+        ``tta``, ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
     """
 
     def __init__(
         self, network: Network, limits: NetworkLimits, device: torch.device, precision: Precision, **options: Any
     ) -> None:
         super().__init__(network, device, precision, **options)
-        self.limits = self._activation.with_reach(limits) if self._flips else limits
+        self.limits = with_reach(limits, self._activation.roles, self._orientations)
         self._halvings = 0
 
     def __call__(self, image: np.ndarray, inner: Box) -> torch.Tensor:
@@ -107,30 +107,28 @@ class Inferer(NetworkInferer):
             image = np.pad(image, [(0, 0), *((0, n) for n in missing)], "symmetric")
         block = self.precision.place(torch.from_numpy(image)[None].to(self.device))
         with torch.inference_mode(), autocast_for(self.device, self.precision):
-            if self._flips and self._activation.is_directed:
-                return self._directed_mean(block, inner, shown)
-            total: torch.Tensor | None = None
-            n = 0
-            for axes in self._mirrorings(block):
-                logits = self.network.forward_inner(mirrored(block, axes), _mirror(inner, block, axes))
-                probabilities = self._activation.probabilities(mirrored(logits, axes)[0])
-                total, n = (probabilities if total is None else total.add_(probabilities)), n + 1
-        assert total is not None
-        return self._activation.kept(total / n if n > 1 else total).cpu()
+            found = (self._directed if self._is_directed else self._undirected)(block, inner, shown)
+            if self._combines_logits:
+                found = self._activation.probabilities(found)
+        return self._activation.kept(found).cpu()
 
-    def _directed_mean(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
-        """The mean over flips where a mirrored channel is about another voxel."""
-        mean, whole = FlipMean(self._activation, inner, shown), Box.of_shape(block.shape[2:])
-        for axes in self._mirrorings(block):
-            logits = mirrored(self.network.forward_inner(mirrored(block, axes), whole), axes)
-            mean.add(self._activation.probabilities(logits[0]), [axis - 2 for axis in axes])
-        return self._activation.kept(mean.mean).cpu()
+    def _undirected(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
+        """The combination of copies whose channels are each about the same voxel."""
+        copies, shape = Accumulator(self._modes), block.shape[2:]
+        for one in distinct(self._orientations, shape):
+            logits = self.network.forward_inner(self._copy(block, one), one.box(inner, tuple(shape)))
+            copies.add(self._combined(brought_back(logits, one)[0]))
+        return copies.result
 
+    def _directed(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
+        """The combination of copies where a channel is about another voxel, or is another one."""
+        copies = DirectedCopies(self._activation, inner, shown, self._modes, self._combines_logits)
+        for one in distinct(self._orientations, block.shape[2:]):
+            copy = self._copy(block, one)
+            logits = self.network.forward_inner(copy, Box.of_shape(copy.shape[2:]))
+            copies.add(self._combined(brought_back(logits, one)[0]), one)
+        return copies.result
 
-def _mirror(inner: Box, block: torch.Tensor, axes: list[int]) -> Box:
-    """The box that holds the same voxels after the block was flipped."""
-    start, stop = list(inner.start), list(inner.stop)
-    for axis in axes:
-        length = block.shape[axis]
-        start[axis - 2], stop[axis - 2] = length - inner.stop[axis - 2], length - inner.start[axis - 2]
-    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    def _combined(self, logits: torch.Tensor) -> torch.Tensor:
+        """What copies are combined of."""
+        return logits.to(torch.float32, copy=True) if self._combines_logits else self._activation.probabilities(logits)

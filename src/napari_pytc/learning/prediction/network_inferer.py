@@ -1,24 +1,25 @@
-"""A network on its device: flips, precision, and what is done when memory or the number format do not suffice."""
+"""A network on its device: copies, precision, and what is done when memory or the number format do not suffice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from napari_pytc.errors import ModelError
+from napari_pytc.geometry import Orientation
 from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.activations import OutputActivation
+from napari_pytc.learning.prediction.copies import is_directed, oriented
+from napari_pytc.plans.test_time import Combination, TtaSettings
+from napari_pytc.plans.windows import Average
 from napari_pytc.volumes.channels import ChannelRole
 
-
-def mirrored(values: Tensor, axes: list[int]) -> Tensor:
-    """A tensor, mirrored along some axes; itself along none, where `Tensor.flip` would copy it."""
-    return values.flip(axes) if axes else values
+NO_COPIES = TtaSettings()
+"""The image as it is, alone."""
 
 
 class NetworkInferer:
@@ -32,8 +33,10 @@ class NetworkInferer:
         Where the network is.
     precision : Precision
         Number format and memory format.
-    flips : bool
-        Average over mirrored copies.
+    tta : TtaSettings
+        Mirrored and turned copies, and how they are combined; its scales are the predictor's.
+    average : str
+        What copies are averaged of, where `tta` does not say.
     warn : callable
         Called with a sentence for each step down.
     roles : sequence of ChannelRole
@@ -48,14 +51,19 @@ class NetworkInferer:
         device: torch.device,
         precision: Precision,
         *,
-        flips: bool = False,
+        tta: TtaSettings = NO_COPIES,
+        average: Average = "probabilities",
         warn: Callable[[str], None] = lambda _: None,
         roles: Sequence[ChannelRole] = (),
         kept: Sequence[int] | None = None,
     ) -> None:
         self.network, self.device, self.precision = network, device, precision
         self._activation = OutputActivation(roles, kept)
-        self._flips, self._warn = flips, warn
+        self._warn = warn
+        self._orientations = tta.orientations
+        self._combines_logits = (tta.average or average) == "logits"
+        self._is_directed = is_directed(roles, self._orientations)
+        self._modes, self._kept_modes = _modes(tta, roles, kept)
 
     def _compute(self, work: Callable[[], Tensor], step_down: Callable[[], None]) -> Tensor:
         """The finite numbers that some work gives, which is done again after each step down."""
@@ -86,8 +94,21 @@ class NetworkInferer:
         self.precision = Precision()
         self.network = self.network.to(self.device)
 
-    def _mirrorings(self, block: Tensor) -> Iterator[list[int]]:
-        """Axes of a block (b, c, z, y, x) along which it is mirrored, none first; only that without flips."""
-        axes = [axis for axis in (2, 3, 4) if block.shape[axis] > 1] if self._flips else []
-        for chosen in product((False, True), repeat=len(axes)):
-            yield [axis for axis, flip in zip(axes, chosen, strict=True) if flip]
+    def _copy(self, block: Tensor, orientation: Orientation) -> Tensor:
+        """A copy of a block (b, c, z, y, x) in the memory format of the network."""
+        found = oriented(block, orientation)
+        return self.precision.place(found) if orientation.swapped else found
+
+
+def _modes(
+    tta: TtaSettings, roles: Sequence[ChannelRole], kept: Sequence[int] | None
+) -> tuple[tuple[Combination, ...], tuple[Combination, ...]]:
+    """How copies are combined: of each channel of the network, and of those that a prediction has; one for all."""
+    if not tta.exceptions:
+        return (tta.combine,), (tta.combine,)
+    numbers = range(len(roles)) if kept is None else kept
+    of_kept = tta.combinations([roles[number] for number in numbers])
+    found = [tta.combine] * len(roles)
+    for number, mode in zip(numbers, of_kept, strict=True):
+        found[number] = mode
+    return tuple(found), of_kept

@@ -14,11 +14,14 @@ from napari_pytc.learning.machine.prefetch import prefetch
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.network_image import NetworkImage
 from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles, PredictionReport
+from napari_pytc.learning.prediction.scales import ScaleCombination
 from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.plans.networks import NetworkLimits
 from napari_pytc.plans.normalisation import ImageNormalisation
 from napari_pytc.volumes.resampling import ResampledImage
 from napari_pytc.volumes.source import ImageSource, VolumeSink
+
+_ONE_SCALE = ScaleCombination()
 
 
 class TiledPredictor:
@@ -45,6 +48,10 @@ class TiledPredictor:
     resampled : ResampledImage, optional
         The volume on the network's voxels, where its own are of another size. The network sees these; its probabilities
         are interpolated back, so that the result is on the volume's own voxels.
+    scaled : sequence of ResampledImage
+        The volume at other scales, which are predicted, too.
+    combination : ScaleCombination, optional
+        What becomes of the predictions of all scales.
     """
 
     def __init__(
@@ -53,8 +60,11 @@ class TiledPredictor:
         normalisation: ImageNormalisation,
         tile_shape: Shape,
         resampled: ResampledImage | None = None,
+        scaled: Sequence[ResampledImage] = (),
+        combination: ScaleCombination = _ONE_SCALE,
     ) -> None:
         self._inferer, self._image = inferer, NetworkImage(normalisation, resampled)
+        self._scaled, self._combination = [NetworkImage(normalisation, one) for one in scaled], combination
         self.tile_shape = tile_shape
 
     @property
@@ -70,7 +80,9 @@ class TiledPredictor:
     def for_view(self, source: ImageSource, part: Box) -> TiledPredictor:
         """The same with tiles of a chunk of a prediction on disk, so that the first one is there at once."""
         z, y, x = (math.lcm(c, a) for c, a in zip(CHUNK, self.limits.alignment, strict=True))
-        return TiledPredictor(self._inferer, self._image.normalisation, (z, y, x), self._image.resampled)
+        scaled = [one.resampled for one in self._scaled if one.resampled is not None]
+        normalisation, resampled = self._image.normalisation, self._image.resampled
+        return TiledPredictor(self._inferer, normalisation, (z, y, x), resampled, scaled, self._combination)
 
     def n_computed(self, source: ImageSource, box: Box, indices: Iterable[int] | None = None) -> int:
         """Voxels that the network reads for tiles of a box, by default for all."""
@@ -103,26 +115,33 @@ class TiledPredictor:
             )
             todo = (grid[index] for index in order if index not in output.before)
             with closing(self._read(source, todo)) as images:
-                for tile, seen, image in images:
-                    ctx.check()
-                    probabilities = self._inferer(image, seen.inner)
-                    output.put(tile, self._image.on_own_voxels(probabilities, seen.write, tile.write))
+                for tile, read in images:
+                    found = []
+                    for image, (seen, data) in zip((self._image, *self._scaled), read, strict=True):
+                        ctx.check()
+                        found.append(image.on_own_voxels(self._inferer(data, seen.inner), seen.write, tile.write))
+                    output.put(tile, self._combination(found))
                     ctx.check()
         return output.report()
 
-    def _read(self, source: ImageSource, tiles: Iterator[Tile]) -> Generator[tuple[Tile, Tile, np.ndarray], None, None]:
-        """Each tile, the same on the network's voxels, and its image."""
+    def _read(
+        self, source: ImageSource, tiles: Iterator[Tile]
+    ) -> Generator[tuple[Tile, list[tuple[Tile, np.ndarray]]], None, None]:
+        """Each tile, and at each scale the same on the network's voxels with its image."""
 
-        def make(tile: Tile) -> tuple[Tile, Tile, np.ndarray]:
-            seen = self._on_network_voxels(source, tile)
-            return tile, seen, self._image.read(source, seen.read, seen.write)
+        def make(tile: Tile) -> tuple[Tile, list[tuple[Tile, np.ndarray]]]:
+            found = []
+            for image in (self._image, *self._scaled):
+                seen = self._on_network_voxels(image, source, tile)
+                found.append((seen, image.read(source, seen.read, seen.write)))
+            return tile, found
 
         return prefetch(make, tiles, name="read")
 
-    def _on_network_voxels(self, source: ImageSource, tile: Tile) -> Tile:
+    def _on_network_voxels(self, image: NetworkImage, source: ImageSource, tile: Tile) -> Tile:
         """The voxels of the network that a tile of the volume's own voxels needs."""
-        if self._image.resampled is None:
+        if image.resampled is None:
             return tile
-        write = self._image.seen(tile.write)
-        read = write.grow(self.limits.halo).aligned(self.limits.alignment).intersect(self._image.whole(source))
+        write = image.seen(tile.write)
+        read = write.grow(self.limits.halo).aligned(self.limits.alignment).intersect(image.whole(source))
         return Tile(tile.index, read, write, write.relative_to(read.start))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from monai.data.utils import compute_importance_map
 from torch import Tensor
 
 from napari_pytc.geometry import Box, Shape
+from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.plans.windows import Blending
 
 _LEAST_WEIGHT = 1e-3
@@ -106,3 +109,89 @@ class RollingArray:
             self._data.narrow(dim, at, n).copy_(self._data.narrow(dim, by + at, n))
             at += n
         self._data.narrow(dim, n_kept, self._data.shape[dim] - n_kept).zero_()
+
+
+class BlendedSums:
+    """Sums of weighted probabilities or logits and of their weights, in a slab of a region that moves with the windows.
+
+    They are kept where the network computes, on the CPU where memory does not suffice there.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels that are summed.
+    n_weights : int
+        1 where the weights of all channels are the same, else as many as channels.
+    region : Box
+        What is predicted.
+    axis : int
+        The axis along which the slab moves.
+    weights : Tensor
+        (z, y, x), of a window's voxels.
+    device : torch.device
+        Where the network computes.
+    warn : callable
+        Called with a sentence where memory does not suffice there.
+    """
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_weights: int,
+        region: Box,
+        axis: int,
+        weights: Tensor,
+        device: torch.device,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.n_weights = n_weights
+        self._sums = RollingArray(n_channels, region, axis, device)
+        self._totals = RollingArray(n_weights, region, axis, device)
+        self._region, self._axis, self._weights, self._warn = region, axis, weights.to(device), warn
+
+    def add(self, boxes: Sequence[Box], values: Tensor, keep_from: int, told: Sequence[Tensor] | None = None) -> None:
+        """Add windows (b, k, z, y, x); rows before `keep_from` are not needed any more.
+
+        Parameters
+        ----------
+        told : sequence of Tensor, optional
+            For each window, (k, z, y, x): 1 where a channel is told, 0 elsewhere, where its value is 0, too.
+        """
+        start = list(self._region.start)
+        start[self._axis] = keep_from
+        needed = Box((start[0], start[1], start[2]), self._region.stop)
+        parts = [box.intersect(needed) for box in boxes]
+        self._cover(keep_from, max(part.stop[self._axis] for part in parts))
+        for n, (box, part, found) in enumerate(zip(boxes, parts, values.to(self._weights.device), strict=True)):
+            here = part.relative_to(box.start).slices
+            weights = self._weights[here]
+            self._sums.view(part).addcmul_(found[(slice(None), *here)], weights)
+            if told is None:
+                self._totals.view(part).add_(weights)
+            else:
+                self._totals.view(part).addcmul_(told[n].to(weights.device)[(slice(None), *here)], weights)
+
+    def mean(self, box: Box) -> Tensor:
+        """The weighted mean (k, *box.shape), where the sums are; 0 where nothing is told."""
+        totals = self._totals.view(box)
+        return self._sums.view(box) / (totals if self.n_weights == 1 else totals.clamp(min=torch.finfo().tiny))
+
+    def is_told(self, box: Box) -> Tensor | None:
+        """Where any window tells of a channel, (k, *box.shape); None where all do everywhere."""
+        return None if self.n_weights == 1 else self._totals.view(box) > 0
+
+    def _cover(self, low: int, high: int) -> None:
+        device = self._weights.device
+        try:
+            self._sums.cover(low, high)
+            self._totals.cover(low, high)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if device.type == "cpu" or not is_out_of_memory(error):
+                raise
+        release_memory(device)
+        self._warn(f"Out of memory on {device} for the sums of overlapping windows; they are kept by the CPU.")
+        self._weights = self._weights.cpu()
+        self._sums.to_cpu()
+        self._totals.to_cpu()
+        self._cover(low, high)

@@ -1,4 +1,4 @@
-"""Inference of overlapping windows: batches, flips, and fallbacks when memory runs out."""
+"""Inference of overlapping windows: batches, copies, and fallbacks when memory runs out."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_pytc.errors import OutOfMemory
+from napari_pytc.errors import InvalidInput, OutOfMemory
 from napari_pytc.geometry import Box, Shape, hull_of
 from napari_pytc.geometry.windows import WindowGrid
-from napari_pytc.learning.machine.memory import is_out_of_memory, release_memory
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.activations import FlipMean
-from napari_pytc.learning.prediction.network_inferer import NetworkInferer, mirrored
+from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, combine, distinct
+from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
-from napari_pytc.learning.prediction.window_blending import RollingArray, blending_weights
+from napari_pytc.learning.prediction.window_blending import BlendedSums, RollingArray, blending_weights
 from napari_pytc.plans.windows import Windows
 
 
@@ -29,6 +28,10 @@ class WindowInferer(NetworkInferer):
     Windows are computed in batches of one size, and those of a voxel are added in one order, so that the result does
     not depend on which boxes are predicted together.
 
+    Copies of a window are averaged before it is blended, where that is the same as to average the blended copies. For
+    their minimum or maximum, and where their probabilities are averaged while windows are blended as logits, each copy
+    is blended on its own, and they are combined then: as if the whole volume had been mirrored and turned.
+
     When memory runs out fewer windows are computed at a time, then on the CPU.
 
     Parameters
@@ -36,17 +39,38 @@ class WindowInferer(NetworkInferer):
     windows : Windows
         Shape, overlap, blending, and what is averaged.
     options
-        ``flips`` (of each window), ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
+        ``tta``, ``warn``, ``roles`` and ``kept`` of a `NetworkInferer`.
     """
 
     def __init__(
         self, network: Network, windows: Windows, device: torch.device, precision: Precision, **options: Any
     ) -> None:
-        super().__init__(network, device, precision, **options)
+        super().__init__(network, device, precision, average=windows.average, **options)
         self.windows = windows
         self._of_logits = windows.average == "logits"
+        if self._combines_logits and not self._of_logits:
+            raise InvalidInput(
+                "tta.average=logits combines the outputs of the network before their activation, but windows are "
+                "blended after it.",
+                "Set windows.average=logits, too, or leave tta.average out.",
+            )
+        if any(one.swapped for one in self._orientations) and windows.shape[1] != windows.shape[2]:
+            raise InvalidInput(
+                f"tta.turns turns windows in the plane, which are as long along y as along x for it, got "
+                f"{' x '.join(map(str, windows.shape))}.",
+                "Set windows.shape with two equal lengths, or tta.turns=false.",
+            )
+        self._copies = distinct(self._orientations, windows.shape)
+        one_by_one = {*self._modes} != {"mean"} or self._combines_logits != self._of_logits
+        self._is_apart = len(self._copies) > 1 and one_by_one
         self._batch_size = windows.batch_size
         self._weights = blending_weights(windows.shape, windows.blending)
+        self._last_told: tuple[Box, Tensor] | None = None
+
+    @property
+    def n_sums(self) -> int:
+        """How many times the channels are summed: once, or for each copy, with its weights where they differ."""
+        return len(self._copies) * (2 if self._is_directed else 1) if self._is_apart else 1
 
     def grid(self, volume: Shape) -> WindowGrid:
         """The windows of a volume."""
@@ -67,12 +91,12 @@ class WindowInferer(NetworkInferer):
         (found,) = self.sweep(iter_slabs(self.slabs([box], whole), read, whole), [box], whole, check)
         return found
 
-    def slabs(self, boxes: Sequence[Box], whole: Box) -> list[Box]:
+    def slabs(self, boxes: Sequence[Box], whole: Box, axis: int | None = None) -> list[Box]:
         """What a sweep over boxes reads, in order: each slab only has the rows that the one before has not.
 
-        Slabs reach beyond a volume that is shorter than a window.
+        Slabs reach beyond a volume that is shorter than a window. Parameters are those of `sweep`.
         """
-        grid, axis = self.grid(whole.shape), sweep_axis(whole.shape, self.windows)
+        grid, axis = self.grid(whole.shape), self._axis(whole, axis)
         layers, across = _windows_over(grid, hull_of(boxes), axis)
         hull = hull_of([grid.box(_numbers(axis, layers[0], at)) for at in (across[0], across[-1])])
         found, read_up_to = [], None
@@ -91,6 +115,7 @@ class WindowInferer(NetworkInferer):
         whole: Box,
         check: Callable[[], None] = lambda: None,
         advance: Callable[[float], None] = lambda _: None,
+        axis: int | None = None,
     ) -> Iterator[Tensor]:
         """Probabilities (k, *box.shape), float32 on the CPU, of boxes in turn.
 
@@ -108,8 +133,10 @@ class WindowInferer(NetworkInferer):
             In the order of their last rows along the axis of the sweep.
         advance : callable
             Called with the share of windows that are done.
+        axis : int, optional
+            Along which windows sweep; by default as `sweep_axis` says.
         """
-        grid, axis = self.grid(whole.shape), sweep_axis(whole.shape, self.windows)
+        grid, axis = self.grid(whole.shape), self._axis(whole, axis)
         region, todo = hull_of(boxes), list(boxes)
         layers, across = _windows_over(grid, region, axis)
         numbers = [_numbers(axis, layer, at) for layer in layers for at in across]
@@ -117,20 +144,26 @@ class WindowInferer(NetworkInferer):
         # as a batch of four (5.6 million weights, bf16), so that filling up the last batch costs nothing.
         n_together = min(self.windows.batch_size, len(grid))
         image: RollingArray | None = None
-        sums: _BlendedSums | None = None
+        sums: BlendedSums | None = None
         for first in range(0, len(numbers), n_together):
             check()
             batch = [grid.box(at) for at in numbers[first : first + n_together]]
             image = self._take(slabs, image, batch, axis)
             found = self._batch(image, batch, n_together, whole)
             if sums is None:
-                sums = _BlendedSums(found.shape[1], region, axis, self._weights, found.device, self._warn)
-            sums.add(batch, found, keep_from=min(box.start[axis] for box in todo))
+                n_weights = found.shape[1] if self._is_apart and self._is_directed else 1
+                sums = BlendedSums(found.shape[1], n_weights, region, axis, self._weights, found.device, self._warn)
+            told = [self._told(box, whole, found) for box in batch] if sums.n_weights > 1 else None
+            sums.add(batch, found, keep_from=min(box.start[axis] for box in todo), told=told)
             later = numbers[first + n_together : first + n_together + 1]
             end = grid.start(axis, later[0][axis]) if later else None
             advance(min(1.0, (first + n_together) / len(numbers)))
             while todo and (end is None or todo[0].stop[axis] <= end):
-                yield self._blended(sums.mean(todo.pop(0)))
+                box = todo.pop(0)
+                yield self._blended(sums.mean(box), sums.is_told(box))
+
+    def _axis(self, whole: Box, axis: int | None) -> int:
+        return sweep_axis(whole.shape, self.windows) if axis is None else axis
 
     def _take(
         self, slabs: Iterator[tuple[Box, np.ndarray]], image: RollingArray | None, batch: Sequence[Box], axis: int
@@ -177,93 +210,81 @@ class WindowInferer(NetworkInferer):
     def _forward(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
         placed = self.precision.place(batch.to(self.device))
         with torch.inference_mode(), autocast_for(self.device, self.precision):
-            if self._flips and self._activation.is_directed:
-                return self._directed_mean(placed, shown)
-            total: Tensor | None = None
-            n = 0
-            for axes in self._mirrorings(placed):
-                found = self._averaged(mirrored(self.network(mirrored(placed, axes)), axes))
-                total, n = (found if total is None else total.add_(found)), n + 1
-        assert total is not None
-        return self._kept(total / n if n > 1 else total)
+            if self._is_apart:
+                return self._apart(placed, shown)
+            if self._is_directed:
+                return self._directed(placed, shown)
+            copies = Accumulator(("mean",))
+            for one in self._copies:
+                copies.add(self._averaged(brought_back(self.network(self._copy(placed, one)), one)))
+        return self._kept(copies.result)
 
-    def _directed_mean(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
-        """The mean over flips where a mirrored channel is about another voxel."""
-        whole = Box.of_shape(batch.shape[2:])
-        # Windows that only fill up the batch show nothing.
-        boxes = [*shown, *[whole] * (len(batch) - len(shown))]
-        means = [FlipMean(self._activation, whole, box, self._of_logits) for box in boxes]
-        for axes in self._mirrorings(batch):
-            found = self._averaged(mirrored(self.network(mirrored(batch, axes)), axes))
-            for mean, one in zip(means, found, strict=True):
-                mean.add(one, [axis - 2 for axis in axes])
-        return self._kept(torch.stack([mean.mean for mean in means]))
+    def _directed(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
+        """The mean over copies where a channel is about another voxel, or is another one."""
+        found = [self._sources(box) for box in self._all_shown(batch, shown)]
+        for one in self._copies:
+            values = self._averaged(brought_back(self.network(self._copy(batch, one)), one))
+            for copies, of_window in zip(found, values, strict=True):
+                copies.add(of_window, one)
+        return self._kept(torch.stack([copies.result for copies in found]))
+
+    def _apart(self, batch: Tensor, shown: Sequence[Box]) -> Tensor:
+        """The predictions of all copies, (b, n * k, z, y, x), those of a copy side by side."""
+        found, sources = [], [self._sources(box) for box in self._all_shown(batch, shown)]
+        for one in self._copies:
+            values = self._averaged(brought_back(self.network(self._copy(batch, one)), one))
+            if self._is_directed:
+                told = torch.zeros_like(values)
+                for into, of_window, from_sources in zip(told, values, sources, strict=True):
+                    for channel, here, part in from_sources.told(of_window, one):
+                        into[(channel, *here)] = part
+                values = told
+            found.append(self._kept(values))
+        return torch.cat(found, dim=1)
+
+    def _told(self, box: Box, whole: Box, values: Tensor) -> Tensor:
+        """Where in a window the copies tell of their channels, (n * k, z, y, x) of 0 and 1."""
+        shown = box.intersect(whole).relative_to(box.start)
+        if self._last_told is not None and self._last_told[0] == shown:
+            return self._last_told[1].to(values.device)
+        sources, parts = self._sources(shown), []
+        for one in self._copies:
+            part = torch.zeros(len(self._activation.roles), *box.shape)
+            for channel, here, _ in sources.told(part, one):
+                part[(channel, *here)] = 1
+            parts.append(self._kept(part))
+        found = torch.cat(parts).to(values.device)
+        self._last_told = (shown, found)
+        return found
+
+    def _sources(self, shown: Box) -> DirectedCopies:
+        whole = Box.of_shape(self.windows.shape)
+        return DirectedCopies(self._activation, whole, shown, ("mean",), self._of_logits)
+
+    def _all_shown(self, batch: Tensor, shown: Sequence[Box]) -> list[Box]:
+        """The part of each window that shows the volume; windows that only fill up the batch show nothing."""
+        return [*shown, *[Box.of_shape(self.windows.shape)] * (len(batch) - len(shown))]
 
     def _averaged(self, logits: Tensor) -> Tensor:
-        """What flips and windows are averaged of, from logits (b, c, z, y, x)."""
-        return logits.float() if self._of_logits else self._activation.probabilities(logits)
+        """What windows are averaged of, from logits (b, c, z, y, x)."""
+        return logits.to(torch.float32, copy=True) if self._of_logits else self._activation.probabilities(logits)
 
-    def _kept(self, batch: Tensor) -> Tensor:
-        return batch if self._of_logits else self._activation.kept(batch)  # the activation of logits needs all
+    def _kept(self, values: Tensor) -> Tensor:
+        return values if self._of_logits else self._activation.kept(values)  # the activation of logits needs all
 
-    def _blended(self, mean: Tensor) -> Tensor:
+    def _blended(self, mean: Tensor, is_told: Tensor | None) -> Tensor:
         """Probabilities (k, z, y, x) on the CPU, from the weighted mean of windows."""
+        if not self._is_apart:
+            return (self._activation.kept(self._activation.probabilities(mean)) if self._of_logits else mean).cpu()
+        values = mean.unflatten(0, (len(self._copies), -1))
+        told = None if is_told is None else is_told.unflatten(0, (len(self._copies), -1))
+        if self._combines_logits:
+            together = self._activation.probabilities(combine(values, told, self._modes))
+            return self._activation.kept(together).cpu()
         if self._of_logits:
-            mean = self._activation.kept(self._activation.probabilities(mean))
-        return mean.cpu()
-
-
-class _BlendedSums:
-    """Sums of weighted probabilities or logits and of their weights, in a slab of a region that moves with the windows.
-
-    They are kept where the network computes, on the CPU where memory does not suffice there.
-    """
-
-    def __init__(
-        self,
-        n_channels: int,
-        region: Box,
-        axis: int,
-        weights: Tensor,
-        device: torch.device,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._sums = RollingArray(n_channels, region, axis, device)
-        self._totals = RollingArray(1, region, axis, device)
-        self._region, self._axis, self._weights, self._warn = region, axis, weights.to(device), warn
-
-    def add(self, boxes: Sequence[Box], values: Tensor, keep_from: int) -> None:
-        """Add windows (b, k, z, y, x); rows before `keep_from` are not needed any more."""
-        start = list(self._region.start)
-        start[self._axis] = keep_from
-        needed = Box((start[0], start[1], start[2]), self._region.stop)
-        parts = [box.intersect(needed) for box in boxes]
-        self._cover(keep_from, max(part.stop[self._axis] for part in parts))
-        for box, part, found in zip(boxes, parts, values.to(self._weights.device), strict=True):
-            here = part.relative_to(box.start).slices
-            weights = self._weights[here]
-            self._sums.view(part).addcmul_(found[(slice(None), *here)], weights)
-            self._totals.view(part).add_(weights)
-
-    def mean(self, box: Box) -> Tensor:
-        """The weighted mean (k, *box.shape), where the sums are."""
-        return self._sums.view(box) / self._totals.view(box)
-
-    def _cover(self, low: int, high: int) -> None:
-        device = self._weights.device
-        try:
-            self._sums.cover(low, high)
-            self._totals.cover(low, high)
-            return
-        except (RuntimeError, MemoryError) as error:
-            if device.type == "cpu" or not is_out_of_memory(error):
-                raise
-        release_memory(device)
-        self._warn(f"Out of memory on {device} for the sums of overlapping windows; they are kept by the CPU.")
-        self._weights = self._weights.cpu()
-        self._sums.to_cpu()
-        self._totals.to_cpu()
-        self._cover(low, high)
+            values = self._activation.kept(self._activation.probabilities(values))
+            told = None if told is None else self._activation.kept(told)
+        return combine(values, told, self._kept_modes).cpu()
 
 
 def sweep_axis(volume: Shape, windows: Windows) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import product
 
 import numpy as np
+from torch import Tensor
 
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid, hull_of
 from napari_pytc.geometry.windows import WindowGrid
@@ -15,6 +17,7 @@ from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.prefetch import prefetch
 from napari_pytc.learning.prediction.network_image import NetworkImage
 from napari_pytc.learning.prediction.predictor import FinishedTiles, OutputTiles, PredictionReport
+from napari_pytc.learning.prediction.scales import ScaleCombination
 from napari_pytc.learning.prediction.tile_shape import CHUNK
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, read_mirrored, sweep_axis
 from napari_pytc.plans.normalisation import ImageNormalisation
@@ -30,6 +33,7 @@ _MOST_UNITS = 32
 """Columns of more chunks across are not considered, but for one that spans the volume."""
 _PARTS = 100
 """Progress is reported in hundredths of a tile, which may take minutes."""
+_ONE_SCALE = ScaleCombination()
 
 
 class WindowPredictor:
@@ -59,6 +63,10 @@ class WindowPredictor:
     resampled : ResampledImage, optional
         The volume on the network's voxels, where its own are of another size. Windows lie on these; probabilities are
         interpolated back, so that the result is on the volume's own voxels.
+    scaled : sequence of ResampledImage
+        The volume at other scales. Windows of the same shape sweep through all of them side by side.
+    combination : ScaleCombination, optional
+        What becomes of the predictions of all scales.
     """
 
     def __init__(
@@ -67,8 +75,11 @@ class WindowPredictor:
         normalisation: ImageNormalisation,
         tile_shape: Shape,
         resampled: ResampledImage | None = None,
+        scaled: Sequence[ResampledImage] = (),
+        combination: ScaleCombination = _ONE_SCALE,
     ) -> None:
         self._inferer, self._image = inferer, NetworkImage(normalisation, resampled)
+        self._scaled, self._combination = [NetworkImage(normalisation, one) for one in scaled], combination
         self.tile_shape = tile_shape
 
     @property
@@ -97,7 +108,9 @@ class WindowPredictor:
         if self._n_held(tile, axis) > self._n_held(self.tile_shape, axis):
             z, y, x = (-(-n // -(-n // most)) for n, most in zip(tile, self.tile_shape, strict=True))
             tile = (z, y, x)
-        return WindowPredictor(self._inferer, self._image.normalisation, tile, self._image.resampled)
+        scaled = [one.resampled for one in self._scaled if one.resampled is not None]
+        normalisation, resampled = self._image.normalisation, self._image.resampled
+        return WindowPredictor(self._inferer, normalisation, tile, resampled, scaled, self._combination)
 
     def _n_held(self, tile: Shape, axis: int) -> int:
         """Voxels of the sums while a tile is predicted."""
@@ -125,17 +138,36 @@ class WindowPredictor:
         self, source: ImageSource, tiles: Sequence[Tile], output: OutputTiles, check: Callable[[], None]
     ) -> None:
         """Predict tiles that lie one behind the other along the sweep."""
-        whole, boxes = self._image.whole(source), [self._image.seen(tile.write) for tile in tiles]
-        with closing(self._read(source, self._inferer.slabs(boxes, whole), whole, hull_of(boxes))) as slabs:
-            n_put = 0
+        n_put, images, shares = 0, (self._image, *self._scaled), [0.0] * (1 + len(self._scaled))
 
-            def advance(share: float) -> None:
-                output.advance(min(0.99, max(0.0, share * len(tiles) - n_put)))
+        def advance(scale: int, share: float) -> None:
+            shares[scale] = share
+            output.advance(min(0.99, max(0.0, sum(shares) / len(shares) * len(tiles) - n_put)))
 
-            found = self._inferer.sweep(slabs, boxes, whole, check, advance)
-            for tile, seen, probabilities in zip(tiles, boxes, found, strict=True):
-                output.put(tile, self._image.on_own_voxels(probabilities, seen, tile.write))
+        with ExitStack() as opened:
+            sweeps = [
+                opened.enter_context(closing(self._sweep_image(source, image, tiles, check, partial(advance, scale))))
+                for scale, image in enumerate(images)
+            ]
+            for tile, *found in zip(tiles, *sweeps, strict=True):
+                output.put(tile, self._combination(found))
                 n_put += 1
+
+    def _sweep_image(
+        self,
+        source: ImageSource,
+        image: NetworkImage,
+        tiles: Sequence[Tile],
+        check: Callable[[], None],
+        advance: Callable[[float], None],
+    ) -> Generator[Tensor, None, None]:
+        """Predictions of tiles at one scale, on the volume's own voxels."""
+        whole, boxes, axis = image.whole(source), [image.seen(tile.write) for tile in tiles], self._axis(source)
+        slabs = self._inferer.slabs(boxes, whole, axis)
+        with closing(self._read(source, image, slabs, whole, hull_of(boxes))) as read:
+            found = self._inferer.sweep(read, boxes, whole, check, advance, axis)
+            for tile, seen, probabilities in zip(tiles, boxes, found, strict=True):
+                yield image.on_own_voxels(probabilities, seen, tile.write)
 
     def _runs(
         self, source: ImageSource, grid: TileGrid, focus: Sequence[float] | None, before: set[int]
@@ -167,11 +199,11 @@ class WindowPredictor:
                     yield run
 
     def _read(
-        self, source: ImageSource, slabs: Sequence[Box], whole: Box, counted: Box
+        self, source: ImageSource, image: NetworkImage, slabs: Sequence[Box], whole: Box, counted: Box
     ) -> Generator[tuple[Box, np.ndarray], None, None]:
         """Slabs of the network's voxels with their normalised images, read ahead in a thread."""
         return prefetch(
-            lambda slab: (slab, read_mirrored(slab, lambda box: self._image.read(source, box, counted), whole)),
+            lambda slab: (slab, read_mirrored(slab, lambda box: image.read(source, box, counted), whole)),
             slabs,
             name="read",
         )

@@ -44,6 +44,9 @@ _MIGRATIONS: tuple[str, ...] = (
         ORDER BY rowid;
     DROP TABLE predictions_1;
     """,
+    """
+    ALTER TABLE predictions ADD COLUMN tta TEXT NOT NULL DEFAULT '';
+    """,
 )
 """The n-th script leads from version n - 1 to version n (`PRAGMA user_version`); each is applied in one transaction.
 
@@ -151,9 +154,19 @@ class Database:
         box = None if record.box is None else str(record.box)
         with self._changing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO predictions (volume, id, model, box, flips, image, created, state) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.volume, record.id, record.model, box, int(record.flips), image, record.created, record.state),
+                "INSERT OR REPLACE INTO predictions (volume, id, model, box, flips, tta, image, created, state) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.volume,
+                    record.id,
+                    record.model,
+                    box,
+                    int(record.flips),
+                    record.tta,
+                    image,
+                    record.created,
+                    record.state,
+                ),
             )
 
     def forget_prediction(self, volume: str, id: str) -> None:
@@ -170,12 +183,12 @@ class Database:
             The folder that they lie in.
         """
         rows = self._rows(
-            "SELECT id, model, box, flips, image, created, state FROM predictions "
+            f"SELECT id, model, box, flips, {self._tta}, image, created, state FROM predictions "
             f"WHERE {self._volume} = ? ORDER BY created, rowid",
             volume,
         )
         found = []
-        for name, model, box, flips, image, created, state in rows:
+        for name, model, box, flips, tta, image, created, state in rows:
             record = PredictionRecord(
                 id=name,
                 volume=volume,
@@ -183,6 +196,7 @@ class Database:
                 folder=folder / f"{name}.zarr",
                 box=None if box is None else Box.parse(box),
                 flips=bool(flips),
+                tta=tta,
                 created=created,
                 state=state,
             )
@@ -193,6 +207,11 @@ class Database:
     def _volume(self) -> str:
         """The column of the volume, or its value where there is no column yet."""
         return "volume" if self._version > 1 else f"'{FIRST_VOLUME}'"
+
+    @property
+    def _tta(self) -> str:
+        """The column of test-time augmentation, or its value where there is no column yet."""
+        return "tta" if self._version > 2 else "''"
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -103,7 +103,11 @@ class PredictionList(RecordList):
 def _about(record: PredictionRecord, is_shown: bool) -> str:
     lines = [f"Model {record.model}", long_date(record.created)]
     lines.append("The whole volume" if record.box is None else f"Voxels {record.box}")
-    if record.flips:
+    if record.tta:
+        from napari_pytc.plans.test_time import TtaSettings
+
+        lines.append(f"Test-time augmentation: {TtaSettings.of_stamp(record.tta, record.flips)}")
+    elif record.flips:
         lines.append("Averaged over flips")
     if is_shown:
         lines.append("On the canvas now")
