@@ -18,8 +18,11 @@ from napari_pytc.errors import InvalidInput, ModelError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled
 from napari_pytc.jobs.spec import JobSpec
+from napari_pytc.plans.model_folder import copy_model, read_model_info
 from napari_pytc.plans.plan import TrainPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
 from napari_pytc.plans.targets import InstancesTarget
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.volumes.opening import open_volume
 from napari_pytc.volumes.spec import ReadOptions
 from tests.session.models import make_model
@@ -117,6 +120,20 @@ def test_results_in_the_folder_of_the_inputs_are_not_taken_as_inputs(model: Path
     assert any("a_classes.tif" in note for note in again.notes)
     result = again.run(RecordingContext())
     assert first["n_done"] == result["n_done_before"] == 3
+
+
+def test_a_model_brings_settings_along_and_what_is_given_overrules_them(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    imported = copy_model(model, tmp_path / "imported")
+    brought = PredictionDefaults(tta=TtaSettings(flips="plane", combine="min"))
+    info = read_model_info(imported).model_copy(update={"prediction": brought})
+    (imported / "provenance.json").write_text(info.model_dump_json(exclude={"plan", "scores"}), encoding="utf-8")
+    job = describe(imported, data / "a.h5", out=tmp_path / "out")
+    assert job.plan.copies == brought.tta
+    assert any("tta.flips=plane, tta.combine=min" in note for note in job.notes)
+    given = describe(imported, data / "a.h5", out=tmp_path / "out", settings={"tta": {"flips": "none", "turns": True}})
+    assert given.plan.copies == TtaSettings(turns=True, combine="min")
 
 
 def test_other_work_is_not_overwritten_unless_the_user_says_so(model: Path, data: Path, tmp_path: Path) -> None:

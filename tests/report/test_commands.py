@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_pytc.cli.commands.learn import prediction_plan
 from napari_pytc.geometry import Box
+from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults, plan_with_defaults
 from napari_pytc.plans.recipes import load_recipe, recipes
 from napari_pytc.report.commands import commands, settings_changed
 from napari_pytc.report.facts import gather
@@ -109,6 +114,46 @@ def test_boxes_classes_and_settings_that_decided_a_result_are_named() -> None:
         "napari-pytc segment a.pytc --volume raw --decoder watershed --prediction p1 --boundary-class 'cell wall' "
         "--mask-class mito --mask-mode inside --mask-prediction p2 --box 0:3,1:4,2:5"
     )
+
+
+TTA = {"flips": "plane", "turns": True, "scales": [0.75, 1.0], "combine": "min", "exceptions": [], "average": None}
+
+
+@pytest.mark.parametrize(
+    ("plan", "flips", "brought", "words"),
+    [
+        (
+            {"flips": False, "tta": TTA},
+            False,
+            {},
+            "tta.turns=true 'tta.scales=[0.75,1.0]' tta.combine=min tta.flips=plane",
+        ),
+        ({"flips": False, "tta": {**TTA, "flips": "all"}}, True, {"tta": TTA}, "--tta"),
+        ({"flips": False, "tta": {**TTA, "flips": "none"}}, False, {"flips": True, "tta": TTA}, "flips=false"),
+        ({"windows": {"overlap": 0.25, "average": "probabilities"}}, False, {}, "windows.overlap=0.25"),
+        (
+            {"windows": {"overlap": 0.25, "average": "probabilities"}},
+            False,
+            {"windows": {"overlap": 0.25, "average": "logits"}},
+            "windows.average=probabilities",
+        ),
+    ],
+)
+def test_settings_of_a_prediction_are_named_where_the_model_does_not_bring_them_along(
+    plan: dict[str, Any], flips: bool, brought: dict[str, Any], words: str
+) -> None:
+    done = facts(
+        models=[{**MODEL, "prediction": brought}],
+        predictions=[{"id": "p1", "model": "m1", "box": None, "flips": flips, "job": {"plan": plan}}],
+    )
+    (found,) = (line for line in commands(done) if line.startswith("napari-pytc predict"))
+    assert found == f"napari-pytc predict a.pytc --model m1 {words}"
+    again = plan_with_defaults(
+        prediction_plan([word for word in shlex.split(words) if word != "--tta"], "--tta" in words),
+        PredictionDefaults.model_validate(brought),
+    )[0]
+    made = PredictPlan.model_validate(plan)
+    assert (again.copies, again.windows) == (made.copies, made.windows)
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def _combination(keys: ForeignKeys) -> dict[str, Any]:
         written = written[0]
     if isinstance(written, str):
         found = _one_mode(keys, key, written)
-        keys.taken(key, f"tta.combine={written}", "mean")
+        keys.taken(key, f"tta.combine={written}")
         return found
     if not isinstance(written, list) or not all(isinstance(one, list) and len(one) == 2 for one in written):
         raise InvalidInput(

@@ -27,7 +27,8 @@ def commands(facts: Mapping[str, Any]) -> list[str]:
     )
     found += [_line("hold-out", project, box, *of) for box in facts["held_out"]]
     found += [_train(project, model, is_one) for model in facts["models"] if not model["problem"]]
-    found += [_predict(project, one, of) for one in facts["predictions"]]
+    brought = {model["id"]: model.get("prediction") or {} for model in facts["models"]}
+    found += [_predict(project, one, of, brought.get(one["model"], {})) for one in facts["predictions"]]
     found += [_segment(project, one, of) for one in facts["segmentations"] if not one["problem"] and one["decoder"]]
     if facts["effort"]["n_edits"]:
         found.append(
@@ -74,17 +75,21 @@ def _train(project: str, model: Mapping[str, Any], is_one: bool) -> str:
     return _line("train", project, *words, *settings_changed(model["recipe"], model["plan"]))
 
 
-def _predict(project: str, one: Mapping[str, Any], of: list[str]) -> str:
+def _predict(project: str, one: Mapping[str, Any], of: list[str], brought: Mapping[str, Any]) -> str:
+    """A prediction, with the settings that are not those that its model brings along."""
     plan = (one.get("job") or {}).get("plan") or {}
-    known = _flat(PredictPlan().model_dump(mode="json"))
+    known = {**_flat(PredictPlan().model_dump(mode="json")), **_flat(brought)}
+    decisive = {key: value for key, value in plan.items() if key not in MACHINE_SETTINGS}
     changed = [
         f"{key}={_yaml(value)}"
-        for key, value in _flat({key: value for key, value in plan.items() if key not in MACHINE_SETTINGS}).items()
+        for key, value in _flat(decisive).items()
         if key not in ("flips", "tta.flips") and value != known.get(key)
     ]
     mirrored = (plan.get("tta") or {}).get("flips", "none")
     if mirrored not in ("none", "all"):  # those along all axes are recorded as flips
         changed.append(f"tta.flips={_yaml(mirrored)}")
+    elif not one["flips"] and (known["flips"] or known["tta.flips"] != "none"):
+        changed.append("flips=false")
     words = [*of, "--model", one["model"], *_box(one["box"]), *(["--tta"] if one["flips"] else [])]
     return _line("predict", project, *words, *changed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ class Predictions:
                 return record
         if output is None:
             taken = {record.id for record, _ in known}
-            of_copies = [*(["flips"] if flips else []), *([f"copies_{plan.copies.n_copies}"] if tta else [])]
+            of_copies = [*(["flips"] if flips else []), *([_copies_part(plan)] if tta else [])]
             stem = "-".join([model, *variant, *of_copies, *([plain(str(box))] if box else [])])
             name = new_id(stem, lambda name: name in taken or (folder / f"{name}.zarr").exists())
             output = folder / f"{name}.zarr"
@@ -205,6 +206,12 @@ def _copies_of(record: PredictionRecord) -> dict[str, Any]:
     if not record.tta:
         return {"flips": record.flips}
     return {"flips": False, "tta": TtaSettings.of_stamp(record.tta, record.flips)}
+
+
+def _copies_part(plan: PredictPlan) -> str:
+    """The part of an id for test-time augmentation: the number of copies, and what tells it from others as short."""
+    digest = hashlib.sha256(plan.copies.stamp.encode()).hexdigest()[:6]
+    return f"copies_{plan.copies.n_copies}_{digest}"
 
 
 def _variant(plan: PredictPlan) -> list[str]:

@@ -149,6 +149,21 @@ def test_predict_with_flips_is_another_prediction(cli: Command, trained: Path):
     assert ended.document["output"] != cli("info", trained, "--json").document["predictions"][0]["folder"]
 
 
+def test_copies_are_told_recorded_and_resumed(cli: Command, trained: Path):
+    words = ("predict", trained, "tta.turns=true", "tta.flips=[y]", "tta.combine=min", "--box", "0:4,0:16,0:16", *CPU)
+    first, second = (cli(*words, "--json") for _ in range(2))
+    assert first.code == second.code == 0, first.out
+    assert any(note.startswith("Test-time augmentation: 8 copies") for note in first.document["notes"])
+    assert first.document["output"] == second.document["output"]
+    assert second.document["tiles_done_before"] == second.document["tiles"]
+    records = cli("info", trained, "--json").document["predictions"]
+    (record,) = (one for one in records if one["folder"] == first.document["output"])
+    assert (record["flips"], json.loads(record["tta"])) == (False, {"combine": "min", "flips": ["y"], "turns": True})
+    assert is_one_error(cli("predict", trained, "tta.flips=[w]", *CPU), "tta.flips")
+    assert is_one_error(cli("predict", trained, "--tta", "tta.flips=plane", *CPU), "flips=true mirrors along all axes")
+    assert is_one_error(cli("predict", trained, "tta.scales=[0.5]", *CPU), "1 among them")
+
+
 def test_predict_without_a_project(cli: Command, trained: Path, tissue_file: Path, tmp_path: Path):
     (model,) = (trained / "models").iterdir()
     output = tmp_path / "out.zarr"

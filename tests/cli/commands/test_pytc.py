@@ -9,7 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
 from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.pytc.translate import import_config
 from tests.cli.conftest import Command, call, is_one_error
 from tests.support.checkpoints import random_network, write_checkpoint, write_config
@@ -93,8 +96,10 @@ def test_a_model_is_made_and_said_how_to_predict_with(cli: Command, tmp_path: Pa
     document = ended.document
     assert document["folder"] == str(folder)
     assert document["weights"] == "moving average"
-    settings = ["windows.overlap=0.25", "windows.blending=bump", "windows.average=logits"]
-    assert shlex.split(document["command"])[3:] == ["--model", str(folder), *settings]
+    assert shlex.split(document["command"])[3:] == ["--model", str(folder)]
+    brought = PredictionDefaults.model_validate(document["brought_along"])
+    assert brought.windows == WindowSettings(overlap=0.25, blending="bump", average="logits")
+    assert read_model_info(folder).prediction == brought
     assert any(row["outcome"] == "taken" for row in document["keys"])
     assert is_one_error(cli(*words, "--out", folder), "already something")
     assert "moving average" in cli(*words, "--out", tmp_path / "other").out

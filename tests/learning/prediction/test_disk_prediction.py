@@ -167,7 +167,7 @@ def test_a_box_outside_is_reported(job: PredictJob) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["model", "image", "flips", "shape"])
+@pytest.mark.parametrize("what", ["model", "image", "flips", "tta", "shape"])
 def test_a_prediction_of_other_work_is_never_mixed(job: PredictJob, tmp_path: Path, what: str) -> None:
     with pytest.raises(JobCancelled):
         job.run(RecordingContext(cancel_after=5))
@@ -176,12 +176,61 @@ def test_a_prediction_of_other_work_is_never_mixed(job: PredictJob, tmp_path: Pa
         job = changed(job, model=train_tiny(tmp_path / "other", seed=4).folder)
     elif what == "flips":
         job = changed(job, plan={**PLAN, "flips": True})
+    elif what == "tta":
+        job = changed(job, plan={**PLAN, "tta": {"turns": True}})
     else:
         np.save(tmp_path / "raw.npy", tissue((8, 48, 48) if what == "image" else (8, 48, 40), seed=9).raw)
     with pytest.raises(InvalidInput) as caught:
         job.run(RecordingContext())
     assert "another output" in caught.value.hint
     assert np.array_equal(open_ome_zarr(job.output).read(WHOLE), before)
+
+
+TTA = {"flips": ["y"], "turns": True, "scales": [0.75, 1], "combine": "min"}
+
+
+@pytest.mark.slow
+def test_copies_are_told_beforehand_and_a_cancelled_prediction_goes_on_with_them(job: PredictJob) -> None:
+    job = changed(job, plan={**PLAN, "tta": TTA})
+    with pytest.raises(JobCancelled):
+        job.run(first := RecordingContext(cancel_after=9))
+    assert first.warnings[0].startswith("Test-time augmentation: 16 copies (mirrored along y, turned, at the scales")
+    assert "about 12.5 times as long" in first.warnings[0]
+    again = job.run(RecordingContext())
+    assert 0 < again["tiles_done_before"] == len(first.artifacts)
+    found = open_ome_zarr(job.output).read(WHOLE)
+    assert abs(found.astype(int).sum(axis=0) - 255).max() <= 1
+    whole = changed(job, output=job.output.with_name("q.zarr"), plan={**PLAN, "tile_shape": (8, 48, 48), "tta": TTA})
+    whole.run(RecordingContext())
+    difference = np.abs(open_ome_zarr(whole.output).read(WHOLE).astype(int) - found)
+    assert difference.max() <= 1
+    for other in ({"turns": True}, {**TTA, "combine": "max"}):
+        with pytest.raises(InvalidInput, match="made with other test-time augmentation"):
+            changed(job, plan={**PLAN, "tta": other}).run(RecordingContext())
+
+
+@pytest.mark.slow
+def test_all_flips_by_either_name_are_one_prediction(job: PredictJob) -> None:
+    first = changed(job, plan={**PLAN, "flips": True}).run(RecordingContext())
+    again = changed(job, plan={**PLAN, "tta": {"flips": "all"}}).run(RecordingContext())
+    assert again["tiles_done_before"] == first["tiles"]
+    assert any("8 copies" in note for note in again["notes"])
+
+
+def test_voxels_that_are_longer_along_y_are_not_turned(job: PredictJob) -> None:
+    # The model has voxels of 40 x 10 x 10 nm: without resampling the network sees those of the volume.
+    plan = {**PLAN, "resample": False, "tta": {"turns": True}}
+    with pytest.raises(InvalidInput, match="these are 40 x 20 x 10 nm") as caught:
+        changed(job, voxel_size_nm=(40, 20, 10), plan=plan).run(RecordingContext())
+    assert caught.value.hint == "Set tta.turns=false."
+    assert not job.output.exists()
+
+
+def test_exceptions_of_channels_that_there_are_not_leave_nothing(job: PredictJob) -> None:
+    tta = {"turns": True, "exceptions": [{"channels": "distance", "combine": "min"}]}
+    with pytest.raises(InvalidInput, match="names the channels 'distance', but the prediction has"):
+        changed(job, plan={**PLAN, "tta": tta}).run(RecordingContext())
+    assert not job.output.exists()
 
 
 def test_a_full_disk_within_a_tile_is_one_error_and_loses_that_tile_only(

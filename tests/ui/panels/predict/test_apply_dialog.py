@@ -18,6 +18,8 @@ from napari_pytc.batch.jobs import ApplyJob, BatchInput
 from napari_pytc.errors import InvalidInput, PytcError
 from napari_pytc.jobs.events import Finished
 from napari_pytc.plans.plan import PredictPlan
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.ui.panels.predict.apply_dialog import ApplyChoices, ApplyDialog
 from napari_pytc.ui.panels.predict.controller import PredictController
@@ -96,14 +98,12 @@ def test_the_choices_are_those_of_the_job(dialog: ApplyDialog, check: Check) -> 
     assert dialog.folder.text() == "/data/napari-pytc-results"
     dialog.what.setCurrentIndex(2)
     dialog.format.setCurrentIndex(1)
-    for box in (dialog.flips, dialog.sections, dialog.overwrite):
+    for box in (dialog.sections, dialog.overwrite):
         box.setChecked(True)
     dialog.apply_button.click()
     first = model("m2", active=True).folder
     assert check.asked == [
-        ApplyChoices(
-            first, ("/data/a.tif", "/data/b.tif"), "/data/napari-pytc-results", "segments", "h5", True, True, True
-        )
+        ApplyChoices(first, ("/data/a.tif", "/data/b.tif"), "/data/napari-pytc-results", "segments", "h5", True, True)
     ]
     assert dialog.job == JOB
 
@@ -130,6 +130,25 @@ def test_a_model_of_windows_takes_their_settings(qtbot: QtBot, check: Check, tmp
     dialog.model.setCurrentIndex(0)
     assert not dialog.windows.isVisible()
     assert dialog.choices.windows is None
+
+
+def test_copies_and_what_a_model_brings_along_are_those_of_the_job(qtbot: QtBot, check: Check, tmp_path: Path) -> None:
+    brought = PredictionDefaults(flips=True, tta=TtaSettings(combine="min"))
+    imported = model("m1").model_copy(update={"prediction": brought.model_dump(mode="json")})
+    dialog = ApplyDialog([model("m2", active=True), imported], check)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.add_inputs(["/data/a.tif"])
+    assert dialog.choices.tta is None
+    dialog.model.setCurrentIndex(1)
+    assert dialog.choices.tta == TtaSettings(flips="all", combine="min")
+    assert dialog.copies.form is not None
+    dialog.copies.form.set_value(TtaSettings(scales=(0.75, 1)))
+    dialog.apply_button.click()
+    (asked,) = check.asked
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
+    described = replace(asked, model=make_model(tmp_path / "m"), inputs=(str(tmp_path / "a.npy"),)).describe()
+    assert described.plan.copies == TtaSettings(scales=(0.75, 1))
 
 
 def test_results_of_earlier_runs_are_left_out_until_they_are_wanted(
@@ -175,8 +194,10 @@ def test_what_does_not_fit_is_explained_in_the_dialog(dialog: ApplyDialog, check
 def test_the_choices_describe_a_job(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "m")
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
-    job = ApplyChoices(folder, (str(tmp_path / "a.npy"),), str(tmp_path / "out"), flips=True).describe()
-    assert (job.model, job.what, job.plan.flips) == (folder, "classes", True)
+    job = ApplyChoices(
+        folder, (str(tmp_path / "a.npy"),), str(tmp_path / "out"), tta=TtaSettings(turns=True)
+    ).describe()
+    assert (job.model, job.what, job.plan.copies) == (folder, "classes", TtaSettings(turns=True))
     assert [item.output for item in job.inputs] == ["a_classes.tif"]
 
 

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Finished, Produced
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.ui.panels.predict.controller import Legend, PredictController
 from tests.support.workspaces import CLASSES, SHAPE, FakeWorkspace, model, prediction
 
@@ -79,10 +80,10 @@ def test_predict_and_resume_are_launched(
     controller: PredictController, workspace: FakeWorkspace, tmp_path: Path
 ) -> None:
     workspace.open(tmp_path / "a.pytc")
-    controller.predict("view", "m1", flips=True)
+    controller.predict("view", "m1", TtaSettings(flips="all"))
     controller.resume(prediction("p1"))
     (_, scope, name, plan), resumed = workspace.calls
-    assert (scope, name, plan.flips) == ("view", "m1", True)
+    assert (scope, name, plan.has_all_flips) == ("view", "m1", True)
     assert resumed == ("resume", "p1")
 
 

@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Finished, Produced, Progressed
+from napari_pytc.plans.prediction_defaults import PredictionDefaults
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.session.records import ClassInfo
 from napari_pytc.ui.panels.predict.channel_choice import ChannelChoice
@@ -84,7 +86,11 @@ def test_predict_asks_for_what_is_chosen(
     panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:
     panel.model.setCurrentIndex(1)
-    panel.flips.setChecked(True)
+    panel.copies.fold.expand(animate=False)
+    assert panel.copies.form is not None
+    panel.copies.form.set_value(TtaSettings(flips="plane", turns=True))
+    assert panel.copies.fold.text() == "Test-time augmentation: 8 copies"
+    assert panel.copies.about.text() == "8 copies: about 8 times as long."
     click(qtbot, panel, "scope-all")
     click(qtbot, panel, "predictButton")
     assert panel.predict_button.text() == "Predict everything"
@@ -92,7 +98,7 @@ def test_predict_asks_for_what_is_chosen(
     assert panel.predict_button.text() == "Predict the view"
     click(qtbot, panel, "predictButton")
     (_, scope, name, plan), second = workspace.calls
-    assert (scope, name, plan.flips) == ("all", "m1", True)
+    assert (scope, name, plan.copies) == ("all", "m1", TtaSettings(flips="plane", turns=True))
     assert second[1:3] == ("view", "m1")
 
 
@@ -114,6 +120,59 @@ def test_a_model_of_windows_says_so_and_shows_their_settings(
     assert not panel.windows.isVisible()
     click(qtbot, panel, "predictButton")
     assert [call[3].windows.overlap for call in workspace.calls] == [0.25, 0.5]
+
+
+def test_copies_are_folded_and_none_at_first(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    assert panel.copies.form is None
+    assert panel.copies.fold.text() == "Test-time augmentation"
+    click(qtbot, panel, "predictButton")
+    panel.copies.fold.expand(animate=False)
+    assert panel.copies.form is not None
+    assert panel.copies.form.isVisible()
+    assert panel.copies.about.text() == "No copies: the image is predicted once."
+    click(qtbot, panel, "predictButton")
+    assert [call[3].copies for call in workspace.calls] == [TtaSettings()] * 2
+
+
+def test_copies_that_cannot_be_are_said_and_not_predicted(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    panel.copies.fold.expand(animate=False)
+    assert panel.copies.form is not None
+    (scales,) = (part.editors["scales"] for part in panel.copies.form._parts)
+    scales.set_value((0.5, 0.75))
+    assert not panel.predict_button.isEnabled()
+    assert "1 among them" in panel.reason.text()
+    scales.set_value((0.5, 1.0))
+    assert panel.predict_button.isEnabled()
+    assert panel.copies.about.text() == "2 copies: about 1.25 times as long."
+
+
+def test_a_model_shows_the_settings_that_it_brings_along(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
+) -> None:
+    windows = WindowSettings(overlap=0.25, average="logits", blending="bump")
+    brought = PredictionDefaults(tta=TtaSettings(flips=("y", "zx"), combine="min"), windows=windows)
+    records = session.model_records
+    records[0] = records[0].model_copy(
+        update={"tiling": "overlapping windows of 16 x 32 x 32", "prediction": brought.model_dump(mode="json")}
+    )
+    panel.refresh()
+    panel.model.setCurrentIndex(1)
+    assert panel.windows.value == windows
+    assert panel.copies.value == brought.tta
+    assert panel.copies.fold.text() == "Test-time augmentation: 3 copies"
+    click(qtbot, panel, "predictButton")
+    assert panel.copies.form is not None
+    panel.copies.form.set_value(TtaSettings(turns=True))
+    panel.refresh()
+    assert panel.copies.value == TtaSettings(turns=True), "what was chosen is kept"
+    panel.model.setCurrentIndex(0)
+    assert panel.copies.value == TtaSettings()
+    click(qtbot, panel, "predictButton")
+    assert [call[3].copies for call in workspace.calls] == [brought.tta, TtaSettings()]
 
 
 def test_sizes_are_reported_and_a_missing_box_is_shown(

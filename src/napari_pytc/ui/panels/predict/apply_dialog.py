@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_pytc.errors import PytcError
 from napari_pytc.session.records import ModelRecord
+from napari_pytc.ui.panels.predict.copy_fields import CopyFields
 from napari_pytc.ui.panels.predict.window_fields import WindowFields
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.flags import APPLY, READING, error_in_window
@@ -35,6 +37,7 @@ from napari_pytc.volumes.spec import ReadOptions, parse_channels
 
 if TYPE_CHECKING:
     from napari_pytc.batch.jobs import ApplyJob
+    from napari_pytc.plans.test_time import TtaSettings
     from napari_pytc.plans.windows import WindowSettings
 
 _RESULTS = (
@@ -42,7 +45,7 @@ _RESULTS = (
     ("Probabilities", "probabilities", "A probability, 0 to 255, for every class."),
     ("Segments", "segments", "Single objects, told apart as the model's recipe says."),
 )
-_TILING = int(Qt.ItemDataRole.UserRole) + 1
+_TILING, _BROUGHT = int(Qt.ItemDataRole.UserRole) + 1, int(Qt.ItemDataRole.UserRole) + 2
 _FORMATS = (("TIFF", "tif"), ("HDF5", "h5"), ("OME-Zarr", "zarr"))
 
 
@@ -64,6 +67,8 @@ class ApplyChoices:
         How else to read all of them.
     windows : WindowSettings, optional
         Of a model that predicts in windows.
+    tta : TtaSettings, optional
+        Test-time augmentation; by default what the model brings along.
     include_results : bool
         Whether files that a batch wrote are inputs too.
     """
@@ -73,12 +78,12 @@ class ApplyChoices:
     folder: str
     what: str = "classes"
     format: str = "tif"
-    flips: bool = False
     sections: bool = False
     overwrite: bool = False
     channels: str = ""
     reading: ReadOptions = field(default_factory=ReadOptions)
     windows: WindowSettings | None = None
+    tta: TtaSettings | None = None
     include_results: bool = False
 
     def describe(self) -> ApplyJob:
@@ -91,7 +96,7 @@ class ApplyChoices:
         """
         from napari_pytc.batch.describe import describe_apply
 
-        settings: dict[str, Any] = {"flips": True} if self.flips else {}
+        settings: dict[str, Any] = {} if self.tta is None else {"flips": False, "tta": self.tta}
         if self.windows is not None:
             settings["windows"] = self.windows
         return describe_apply(
@@ -147,12 +152,12 @@ class ApplyDialog(QDialog):
             folder=str(self.folder.text()).strip(),
             what=self.what.currentData(),
             format=self.format.currentData(),
-            flips=self.flips.isChecked(),
             sections=self.sections.isChecked(),
             overwrite=self.overwrite.isChecked(),
             channels=str(self.channels.text()).strip(),
             reading=self.reading.options,
             windows=self.windows.value,
+            tta=self.copies.value,
             include_results=self.include_results.isChecked(),
         )
 
@@ -171,6 +176,7 @@ class ApplyDialog(QDialog):
         for model in models:
             self.model.addItem(f"Active: {model.name}" if model.active else model.name, model.folder)
             self.model.setItemData(self.model.count() - 1, model.tiling, _TILING)
+            self.model.setItemData(self.model.count() - 1, json.dumps(model.prediction), _BROUGHT)
         self.files = QListWidget()
         self.files.setObjectName("applyFiles")
         self.files.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -196,15 +202,13 @@ class ApplyDialog(QDialog):
         self.folder.setObjectName("applyFolder")
         self.folder.setPlaceholderText("Folder for the results")
         browse = QPushButton("Choose …")
-        self.flips = QCheckBox("Average over flips")
-        self.flips.setToolTip("Predict mirrored copies too and average: several times slower, a little better.")
         self.overwrite = QCheckBox("Replace files of other work")
         self.overwrite.setToolTip("Else a file that has the name of a result already is left as it is, and told.")
         self.include_results = QCheckBox("Also results of earlier runs")
         self.include_results.setToolTip(
             "Else files that “Other files …” or the command apply wrote are left out, and told."
         )
-        self.windows = WindowFields()
+        self.windows, self.copies = WindowFields(), CopyFields()
         self.notice = Notice()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.apply_button = QPushButton("Apply")
@@ -214,6 +218,7 @@ class ApplyDialog(QDialog):
         fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         fields.addRow("Model", self.model)
         fields.addRow("", self.windows)
+        fields.addRow("", self.copies)
         fields.addRow("Files", self.files)
         fields.addRow("", row(files, folder, self.remove_button))
         fields.addRow("", row(self.sections, self.include_results))
@@ -221,7 +226,7 @@ class ApplyDialog(QDialog):
         fields.addRow("", self.reading)
         fields.addRow("Result", row(self.what, self.format))
         fields.addRow("Folder", row(self.folder, browse))
-        fields.addRow("", row(self.flips, self.overwrite))
+        fields.addRow("", self.overwrite)
         layout = QVBoxLayout(self)
         about = "The results go to a folder, not into the project. What a later run finds finished is left as it is."
         layout.addWidget(wrapped(about, dim=True))
@@ -237,16 +242,20 @@ class ApplyDialog(QDialog):
         self.folder.textChanged.connect(self._update)
         self.reading.form.changed.connect(self._update)
         self.model.currentIndexChanged.connect(self._update)
-        self.windows.changed.connect(self._update)
-        self.windows.built.connect(lambda: order_tabs(self))
+        for part in (self.windows, self.copies):
+            part.changed.connect(self._update)
+            part.built.connect(lambda: order_tabs(self))
         self.apply_button.clicked.connect(self._apply)
         buttons.rejected.connect(self.reject)
 
     def _update(self) -> None:
         self.remove_button.setEnabled(bool(self.files.selectedItems()))
         is_whole = self.files.count() and self.folder.text().strip() and self.model.count()
-        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""))
-        self.apply_button.setEnabled(bool(is_whole) and not (self.reading.form.problem or self.windows.problem))
+        brought = json.loads(self.model.currentData(_BROUGHT) or "{}")
+        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""), brought)
+        self.copies.show_defaults(brought)
+        problem = self.reading.form.problem or self.windows.problem or self.copies.problem
+        self.apply_button.setEnabled(bool(is_whole) and not problem)
 
     def _pick_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Files to apply the model to")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
@@ -18,6 +18,7 @@ from napari_pytc.ui.workspace import Workspace
 if TYPE_CHECKING:
     from napari_pytc.batch.jobs import ApplyJob
     from napari_pytc.errors import PytcError
+    from napari_pytc.plans.test_time import TtaSettings
     from napari_pytc.plans.windows import WindowSettings
     from napari_pytc.session.records import ClassInfo, ModelRecord, PredictionRecord
 
@@ -155,12 +156,26 @@ class PredictController(QObject):
 
     # ---- buttons
 
-    def predict(self, scope: Scope, model: str | None, flips: bool, windows: WindowSettings | None = None) -> None:
-        """Predict with a model, the one in use where it is None; windows matter to those without exact tiles."""
+    def predict(
+        self,
+        scope: Scope,
+        model: str | None,
+        tta: TtaSettings | None = None,
+        windows: WindowSettings | None = None,
+    ) -> None:
+        """Predict with a model, the one in use where it is None.
+
+        Parameters
+        ----------
+        tta, windows : settings, optional
+            By default those that the model brings along, else the usual ones.
+        """
         from napari_pytc.plans.plan import PredictPlan
 
-        plan = PredictPlan(flips=flips) if windows is None else PredictPlan(flips=flips, windows=windows)
-        self.workspace.launcher.predict(scope, model, plan)
+        given: dict[str, Any] = {} if tta is None else {"flips": False, "tta": tta}
+        if windows is not None:
+            given["windows"] = windows
+        self.workspace.launcher.predict(scope, model, PredictPlan(**given))
 
     def resume(self, prediction: PredictionRecord) -> None:
         """Predict the missing part of a prediction with the same model."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QEnterEvent, QShowEvent
-from qtpy.QtWidgets import QButtonGroup, QCheckBox, QMessageBox, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QButtonGroup, QMessageBox, QPushButton, QSizePolicy, QWidget
 
 from napari_pytc.errors import PytcError
 from napari_pytc.session.records import ModelRecord, PredictionRecord
@@ -15,6 +16,7 @@ from napari_pytc.ui.job_launcher import Scope
 from napari_pytc.ui.panels.predict.apply_dialog import ApplyChoices, ApplyDialog
 from napari_pytc.ui.panels.predict.channel_choice import ChannelChoice
 from napari_pytc.ui.panels.predict.controller import PredictController
+from napari_pytc.ui.panels.predict.copy_fields import CopyFields
 from napari_pytc.ui.panels.predict.prediction_list import PredictionList
 from napari_pytc.ui.panels.predict.window_fields import WindowFields
 from napari_pytc.ui.tasks.job_board import JobModel
@@ -33,7 +35,7 @@ _SCOPES: tuple[tuple[Scope, str, str], ...] = (
     ("all", "Everything", "The whole volume, from the view outwards."),
 )
 _KINDS = ("predict", "apply")
-_TILING = int(Qt.ItemDataRole.UserRole) + 1
+_TILING, _BROUGHT = int(Qt.ItemDataRole.UserRole) + 1, int(Qt.ItemDataRole.UserRole) + 2
 _BUTTON = {"view": "Predict the view", "box": "Predict the box", "all": "Predict everything"}
 _WHERE = {"view": " in view", "box": " in the drawn box", "all": " in the volume"}
 
@@ -55,9 +57,9 @@ class PredictPanel(QWidget):
         self.empty = EmptyState()
         self.model = Combo("modelCombo", "The model that predicts. Models come from the Train panel.")
         self.model.setPlaceholderText("No model yet")
-        self.flips = QCheckBox("Average over flips")
-        self.flips.setObjectName("flipsCheck")
-        self.flips.setToolTip("Predict mirrored copies too and average: several times slower, a little better.")
+        self.copies = CopyFields()
+        self.copies.changed.connect(self._update)
+        self.copies.built.connect(lambda: order_tabs(self))
         self.windows = WindowFields()
         self.windows.changed.connect(self._update)
         self.windows.built.connect(lambda: order_tabs(self))
@@ -83,7 +85,7 @@ class PredictPanel(QWidget):
         for widget in (
             self.extent,
             self.windows,
-            self.flips,
+            self.copies,
             self.predict_button,
             self.reason,
             self.other_button,
@@ -164,6 +166,7 @@ class PredictPanel(QWidget):
                 self.model.addItem(title, value)
                 self.model.setItemData(number, _about(model), Qt.ItemDataRole.ToolTipRole)
                 self.model.setItemData(number, model.tiling, _TILING)
+                self.model.setItemData(number, json.dumps(model.prediction), _BROUGHT)
             self.model.setCurrentIndex(max(0, self.model.findData(chosen)) if models else -1)
 
     def _list_predictions(self) -> None:
@@ -186,8 +189,10 @@ class PredictPanel(QWidget):
         chosen = boxes[scope]
         self.extent.setText("" if chosen is None else voxels(chosen.shape) + _WHERE[scope])
         self.extent.setVisible(chosen is not None)
-        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""))
-        reason = controller.why_not(scope) or self.windows.problem
+        brought = json.loads(self.model.currentData(_BROUGHT) or "{}")
+        self.windows.show_tiling(str(self.model.currentData(_TILING) or ""), brought)
+        self.copies.show_defaults(brought)
+        reason = controller.why_not(scope) or self.windows.problem or self.copies.problem
         tip = "Predict with the chosen model; it comes to the canvas tile by tile, and finished tiles are kept."
         allow(self.predict_button, reason, tip)
         self.predict_button.setText(_BUTTON[scope])
@@ -201,7 +206,7 @@ class PredictPanel(QWidget):
         self.channels.show_legend(self._controller.legend())
 
     def _predict(self) -> None:
-        self._controller.predict(self.scope, self.model.currentData(), self.flips.isChecked(), self.windows.value)
+        self._controller.predict(self.scope, self.model.currentData(), self.copies.value, self.windows.value)
 
     def _ask_for_files(self) -> None:
         controller = self._controller

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -13,7 +14,7 @@ from napari_pytc.ui.widgets.labels import wrapped
 if TYPE_CHECKING:
     from napari_pytc.plans.windows import WindowSettings
 
-_SIMPLE = ("overlap",)
+_SIMPLE = ("overlap", "average")
 
 
 class WindowFields(QWidget):
@@ -36,10 +37,11 @@ class WindowFields(QWidget):
         # A dialog that is as small as may be would squeeze the fields that unfold.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self._is_used = False
+        self._brought: Any = None
         self.hide()
 
-    def show_tiling(self, tiling: str) -> None:
-        """Show the settings for a model that predicts so, as a `ModelRecord` tells it."""
+    def show_tiling(self, tiling: str, prediction: Mapping[str, Any] = {}) -> None:
+        """Show the settings for a model that predicts so, and what it brings along, as a `ModelRecord` tells it."""
         self._is_used = tiling.startswith("overlapping windows")
         self.about.setText(f"Predicts in {tiling}: slower than exact tiles." if self._is_used else "")
         if self._is_used and self.form is None:
@@ -53,6 +55,12 @@ class WindowFields(QWidget):
             assert layout is not None
             layout.addWidget(self.form)
             self.built.emit()
+        brought = prediction.get("windows")
+        if self._is_used and self.form is not None and brought != self._brought:
+            from napari_pytc.plans.windows import WindowSettings
+
+            self._brought = brought
+            self.form.set_value(WindowSettings.model_validate(brought or {}))
         self.setVisible(self._is_used)
 
     @property
