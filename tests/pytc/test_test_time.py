@@ -92,7 +92,7 @@ def test_combinations() -> None:
 
 def test_copies_are_combined_after_their_activation_where_windows_are_not() -> None:
     assert translated({"enabled": True}, "logits")[0].copies.average == "probabilities"
-    assert translated({"enabled": True})[0].copies.average is None
+    assert translated({"enabled": True})[0].copies.average == "auto"
     assert translated(False, "logits")[0] == PredictPlan()
 
 

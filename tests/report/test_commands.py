@@ -116,7 +116,7 @@ def test_boxes_classes_and_settings_that_decided_a_result_are_named() -> None:
     )
 
 
-TTA = {"flips": "plane", "turns": True, "scales": [0.75, 1.0], "combine": "min", "exceptions": [], "average": None}
+TTA = {"flips": "plane", "turns": True, "scales": [0.75, 1.0], "combine": "min", "exceptions": [], "average": "auto"}
 
 
 @pytest.mark.parametrize(

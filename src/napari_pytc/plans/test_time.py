@@ -11,11 +11,11 @@ from pydantic import field_validator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import QUARTER_TURNS, Orientation
-from napari_pytc.plans.windows import Average
 from napari_pytc.settings import Settings, setting
 from napari_pytc.volumes.roles import Role
 
 Combination = Literal["mean", "min", "max"]
+CopyAverage = Literal["auto", "probabilities", "logits"]
 Mirror = Literal["z", "y", "x", "zy", "zx", "yx", "zyx"]
 Flips = Literal["none", "plane", "all"] | tuple[Mirror, ...]
 _MIRRORS: tuple[str, ...] = get_args(Mirror)
@@ -111,11 +111,11 @@ class TtaSettings(Settings):
         "Other combinations",
         "Channels whose copies are combined in another way, as [{channels: 0:9, combine: min}].",
     )
-    average: Average | None = setting(
-        None,
+    average: CopyAverage = setting(
+        "auto",
         "Combine copies of",
-        "probabilities, or logits: the outputs of the network before their activation. By default what "
-        "windows.average says, and probabilities for networks of exact tiles. Scales are combined as probabilities.",
+        "probabilities, or logits: the outputs of the network before their activation. auto: what windows.average "
+        "says, and probabilities for networks of exact tiles. Scales are combined as probabilities.",
     )
 
     @field_validator("flips", mode="before")

@@ -127,6 +127,7 @@ def _model(record: ModelRecord, job: dict[str, Any] | None) -> dict[str, Any]:
         "scores": {name: record.scores.get(name) for name in _SCORES},
         "interval": record.interval,
         "comparisons": [comparison.model_dump(mode="json") for comparison in record.comparisons],
+        "prediction": record.prediction,
         "job": job,
     }
     if record.problem:

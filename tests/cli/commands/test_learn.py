@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -162,6 +163,29 @@ def test_copies_are_told_recorded_and_resumed(cli: Command, trained: Path):
     assert is_one_error(cli("predict", trained, "tta.flips=[w]", *CPU), "tta.flips")
     assert is_one_error(cli("predict", trained, "--tta", "tta.flips=plane", *CPU), "flips=true mirrors along all axes")
     assert is_one_error(cli("predict", trained, "tta.scales=[0.5]", *CPU), "1 among them")
+
+
+def test_the_examples_of_test_time_augmentation_run(cli: Command, trained: Path, tissue_file: Path, tmp_path: Path):
+    page = (Path(__file__).parents[3] / "docs" / "prediction.md").read_text(encoding="utf-8")
+    lines = page.partition("## Test-time augmentation")[2].splitlines()
+    commands = [shlex.split(line.removeprefix("$ napari-pytc ")) for line in lines if line.startswith("$ napari-pytc ")]
+    assert [words[0] for words in commands] == ["predict"] * 3 + ["apply"]
+    (model,) = (trained / "models").iterdir()
+    places = {
+        "cells.pytc": trained,
+        "models/mine": model,
+        "data/": f"{tissue_file}:raw",
+        "results": tmp_path / "results",
+    }
+    for words in commands:
+        machine = ["--box", "0:4,0:16,0:16", *CPU] if words[0] == "predict" else []
+        ended = cli(*(places.get(word, word) for word in words), *machine, "--json")
+        assert ended.code == 0, (words, ended.out)
+        assert any(note.startswith("Test-time augmentation: ") for note in _notes(ended.document)), words
+
+
+def _notes(document: dict[str, Any]) -> list[str]:
+    return [*document["notes"], *(note for row in document.get("rows", ()) for note in row["notes"])]
 
 
 def test_predict_without_a_project(cli: Command, trained: Path, tissue_file: Path, tmp_path: Path):

@@ -397,7 +397,7 @@ def predictor(kind: str, tile: Shape, tta: TtaSettings, source: Any, anisotropy:
         network = LeanUNetNetwork(channels=(4, 8), convolutions=1).build(2, space(anisotropy)).eval()
         exact = Inferer(network, network.limits(), CPU, Precision(), **options)
         return TiledPredictor(exact, NORMALISATION, tile, None, scaled, combination)
-    average = tta.average or "probabilities"
+    average = "logits" if tta.average == "logits" else "probabilities"
     windows = Windows(shape=(4, 8, 8), batch_size=2, average=average)
     inferer = WindowInferer(adapt(Normed()).eval(), windows, CPU, Precision(), **options)
     return WindowPredictor(inferer, NORMALISATION, tile, None, scaled, combination)

@@ -16,6 +16,7 @@ from napari_pytc.plans.test_time import Combination
 from napari_pytc.volumes.roles import AffinityRole, Role
 
 _NOWHERE: Shape = (0, 0, 0)
+Slices = tuple[slice, slice, slice]
 
 
 class ChannelSource(NamedTuple):
@@ -226,7 +227,7 @@ class DirectedCopies:
             _take(self._modes[channel % len(self._modes)], self._total[(channel, *here)], values)
             self._n[(channel, *here)] += 1
 
-    def told(self, whole: Tensor, orientation: Orientation) -> Iterator[tuple[int, tuple[slice, ...], Tensor]]:
+    def told(self, whole: Tensor, orientation: Orientation) -> Iterator[tuple[int, Slices, Tensor]]:
         """What a copy tells of each channel, and of which of the voxels that are kept."""
         for channel, source in enumerate(channel_sources(self._activation.roles, orientation)):
             if source is None:

@@ -61,7 +61,7 @@ class NetworkInferer:
         self._activation = OutputActivation(roles, kept)
         self._warn = warn
         self._orientations = tta.orientations
-        self._combines_logits = (tta.average or average) == "logits"
+        self._combines_logits = (average if tta.average == "auto" else tta.average) == "logits"
         self._is_directed = is_directed(roles, self._orientations)
         self._modes, self._kept_modes = _modes(tta, roles, kept)
 

@@ -130,7 +130,7 @@ def test_copies_are_folded_and_none_at_first(
     click(qtbot, panel, "predictButton")
     panel.copies.fold.expand(animate=False)
     assert panel.copies.form is not None
-    assert panel.copies.form.isVisible()
+    qtbot.waitUntil(panel.copies.form.isVisible)
     assert panel.copies.about.text() == "No copies: the image is predicted once."
     click(qtbot, panel, "predictButton")
     assert [call[3].copies for call in workspace.calls] == [TtaSettings()] * 2
