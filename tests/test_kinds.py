@@ -57,9 +57,11 @@ from napari_pytc.plans.networks import (
     NetworkSettings,
     RSUNetNetwork,
     SectionUNetNetwork,
+    UNet2DNetwork,
     UNet3DNetwork,
     UNetNetwork,
 )
+from napari_pytc.plans.networks.mednext import TaskHead
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.plans.specs import ImportModelJob, ModelOutput, PredictJob, StepMemoryJob, TrainJob, VolumeInputs
 from napari_pytc.settings import resolve
@@ -143,6 +145,7 @@ class TestNetworks(KindContract):
         FilterUNetNetwork(sigmas=(0.7, 3.0), channels=(4, 8), flat=True),
         MedNeXtNetwork(size="L", kernel_size=5, strides="voxels", deep_supervision=False, checkpointing="off"),
         MedNeXtCustomNetwork(channels=8, blocks=(1, 1, 1), expansion=(2, 3, 2), dimensions="2d", grn=True),
+        MedNeXtCustomNetwork(heads=(TaskHead(name="near", channels=2), TaskHead(name="far")), deep_supervision=False),
         MonaiBasicUNetNetwork(channels=(4, 4, 8, 8, 8, 4), norm="batch"),
         MonaiUNetNetwork(channels=(4, 8), norm="group", dropout=0.2),
         MonaiUNETRNetwork(image_shape=(16, 32, 32), hidden_size=24, heads=2),
@@ -150,6 +153,7 @@ class TestNetworks(KindContract):
         MonaiFlexibleUNetNetwork(backbone="efficientnet-b1", dimensions="3d"),
         RSUNetNetwork(channels=(4, 8, 8), strides=((1, 2, 2), (2, 2, 2)), norm="none", deep_supervision=True),
         SectionUNetNetwork(channels=(4, 8), context_sections=1),
+        UNet2DNetwork(channels=(16, 32), norm="batch", non_local=True, pooling=True),
         UNet3DNetwork(channels=(8, 16), isotropic=(False, True), block="residual_se", pooling=False),
         FPN3DNetwork(channels=(8, 16, 16), blocks=(1, 2), padding="zeros"),
     )

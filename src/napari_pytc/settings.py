@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Self, cast
@@ -118,9 +119,22 @@ class TaggedSettings(Settings):
             cls.load_others()
         if kind not in cls.kinds:
             known = ", ".join(sorted(cls.kinds)) or "none"
+            if kind is None:
+                raise InvalidInput(*_without_kind(cls.noun, value, known))
             left_out = cls._unloadable.get(cls.entry_point_group, [])
             raise InvalidInput(f"No {cls.noun} is called {kind!r}.", " ".join([f"Known are {known}.", *left_out]))
         return cls.kinds[kind].model_validate(value)
+
+
+def _without_kind(noun: str, value: dict[Any, Any], known: str) -> tuple[str, str]:
+    """A sentence and a hint on settings that do not say their kind, with the key that may be meant to."""
+    keys = [key for key in value if isinstance(key, str) and key != "kind"]
+    misspelt = get_close_matches("kind", keys, n=1, cutoff=0.5)
+    instead = f": it has the key {misspelt[0]!r} instead" if misspelt else ""
+    return (
+        f"The {noun} does not say its kind{instead}.",
+        f"For example kind: {known.split(', ')[0]}. Known are {known}.",
+    )
 
 
 def _full_name(kind: type) -> str:

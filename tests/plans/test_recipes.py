@@ -60,6 +60,8 @@ def test_a_copy_of_a_recipe_can_be_changed(tmp_path: Path) -> None:
         ("stpes: 5", "there is no setting 'stpes'"),
         ("network: {kind: unet, chanels: [4, 8]}", "chanels"),
         ("network: {kind: vgg}", "No network is called 'vgg'"),
+        ("network: {kid: unet}", "The network does not say its kind: it has the key 'kid' instead"),
+        ("network: {channels: [4, 8]}", "The network does not say its kind. For example kind: dynunet"),
         ("steps: [1", "not valid YAML"),
         ("- 1\n- 2", "must be a YAML mapping"),
         ("steps: ${nowhere}", "takes the value of 'nowhere'"),

@@ -120,7 +120,7 @@ default:
   pipeline_profile: simple
   model: {arch: {profile: small}, mednext: {kernel_size: 5}, loss: {overrides: {1: {weight: 0.5}}}}
 """
-    values = with_profiles(read_config([write(tmp_path, a=text, profiles=PROFILES)]).values)
+    values, chosen = with_profiles(read_config([write(tmp_path, a=text, profiles=PROFILES)]).values)
     model = values["default"]["model"]
     assert model["arch"] == {"type": "mednext"}
     assert model["mednext"] == {"size": "S", "kernel_size": 5}
@@ -128,6 +128,8 @@ default:
     assert model["out_channels"] == 1
     assert values["default"]["decoding"]["steps"] == [{"name": "decode_waterz", "kwargs": {"thresholds": 0.4}}]
     assert not [name for name in values if name.endswith("_profiles")]
+    assert chosen["default.pipeline_profile"] == "simple"
+    assert chosen["default.model.arch.profile"] == "small"
 
 
 @pytest.mark.parametrize(

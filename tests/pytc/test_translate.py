@@ -191,6 +191,43 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert keys["INFERENCE.STRIDE"].outcome == "left out"
 
 
+SECTIONS = """
+MODEL: {{ARCHITECTURE: {}, FILTERS: [16, 32], NORM_MODE: gn, TARGET_OPT: ['2'], OUT_PLANES: 2, INPUT_SIZE: [1, 33, 33],
+  LOSS_OPTION: [[WeightedBCEWithLogitsLoss]], ACT_MODE: leaky_relu}}
+DATASET: {{DO_2D: true}}
+"""
+
+
+@pytest.mark.parametrize(("name", "is_plus"), [("unet_2d", False), ("unet_plus_2d", True)])
+def test_networks_of_sections_of_version_1(tmp_path: Path, name: str, is_plus: bool) -> None:
+    plan = imported(tmp_path, SECTIONS.format(name)).plan
+    network = plan.network.model_dump()
+    assert (network["kind"], network["non_local"], network["channels"]) == ("unet_2d", is_plus, (16, 32))
+    assert (network["norm"], network["activation"]) == ("group", "leaky_relu")
+    assert [one.offset for one in plan.target.channels] == [(0, 1, 0), (0, 0, 1)]
+    assert plan.patch_shape == (1, 34, 34)
+
+
+def test_the_larger_unet_of_version_1_has_a_non_local_block(tmp_path: Path) -> None:
+    network = imported(tmp_path, YACS.replace("unet_3d", "unet_plus_3d")).plan.network.model_dump()
+    assert (network["kind"], network["non_local"]) == ("unet_3d", True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("unet_2d", "unet_3d"), "DATASET.DO_2D=true"),
+        (("NORM_MODE: gn", "NORM_MODE: gn, BLOCK_TYPE: residual_pa"), "residual and residual_se for unet_2d"),
+        (("[16, 32]", "[8, 24]"), "multiples of 16"),
+        (("unet_2d", "deeplabv3a"), "its dilated backbone in 2D has no counterpart"),
+    ],
+)
+def test_networks_of_sections_that_cannot_be_are_told(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        imported(tmp_path, SECTIONS.format("unet_2d").replace(*change))
+    assert words in str(error.value)
+
+
 @pytest.mark.parametrize("text", [STAGES, FLAT, YACS], ids=["stages", "flat", "yacs"])
 def test_every_key_is_accounted_for_and_the_recipe_reads_as_the_same_plan(tmp_path: Path, text: str) -> None:
     import yaml
@@ -214,7 +251,8 @@ def test_every_key_is_accounted_for_and_the_recipe_reads_as_the_same_plan(tmp_pa
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("arch: {type: nnunet}", "which is not among the networks here"),
+        ("arch: {type: nnunet}", "is not among the networks here: it is made of the plans of nnU-Net"),
+        ("arch: {type: vgg}", "'vgg', which is not among the networks here. Networks that are: mednext"),
         ("arch: {type: monai_unet}, monai: {upsample_mode: nontrainable}", "upsample_mode=nontrainable"),
         ("arch: {type: monai_basic_unet3d}, monai: {activation: leakyrelu}", "activation=leakyrelu"),
         ("arch: {type: monai_basic_unet3d}, input_size: [64, 64]", "in 2D; here it is 3D alone"),
@@ -296,20 +334,6 @@ def test_a_voxel_size_from_outside_wins_and_one_that_is_none_is_left_out(tmp_pat
     assert imported(tmp_path, text, voxel_size_nm=(30.0, 8.0, 8.0)).plan.voxel_size_nm == (30, 8, 8)
 
 
-def test_heads_are_channels_of_one_network(tmp_path: Path) -> None:
-    text = """
-model:
-  arch: {type: mednext}
-  out_channels: 2
-  heads: {near: {out_channels: 1, target_slice: "0:1"}, far: {out_channels: 1, target_slice: "1:2"}}
-  loss: {losses: [{function: BCEWithLogitsLoss, pred_head: near}, {function: DiceLoss, pred_head: far}]}
-data: {label_transform: {targets: [{name: affinity, kwargs: {offsets: [1-0-0, 9-0-0]}}]}}
-"""
-    found = imported(tmp_path, text)
-    assert found.heads == ("near", "far")
-    assert [(term.loss.kind, term.channels) for term in found.plan.losses] == [("bce", "0"), ("dice", "1")]
-
-
 RSUNET = "model: {{arch: {{type: rsunet}}, {}}}"
 LABELS = "model: {{arch: {{type: rsunet}}}}\ndata: {{label_transform: {{targets: [{}]}}}}"
 SOLVE = "model: {{arch: {{type: rsunet}}}}\noptimization: {{{}}}"
@@ -384,6 +408,25 @@ def test_the_flat_dialect_ends_and_validates_as_lightning_does(
     text = "model: {architecture: rsunet, out_channels: 1}\ndata: {iter_num_per_epoch: 100}\n"
     plan = imported(tmp_path, f"{text}training: {{{training}}}").plan
     assert (plan.steps, plan.validate_every) == (steps, every)
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "told"),
+    [
+        ("optimization", "max_steps: 300, max_epochs: 4", ["max_steps and optimization.max_epochs were both limits"]),
+        ("optimization", "val_check_interval: 50", ["val_check_interval counted batches until February 2026"]),
+        ("optimization", "max_steps: 300, val_check_interval: 0.5", []),
+        ("training", "max_steps: 300, max_epochs: 4, val_check_interval: 50", []),
+    ],
+)
+def test_what_a_flat_file_leaves_open_is_told_with_the_reading_taken(
+    tmp_path: Path, section: str, settings: str, told: list[str]
+) -> None:
+    found = imported(tmp_path, f"model: {{architecture: rsunet}}\n{section}: {{{settings}}}")
+    assert len(found.notes) == len(told)
+    for note, words in zip(found.notes, told, strict=True):
+        assert words in note
+        assert "it is read as before: " in note
 
 
 def test_in_stages_max_steps_ends_and_intervals_are_epochs(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, object]] = {
     "rsunet": {"channels": [4, 8, 8], "deep_supervision": True},
     "section_unet": {},
     "unet": {"channels": [4, 8]},
+    "unet_2d": {"channels": [16, 16], "deep_supervision": True},
     "unet_3d": {"channels": [8, 8, 16], "deep_supervision": True},
 }
 """Settings of each kind with which it takes no time."""

@@ -293,13 +293,14 @@ class TrainPlan(Settings):
         return found
 
     def check_channels(self, roles: Sequence[ChannelRole]) -> None:
-        """Refuse losses that do not fit the channels of the target.
+        """Refuse losses, and a network, that do not fit the channels of the target.
 
         Raises
         ------
         InvalidInput
-            See `assign_losses`.
+            See `assign_losses` and `NetworkSettings.check_outputs`.
         """
+        self.network.check_outputs(len(roles))
         assign_losses(self.losses, roles, single_voxels=self.network.learns_from == "voxels")
         if isinstance(self.target, ChannelsTarget):
             self.target.assigned_losses(roles)

@@ -29,7 +29,7 @@ def recipes() -> dict[str, str]:
         if entry.name.endswith(".yaml"):
             first = entry.read_text(encoding="utf-8").splitlines()[0]
             found[entry.name.removesuffix(".yaml")] = first.lstrip("# ").strip()
-    order = ("instant", "fast", "accurate", "mednext-s", "neurites", "organelles", "bcd")
+    order = ("instant", "fast", "accurate", "mednext-s", "neurites", "organelles", "bcd", "pytc-affinity", "pytc-mito")
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])))
 
 

@@ -129,7 +129,6 @@ class ImportModelJob(JobSpec):
     plan: TrainPlan
     folder: Path = Field(description="Where the model appears.")
     classes: tuple[str, ...] = Field((), description="Names of semantic classes, where the plan learns some.")
-    heads: tuple[str, ...] = Field((), description="Heads of the network, where it has several.")
     n_inputs: int = Field(1, ge=1, description="Channels of the image.")
     window_shape: Shape | None = Field(None, description="Window of predictions; by default the plan's patch.")
     prediction: PredictionDefaults | None = Field(None, description="How the model predicts unless told otherwise.")

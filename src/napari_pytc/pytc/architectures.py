@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari_pytc.errors import InvalidInput
+from napari_pytc.pytc.heads import Head
 from napari_pytc.pytc.keys import ForeignKeys
 
 _KNOWN_NORMS = ("batch", "instance", "group")
 
 
-def network_settings(keys: ForeignKeys) -> dict[str, Any]:
-    """The settings of the network that a configuration describes, with its kind.
+def network_settings(keys: ForeignKeys, heads: Sequence[Head] = ()) -> dict[str, Any]:
+    """The settings of the network that a configuration describes, with its kind and its heads.
 
     Raises
     ------
@@ -22,16 +23,38 @@ def network_settings(keys: ForeignKeys) -> dict[str, Any]:
     name = str(keys.get("model.arch.type", "monai_basic_unet3d"))
     make = _ARCHITECTURES.get(name)
     if make is None:
+        why = _WHY_NOT.get(name, "")
         raise InvalidInput(
-            f"The configuration's {keys.name('model.arch.type')} is {name!r}, which is not among the networks here.",
+            f"The configuration's {keys.name('model.arch.type')} is {name!r}, which is not among the networks here"
+            f"{f': {why}' if why else ''}.",
             f"Networks that are: {', '.join(_ARCHITECTURES)}.",
         )
     found = make(keys)
+    if heads:
+        found["heads"] = _heads(keys, name, heads)
     keys.taken("model.arch.type", f"network.kind={found['kind']}", "monai_basic_unet3d")
-    keys.left_out("model.arch.profile", "its contents are filled in")
-    for section in ("monai", "mednext", "rsunet", "transformer", "nnunet"):
+    keys.left_out("model.arch.profile", "no profile has that name")
+    for section in ("monai", "mednext", "rsunet", "transformer", "nnunet", "legacy"):
         keys.left_out(f"model.{section}", f"the architecture {name} does not use it")
     return found
+
+
+def _heads(keys: ForeignKeys, name: str, heads: Sequence[Head]) -> list[dict[str, Any]]:
+    if name not in ("mednext", "mednext_custom"):
+        raise InvalidInput(
+            f"The configuration has heads for the network {name}; only mednext and mednext_custom have some, as there.",
+            "Leave model.heads out.",
+        )
+    if keys.flag("model.loss.deep_supervision"):
+        raise InvalidInput(
+            "The configuration has heads and deep supervision, which do not go together, as there.",
+            "Set model.loss.deep_supervision to false.",
+        )
+    settings = []
+    for head in heads:
+        own: dict[str, Any] = {"name": head.name, "channels": len(head.channels), "blocks": head.blocks}
+        settings.append(own if head.features is None else {**own, "features": head.features})
+    return settings
 
 
 def _mednext(keys: ForeignKeys) -> dict[str, Any]:
@@ -166,6 +189,10 @@ def _rsunet(keys: ForeignKeys, is_isotropic: bool = False) -> dict[str, Any]:
         "kernel_2d": "flat_levels",
     }.items():
         keys.taken(f"model.rsunet.{theirs}", f"network.{ours}={_text(found[ours])}")
+    if activation == "leakyrelu":
+        keys.taken("model.rsunet.act_negative_slope", "network.activation=leakyrelu")
+    keys.left_out("model.rsunet.act_negative_slope", f"the activation {activation} has no fixed slope")
+    keys.left_out("model.rsunet.act_init", "slopes that are learnt begin at 0.25")
     return found
 
 
@@ -212,6 +239,27 @@ def _swin_unetr(keys: ForeignKeys) -> dict[str, Any]:
     return found
 
 
+def _unet_2d(keys: ForeignKeys, is_plus: bool = False) -> dict[str, Any]:
+    found = _legacy(keys, takes_sections=True)
+    del found["isotropic"]
+    block = str(keys.get("model.legacy.block", "residual"))
+    if block not in ("residual", "residual_se"):
+        raise _missing(keys, "model.legacy.block", "residual and residual_se for unet_2d")
+    found |= {"kind": "unet_2d", "block": block, "pooling": bool(keys.get("model.legacy.pooling", False))}
+    keys.taken("model.legacy.block", f"network.block={block}")
+    keys.taken("model.legacy.pooling", f"network.pooling={_text(found['pooling'])}")
+    keys.taken("data.train.do_2d", "network.kind=unet_2d")
+    return {**found, "non_local": is_plus}
+
+
+def _unet_plus_2d(keys: ForeignKeys) -> dict[str, Any]:
+    return _unet_2d(keys, is_plus=True)
+
+
+def _unet_plus_3d(keys: ForeignKeys) -> dict[str, Any]:
+    return {**_unet_3d(keys), "non_local": True}
+
+
 def _unet_3d(keys: ForeignKeys) -> dict[str, Any]:
     found = {"kind": "unet_3d", **_legacy(keys), "pooling": bool(keys.get("model.legacy.pooling", False))}
     block = str(keys.get("model.legacy.block", "residual"))
@@ -236,8 +284,8 @@ def _fpn_3d(keys: ForeignKeys) -> dict[str, Any]:
     return found
 
 
-def _legacy(keys: ForeignKeys) -> dict[str, Any]:
-    """What both networks of version 1.0 have in common."""
+def _legacy(keys: ForeignKeys, takes_sections: bool = False) -> dict[str, Any]:
+    """What the networks of version 1.0 have in common."""
     norms = {"bn": "batch", "sync_bn": "batch", "gn": "group", "in": "instance", "none": "none"}
     norm = norms.get(str(keys.get("model.legacy.norm", "bn")))
     if norm is None:
@@ -248,8 +296,8 @@ def _legacy(keys: ForeignKeys) -> dict[str, Any]:
     padding = str(keys.get("model.legacy.padding", "replicate"))
     if padding not in ("replicate", "zeros", "reflect", "circular"):
         raise _missing(keys, "model.legacy.padding", "replicate, zeros, reflect and circular")
-    if bool(keys.get("data.train.do_2d", False)):
-        raise _missing(keys, "data.train.do_2d", "false for networks of version 1.0")
+    if bool(keys.get("data.train.do_2d", False)) and not takes_sections:
+        raise _missing(keys, "data.train.do_2d", "false for networks of version 1.0 in 3D")
     channels = _integers(keys, "model.legacy.filters", [28, 36, 48, 64, 80])
     isotropic = keys.get("model.legacy.isotropy", [False, False, False, True, True])
     found = {
@@ -260,7 +308,8 @@ def _legacy(keys: ForeignKeys) -> dict[str, Any]:
         "padding": padding,
     }
     keys.taken("model.legacy.filters", f"network.channels={_text(channels)}")
-    keys.taken("model.legacy.isotropy", f"network.isotropic={_text(isotropic)}")
+    if not takes_sections:
+        keys.taken("model.legacy.isotropy", f"network.isotropic={_text(isotropic)}")
     for name in ("norm", "activation", "padding"):
         keys.taken(f"model.legacy.{name}", f"network.{name}={found[name]}")
     return found
@@ -276,7 +325,20 @@ _ARCHITECTURES: dict[str, Callable[[ForeignKeys], dict[str, Any]]] = {
     "rsunet": _rsunet,
     "rsunet_iso": _rsunet_isotropic,
     "unet_3d": _unet_3d,
+    "unet_plus_3d": _unet_plus_3d,
+    "unet_2d": _unet_2d,
+    "unet_plus_2d": _unet_plus_2d,
     "fpn_3d": _fpn_3d,
+}
+
+
+_WHY_NOT = {
+    "nnunet": "it is made of the plans of nnU-Net that lie beside a checkpoint of nnU-Net, not of this configuration",
+    **dict.fromkeys(
+        ("deeplabv3a", "deeplabv3b", "deeplabv3c"), "its dilated backbone in 2D has no counterpart; try unet_2d"
+    ),
+    "unetr": "its blocks were changed in MONAI since; monai_unetr is today's",
+    "swinunetr": "its blocks were changed in MONAI since; monai_swin_unetr is today's",
 }
 
 

@@ -41,6 +41,8 @@ class ConfigFile:
     dialect: Dialect
     name: str
     path: Path
+    is_embedded: bool = False
+    """Whether it is in a checkpoint, where profiles and stages are filled in."""
 
 
 def read_config(paths: Sequence[Path]) -> ConfigFile:
@@ -67,6 +69,24 @@ def read_config(paths: Sequence[Path]) -> ConfigFile:
             "It has sections such as model, data and optimization; default, train and test; or MODEL and SOLVER.",
         )
     return ConfigFile(values, dialect, last.stem, last)
+
+
+def embedded_config(values: dict[str, Any], checkpoint: Path, name: str) -> ConfigFile:
+    """The configuration that a checkpoint holds; its stages are in its sections already.
+
+    Raises
+    ------
+    InvalidInput
+        If it is no configuration of PyTorch Connectomics.
+    """
+    dialect = _dialect(values)
+    if dialect is None:
+        sections = ", ".join(list(values)[:6])
+        raise InvalidInput(
+            f"The checkpoint {checkpoint.name} holds no configuration of PyTorch Connectomics, but {sections}.",
+            "Give the configuration that it was trained with.",
+        )
+    return ConfigFile(values, dialect, name, checkpoint, is_embedded=True)
 
 
 def merged(below: Any, above: Any) -> Any:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.plans.interpolations import refuse_growth
 from napari_pytc.pytc.config_file import ConfigFile, merged
-from napari_pytc.pytc.keys import ForeignKeys
+from napari_pytc.pytc.keys import CompanionKey, ForeignKeys, ImportedKey, KeyOrigins, leaves, put
 from napari_pytc.pytc.profiles import STAGES, with_profiles
 from napari_pytc.pytc.yacs import from_yacs
 
+_LOSSES = "model.loss.losses"
+_LOSS_LISTS = ("model.loss_functions", "model.loss_weights", "model.loss_kwargs")
 _INFERENCE = ("inference", "decoding", "evaluation")
 
 _FLAT_NAMES = {
@@ -86,32 +88,84 @@ def foreign_keys(config: ConfigFile) -> ForeignKeys:
         If a profile is not defined, or a value refers to one that there is not.
     """
     if config.dialect == "yacs":
-        return ForeignKeys(*from_yacs(config.values))
-    values = _without_stages(with_profiles(config.values))
-    if isinstance(values.get("arch_profile"), str):
+        return from_yacs(config.values)
+    if config.is_embedded:
+        values, settled = _without_references(config.values)
+        if config.dialect == "flat":
+            return _from_flat(values, settled)
+        return ForeignKeys(values, KeyOrigins(settled=settled))
+    written, chosen = with_profiles(config.values)
+    profiles = [
+        ImportedKey(key=key, value=name, outcome="taken", became="its settings, filled in")
+        for key, name in chosen.items()
+    ]
+    staged = _with_stages(written)
+    profile = staged.get("arch_profile")
+    if isinstance(profile, str):
         raise InvalidInput(
-            f"The configuration {config.path.name} chooses arch_profile={values['arch_profile']} as it was written for "
-            "some days in March 2026, which is not read.",
+            f"The configuration {config.path.name} chooses arch_profile={profile} as it was written for some days in "
+            "March 2026, which is not read.",
             "Write model.arch.type and its settings, as model.monai or model.mednext.",
         )
-    values = _interpolated(values, config)
+    values = _without_stages(_interpolated(staged, config))
     if config.dialect == "flat":
-        return ForeignKeys(*_from_flat(values))
-    return ForeignKeys({name: value for name, value in values.items() if name not in ("default", "shared", "train")})
+        return _from_flat(values, profiles)
+    return ForeignKeys(values, KeyOrigins(settled=profiles))
 
 
-def _without_stages(values: dict[str, Any]) -> dict[str, Any]:
-    """Sections as a training sees them, those of predictions as a test does; the data of a test keep their place."""
-    stages = {name: values.get(name) for name in STAGES}
-    parts = {name: stage if isinstance(stage, dict) else {} for name, stage in stages.items()}
-    found = {name: value for name, value in values.items() if name not in ("test", "tune")}
+def _without_references(values: dict[str, Any]) -> tuple[dict[str, Any], list[ImportedKey]]:
+    """Sections of a configuration in a checkpoint, and what became of the keys that are not in them.
+
+    Its stages and profiles are in its sections already; a value that refers to another is not followed.
+    """
+    found: dict[str, Any] = {}
+    settled: list[ImportedKey] = []
+
+    def leave(key: str, value: Any, why: str) -> None:
+        settled.append(ImportedKey(key=key, value=str(value)[:120], outcome="left out", why=why))
+
+    for key, value in leaves({name: value for name, value in values.items() if name not in STAGES}):
+        if isinstance(value, str) and "${" in value:
+            leave(key, value, "it refers to another value, which is not followed in a checkpoint")
+        elif key.endswith("profile") and isinstance(value, str):
+            leave(key, value, "its settings are filled in")
+        else:
+            put(found, key, value)
+    for name in STAGES:
+        if name in values:
+            leave(name, f"{len(list(leaves({name: values[name]})))} keys", "the stage of the training is filled in")
+    return found, settled
+
+
+def _with_stages(values: dict[str, Any]) -> dict[str, Any]:
+    """Sections as a training sees them, those of predictions as a test does; and the stages as they are."""
+    parts = _stages(values)
+    found = dict(values)
     for name in ("shared", "default"):
         found = merged(found, {key: value for key, value in parts[name].items() if key not in STAGES})
     train = {key: value for key, value in parts["train"].items() if key not in _INFERENCE}
     test = {key: value for key, value in parts["test"].items() if key in _INFERENCE}
-    found = merged(merged(found, train), test)
-    rest = {key: value for key, value in parts["test"].items() if key not in _INFERENCE}
-    return {**found, "test": rest, "tune": parts["tune"]}
+    return cast("dict[str, Any]", merged(merged(found, train), test))
+
+
+def _without_stages(values: dict[str, Any]) -> dict[str, Any]:
+    """With only what is not read of the stages, so that the account of keys has it."""
+    parts = _stages(values)
+    rest = {
+        **{name: {key: parts[name][key] for key in parts[name] if key in STAGES} for name in ("shared", "default")},
+        "train": {key: value for key, value in parts["train"].items() if key in _INFERENCE},
+        "test": {key: value for key, value in parts["test"].items() if key not in _INFERENCE},
+        "tune": parts["tune"],
+    }
+    empty = {name: values[name] for name in STAGES if name in values and not parts[name]}
+    found = {name: value for name, value in values.items() if name not in STAGES}
+    return {**found, **{name: part for name, part in rest.items() if part}, **empty}
+
+
+def _stages(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each of the stages; empty where it is missing or no section."""
+    stages = {name: values.get(name) for name in STAGES}
+    return {name: stage if isinstance(stage, dict) else {} for name, stage in stages.items()}
 
 
 def _interpolated(values: dict[str, Any], config: ConfigFile) -> dict[str, Any]:
@@ -131,17 +185,27 @@ def _interpolated(values: dict[str, Any], config: ConfigFile) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def _from_flat(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Sections of today and the former names of their keys."""
+def _from_flat(values: dict[str, Any], settled: Sequence[ImportedKey]) -> ForeignKeys:
+    """The keys of today, with the former names of them."""
     names: dict[str, str] = {}
     found: dict[str, Any] = {}
+    said_twice: list[ImportedKey] = []
     is_rsunet = _get(values, "model.architecture") in ("rsunet", "rsunet_iso")
-    for key, value in _leaves(values, ""):
+    for key, value in leaves(values):
         new = _new_name(key, is_rsunet)
+        if new in names:
+            why = f"{key} says it, too, and is later"
+            said_twice.append(ImportedKey(key=names[new], value=str(_get(found, new)), outcome="left out", why=why))
         names[new] = key
-        _put(found, new, value)
-    _put_losses(found, names, values)
-    return found, names
+        put(found, new, value)
+    companions = _put_losses(found, names, values)
+    kept, written = dict(leaves(found)), dict(leaves(values))
+    hidden = [
+        ImportedKey(key=old, value=str(written[old]), outcome="left out", why="another key stands for its section")
+        for new, old in names.items()
+        if new not in kept and old in written and old not in _LOSS_LISTS
+    ]
+    return ForeignKeys(found, KeyOrigins(names, companions, [*settled, *said_twice, *hidden], written=written))
 
 
 def _new_name(key: str, is_rsunet: bool) -> str:
@@ -154,12 +218,12 @@ def _new_name(key: str, is_rsunet: bool) -> str:
     return f"{_FLAT_NAMES[old]}{key[len(old) :]}"
 
 
-def _put_losses(found: dict[str, Any], names: dict[str, str], values: Mapping[str, Any]) -> None:
-    """The losses, which stood in three lists side by side."""
+def _put_losses(found: dict[str, Any], names: dict[str, str], values: Mapping[str, Any]) -> list[CompanionKey]:
+    """The losses, which stood in three lists side by side; the keys of two of them."""
     model = values.get("model")
     functions = model.get("loss_functions") if isinstance(model, dict) else None
     if not isinstance(model, dict) or functions is None:
-        return
+        return []
     weights, settings = model.get("loss_weights") or [], model.get("loss_kwargs") or []
     if not isinstance(functions, list) or not isinstance(weights, list) or not isinstance(settings, list):
         raise InvalidInput(
@@ -174,30 +238,13 @@ def _put_losses(found: dict[str, Any], names: dict[str, str], values: Mapping[st
         }
         for number, function in enumerate(functions)
     ]
-    for old in ("loss_functions", "loss_weights", "loss_kwargs"):
-        found.get("model", {}).pop(old, None)
-    _put(found, "model.loss.losses", losses)
-    names["model.loss.losses"] = "model.loss_functions"
-
-
-def _leaves(values: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        where = f"{place}.{key}" if place else str(key)
-        if isinstance(value, dict) and value and key not in ("params", "kwargs"):
-            yield from _leaves(value, where)
-        else:
-            yield where, value
-
-
-def _put(found: dict[str, Any], key: str, value: Any) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        below = found.get(section)
-        if not isinstance(below, dict):
-            below = found[section] = {}
-        found = below
-    if not isinstance(found.get(last), dict):
-        found[last] = value
+    for old in _LOSS_LISTS:
+        found.get("model", {}).pop(old.removeprefix("model."), None)
+    put(found, _LOSSES, losses)
+    names[_LOSSES] = "model.loss_functions"
+    return [
+        CompanionKey(key, _get(values, key), _LOSSES) for key in _LOSS_LISTS[1:] if key.removeprefix("model.") in model
+    ]
 
 
 def _get(values: Any, key: str) -> Any:

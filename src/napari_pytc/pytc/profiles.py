@@ -50,8 +50,8 @@ _FAMILIES = (
 _TEMPLATES = "decoding_templates"
 
 
-def with_profiles(values: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with its profiles filled in, and without their definitions.
+def with_profiles(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A configuration with its profiles filled in, and without their definitions; and the names of those, by key.
 
     Raises
     ------
@@ -60,20 +60,25 @@ def with_profiles(values: dict[str, Any]) -> dict[str, Any]:
     """
     registries = {name: values[name] for name in values if name.endswith("_profiles") or name == _TEMPLATES}
     found = {name: value for name, value in values.items() if name not in registries}
+    chosen: dict[str, str] = {}
     for family in _FAMILIES:
         for stage in ("", *STAGES):
             if not stage or isinstance(found.get(stage), dict):
-                found = _filled_in(found, stage, family, registries)
+                found = _filled_in(found, stage, family, registries, chosen)
     for stage in ("", *STAGES):
         path = [*([stage] if stage else []), "decoding", "steps"]
         steps = _get(found, path)
         if isinstance(steps, list):
             found = _with(found, path, list(_expanded(steps, registries.get(_TEMPLATES) or {}, ".".join(path))))
-    return found
+    return found, chosen
 
 
 def _filled_in(
-    values: dict[str, Any], stage: str, family: _Family, registries: dict[str, dict[str, Any]]
+    values: dict[str, Any],
+    stage: str,
+    family: _Family,
+    registries: dict[str, dict[str, Any]],
+    chosen: dict[str, str],
 ) -> dict[str, Any]:
     before = [stage] if stage else []
     path = [*before, *family.chosen_by.split(".")]
@@ -90,6 +95,7 @@ def _filled_in(
             f"The configuration chooses {'.'.join(path)}={name}, which {family.registry} does not define.",
             f"It defines {listed}." if listed else "Its _base_ should name the file that defines profiles.",
         )
+    chosen[".".join(path)] = name
     target = [*before, *(family.target.split(".") if family.target else [])]
     filled = merged(profile, _get(values, target) or {})
     changes = filled.pop("overrides", None) if family.items else None

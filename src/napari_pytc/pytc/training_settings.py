@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.pytc.keys import ForeignKeys
+from napari_pytc.pytc.keys import ForeignKeys, Options
 
 ASSUMED_STEPS_AN_EPOCH = 1000
 """Where a configuration leaves it to the size of the data."""
@@ -36,8 +37,17 @@ def optimisation_settings(keys: ForeignKeys, is_flat: bool = False) -> dict[str,
     }
     keys.taken("optimization.optimizer.lr", f"learning_rate={rate:g}", 1e-3)
     keys.taken("optimization.optimizer.weight_decay", f"weight_decay={found['weight_decay']:g}", 0.01)
-    keys.left_out("optimization.profile", "its contents are filled in")
+    keys.left_out("optimization.profile", "no profile has that name")
     return found
+
+
+def _note_reading(keys: ForeignKeys, key: str, text: str) -> None:
+    """Tell how a key is read whose meaning changed while files of the flat dialect were written."""
+    name = keys.name(key)
+    if not name.startswith("training."):  # that section is of October 2025, before the change
+        keys.notes.append(
+            f"The configuration does not say its version: {name} {text}. Change that setting if it is newer."
+        )
 
 
 def _above_0(keys: ForeignKeys, key: str, value: float) -> float:
@@ -62,6 +72,12 @@ def _lengths(keys: ForeignKeys, is_flat: bool) -> tuple[int, int]:
         elif written <= 0:
             why = "max_steps is taken; whether epochs end the training before follows the data there"
             keys.left_out("optimization.max_epochs", why)
+        _note_reading(
+            keys,
+            "optimization.max_steps",
+            f"and {keys.name('optimization.max_epochs')} were both limits until January 2026, and it alone since then; "
+            f"it is read as before: steps={steps}",
+        )
     keys.taken("optimization.max_steps", f"steps={steps}")
     why = "" if written > 0 else f"{ASSUMED_STEPS_AN_EPOCH} steps an epoch are assumed, which there follow the data"
     if most > 0:
@@ -105,60 +121,83 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
     """The schedule; its lengths as shares of the training, so that other lengths of it keep its shape."""
     where = "optimization.scheduler"
     name = str(keys.get(f"{where}.name", "CosineAnnealingLR"))
-    params = keys.get(f"{where}.params", {})
-    params = params if isinstance(params, dict) else {}
+    written = keys.get(f"{where}.params", {})
+    params = Options(written if isinstance(written, dict) else {})
+    used: set[str] = set()
 
     def value(key: str, default: Any) -> Any:
+        used.add(key)
         return params.get(key, keys.get(f"{where}.{key}", default))
 
-    gamma = float(value("gamma", 0.1))
-    each = 1 if value("interval", "epoch") == "step" else epoch
-    floor = min(1.0, float(value("min_lr", 1e-5) or 0.0) / rate)
-    found: dict[str, Any] = {"warm_up": 0.0, "floor": floor}
-    if name in ("CosineAnnealingLR", "WarmupCosineLR"):
-        found["kind"] = "cosine"
-    elif name == "CosineAnnealingWarmRestarts":
-        first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 10)))) * each
-        found |= {"kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
-    elif name in ("StepLR", "MultiStepLR") and gamma >= 1:
-        found = {"kind": "constant", "warm_up": 0.0}
-    elif name == "StepLR":
-        every = min(1.0, float(value("step_size", 30)) * each / steps)
-        found |= {"kind": "step", "every": _share(every), "factor_each": gamma, "floor": 0.0}
-    elif name == "MultiStepLR":
-        shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 80])]
-        inside = sorted({share for share in shares if share < 1})
-        if inside:
-            found |= {"kind": "multi_step", "milestones": inside, "factor_each": gamma}
-            found["floor"] = 0.0
-        else:
-            found = {"kind": "constant", "warm_up": 0.0}
-    elif name == "ReduceLROnPlateau":
-        found |= {"kind": "plateau", "factor_each": float(value("factor", 0.1)), "patience": int(value("patience", 10))}
-    elif name in ("ConstantLR", "none", "None"):
-        found = {"kind": "constant", "warm_up": 0.0}
-    else:
-        raise InvalidInput(
-            f"The configuration's {keys.name(f'{where}.name')} is {name}, which there is not here.",
-            "There are CosineAnnealingLR, CosineAnnealingWarmRestarts, WarmupCosineLR, StepLR, MultiStepLR and "
-            "ReduceLROnPlateau.",
-        )
+    found = _shape_of_schedule(keys, name, value, steps, epoch, rate)
     warm = keys.get(f"{where}.warmup_steps")
+    used.add("warmup_steps")
     if warm is None and name == "WarmupCosineLR":
         warm = float(value("warmup_epochs", 10)) * epoch
     if warm:
         found["warm_up"] = _share(float(warm) / steps)
     note = f"schedule.kind={found['kind']}"
+    each = 1 if value("interval", "epoch") == "step" else epoch
     if name == "CosineAnnealingLR" and float(value("t_max", steps / each) or steps / each) * each != steps:
         keys.changed(f"{where}.params", note, "the cosine ends with the training, not after t_max")
     if name == "ReduceLROnPlateau":
         keys.changed(f"{where}.patience", f"schedule.patience={found['patience']}", "counted in scores")
     keys.taken(f"{where}.name", note, "CosineAnnealingLR")
-    for key in ("min_lr", "warmup_epochs", "warmup_steps", "params", "factor", "patience", "interval", "t_max"):
+    for key in ("params", *used):
         keys.taken(f"{where}.{key}", note)
-    for key in ("step_size", "gamma", "milestones"):
-        keys.taken(f"{where}.{key}", note)
+    why = f"the schedule of {name} has no such setting here"
+    for key, unused in params.unused().items():
+        keys.note_part(f"{where}.params", f"{keys.name(f'{where}.params')}.{key}", unused, "left out", "", why)
+    keys.left_out(f"{where}.profile", "no profile has that name")
+    keys.left_out(where, why)
     return found
+
+
+def _shape_of_schedule(
+    keys: ForeignKeys, name: str, value: Callable[[str, Any], Any], steps: int, epoch: int, rate: float
+) -> dict[str, Any]:
+    """The schedule without its warm-up.
+
+    Parameters
+    ----------
+    value : callable
+        The value of a setting of the schedule, or a default.
+    """
+    where = "optimization.scheduler"
+    each = 1 if value("interval", "epoch") == "step" else epoch
+    if name in ("ConstantLR", "none", "None"):
+        return {"kind": "constant", "warm_up": 0.0}
+    if name in ("StepLR", "MultiStepLR"):
+        return _steps_down(name, value, steps, each)
+    found: dict[str, Any] = {"warm_up": 0.0, "floor": min(1.0, float(value("min_lr", 1e-5) or 0.0) / rate)}
+    if name in ("CosineAnnealingLR", "WarmupCosineLR"):
+        return {**found, "kind": "cosine"}
+    if name == "CosineAnnealingWarmRestarts":
+        first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 10)))) * each
+        return {**found, "kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
+    if name == "ReduceLROnPlateau":
+        lengths = {"factor_each": float(value("factor", 0.1)), "patience": int(value("patience", 10))}
+        return {**found, "kind": "plateau", **lengths}
+    raise InvalidInput(
+        f"The configuration's {keys.name(f'{where}.name')} is {name}, which there is not here.",
+        "There are CosineAnnealingLR, CosineAnnealingWarmRestarts, WarmupCosineLR, StepLR, MultiStepLR and "
+        "ReduceLROnPlateau.",
+    )
+
+
+def _steps_down(name: str, value: Callable[[str, Any], Any], steps: int, each: int) -> dict[str, Any]:
+    """A schedule that lowers the learning rate from time to time; a constant one where it never does."""
+    constant = {"kind": "constant", "warm_up": 0.0}
+    gamma = float(value("gamma", 0.1))
+    if gamma >= 1:
+        return constant
+    lower = {"warm_up": 0.0, "factor_each": gamma, "floor": 0.0}
+    if name == "StepLR":
+        every = min(1.0, float(value("step_size", 30)) * each / steps)
+        return {**lower, "kind": "step", "every": _share(every)}
+    shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 80])]
+    inside = sorted({share for share in shares if share < 1})
+    return {**lower, "kind": "multi_step", "milestones": inside} if inside else constant
 
 
 def _share(share: float) -> float:
@@ -196,8 +235,13 @@ def _watching(keys: ForeignKeys, epoch: int, steps: int, is_flat: bool) -> dict[
     is_of_batches = is_flat and isinstance(interval, int)
     every = min(max(1, round(interval * (1 if unit == "step" or is_of_batches else epoch))), steps)
     if is_of_batches:
-        why = "a whole number counts batches, as there until January 2026"
-        keys.changed("optimization.val_check_interval", f"validate_every={every}", why)
+        key = "optimization.val_check_interval"
+        keys.changed(key, f"validate_every={every}", "a whole number counts batches, as there until February 2026")
+        _note_reading(
+            keys,
+            key,
+            f"counted batches until February 2026, and epochs since then; it is read as before: validate_every={every}",
+        )
     keys.taken("optimization.val_check_interval", f"validate_every={every}", 1.0)
     keys.taken("optimization.val_check_interval_unit", f"validate_every={every}")
     saved = int(keys.number("monitor.checkpoint.save_every_n_steps", 0))
@@ -213,7 +257,7 @@ def _watching(keys: ForeignKeys, epoch: int, steps: int, is_flat: bool) -> dict[
     if score == "mean":
         keys.changed("monitor.checkpoint.monitor", "watching.score=mean", why)
     keys.taken("monitor.checkpoint.monitor", f"watching.score={score}")
-    keys.taken("monitor.checkpoint.mode", f"watching.score={score}")
+    keys.left_out("monitor.checkpoint.mode", "each score knows whether more is better")
     return {
         "validate_every": every,
         "checkpoint_every": kept,
@@ -266,6 +310,10 @@ _SECTION_FAULTS = {
     "affine": ("affine",),
     "elastic": ("elastic",),
 }
+_KNOWN_CHANGES = frozenset(
+    {name for names in _SECTION_FAULTS.values() for name in names}
+    | {"flip", "rotate", "rotate90_all", "axis_permute", "intensity", "enabled", "defect_mutex"}
+)
 _EXCLUSIVE = ("misaligned_section", "missing_section", "blur")
 _DEFECTS = ("slice_shift_z", "misalignment", "slice_drop_z", "missing_section", "lost_section", "motion_blur")
 
@@ -303,7 +351,8 @@ def augmentation_settings(keys: ForeignKeys) -> dict[str, Any]:
     for name in ("contrast_prob", "shift_intensity_prob", "mul_add_prob"):
         keys.taken(f"{where}.intensity.{name}", f"augmentation.contrast={found['contrast']:g}")
     keys.taken(f"{where}.intensity.gaussian_noise_prob", f"augmentation.noise={found['noise']:g}")
-    keys.left_out(f"{where}.profile", "its contents are filled in")
+    for name in sorted({name.split(".")[0] for name in keys.section(where)} - _KNOWN_CHANGES):
+        keys.left_out(f"{where}.{name}", "there is no such change here")
     keys.left_out(where, "how strong a change is, and along which axes, is fixed here")
     return found
 

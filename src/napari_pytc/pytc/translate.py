@@ -17,10 +17,12 @@ from napari_pytc.plans.recipe_checks import explain
 from napari_pytc.plans.specs import ImportModelJob
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.pytc.architectures import network_settings
-from napari_pytc.pytc.config_file import ConfigFile, Dialect, read_config
+from napari_pytc.pytc.config_file import ConfigFile, Dialect, embedded_config, read_config
 from napari_pytc.pytc.dialects import foreign_keys
+from napari_pytc.pytc.embedded_config import read_embedded_config
 from napari_pytc.pytc.keys import ForeignKeys, ImportedKey
-from napari_pytc.pytc.target_channels import loss_settings, target_settings
+from napari_pytc.pytc.loss_terms import loss_settings
+from napari_pytc.pytc.target_channels import target_settings
 from napari_pytc.pytc.test_time import augmentation_of_predictions
 from napari_pytc.pytc.training_settings import augmentation_settings, optimisation_settings
 from napari_pytc.pytc.yacs import READ_AS_LISTS
@@ -58,13 +60,35 @@ _REASONS = {
     "decoding": "decoders here have other settings: napari-pytc segment",
     "model.input_size": "windows have the shape of the patch",
     "model.output_size": "windows have the shape of the patch",
-    "model.heads": "channels of all heads are those of one network",
-    "model.primary_head": "channels of all heads are those of one network",
+    "model.primary_head": "losses and predictions name their heads",
     "optimization": "it changes nothing of what is learnt, or is chosen by the program",
+    "legacy.MODEL.WEIGHT_OPT": "voxels are weighted by class_balance alone, which is 0 here",
+    "legacy.SYSTEM": "the machine is chosen where the job runs",
+    "legacy.DATASET": "data belong to a project, and are read and sampled in a way of this program's own",
+    "legacy.AUGMENTOR": "how strong a change is, and along which axes, is fixed here",
+    "legacy.SOLVER.SWA": "there is the moving average of ema_decay alone",
+    "legacy.MONITOR": "curves, scores and checkpoints are kept with the model",
+    "legacy.INFERENCE": "predictions are written by tiles or windows that fit into the memory",
+    "train": "a training predicts nothing: what test says of it is read",
+    "default": "a stage without sections, or within another, is not read",
+    "shared": "a stage without sections, or within another, is not read",
+    "test.model": "the network is that of the training",
+    "test.system": "the machine is chosen where the job runs",
+    "model.loss.loss_balancing": "losses that are not said are not balanced",
+    "inference.model": "predictions have the channels that are kept",
+    "model.external_weights_path": "a training begins with a model: napari-pytc train --from",
+    "model.external_weights_key_prefix": "a training begins with a model: napari-pytc train --from",
+    "model.loss.deep_supervision": "the network has no supervised levels",
+    "model.loss.deep_supervision_clamp_min": "outputs are not cut before a loss",
+    "model.loss.deep_supervision_clamp_max": "outputs are not cut before a loss",
+    "model.loss.profile": "no profile has that name",
+    "model.arch.variant": "the type says it all",
+    "model.arch.params": "the type's own section says it all",
     "experiment_name": "the recipe has the name of its file",
     "description": "it is text",
     "save_path": "models lie in their project",
 }
+_RESOLUTIONS = ("data.train.resolution", "data.label_transform.resolution", "test.data.test.resolution")
 _OTHERWISE = "there is no counterpart"
 
 
@@ -79,10 +103,10 @@ class ImportedConfig(BaseModel):
         Names of semantic classes, where it learns some.
     n_inputs : int
         Channels of the image.
-    heads : tuple of str
-        Names of the network's heads, which become channels of a single one.
     images, labels : tuple of str
         Files that it trains on, as they are written.
+    notes : tuple of str
+        Sentences on how it was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,10 +118,10 @@ class ImportedConfig(BaseModel):
     name: str
     classes: tuple[str, ...] = ()
     n_inputs: int = 1
-    heads: tuple[str, ...] = ()
     window_shape: Shape | None = None
     images: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
@@ -121,7 +145,6 @@ class ImportedConfig(BaseModel):
             plan=self.plan,
             folder=folder,
             classes=self.classes,
-            heads=self.heads,
             n_inputs=self.n_inputs,
             window_shape=self.window_shape,
             prediction=self.prediction,
@@ -166,6 +189,22 @@ def import_config(paths: Sequence[Path], voxel_size_nm: VoxelSize | None = None)
     return translate(read_config(paths), voxel_size_nm)
 
 
+def import_embedded(checkpoint: Path, voxel_size_nm: VoxelSize | None = None) -> ImportedConfig:
+    """Read and translate the configuration that a checkpoint holds.
+
+    Raises
+    ------
+    ModelError
+        If the file is no checkpoint, or holds none.
+    InvalidInput
+        If it asks for what there is not.
+    """
+    held = embedded_config(read_embedded_config(checkpoint), checkpoint, model_name(checkpoint))
+    found = translate(held, voxel_size_nm)
+    note = f"The configuration is the one that the checkpoint {checkpoint.name} holds."
+    return found.model_copy(update={"notes": (note, *found.notes)})
+
+
 def model_name(checkpoint: Path) -> str:
     """Name of the model of a checkpoint: that of the file, without what cannot be in a folder's name."""
     name = checkpoint.name
@@ -192,19 +231,22 @@ def translate(config: ConfigFile, voxel_size_nm: VoxelSize | None = None) -> Imp
 
 
 def _translated(config: ConfigFile, keys: ForeignKeys, voxel_size_nm: VoxelSize | None) -> ImportedConfig:
-    if not keys.has("model"):
+    if not keys.section("model"):
         raise InvalidInput(
             f"The configuration {config.path.name} describes no network: it has no section model, nor do the files "
             "that it builds on.",
             "Segment with the settings of napari-pytc segment, or give the configuration of the training.",
         )
     size = voxel_size_nm or _voxel_size(keys)
-    target, n_channels = target_settings(keys, size)
+    if voxel_size_nm:
+        for key in _RESOLUTIONS:
+            keys.left_out(key, "another voxel size was given")
+    target, n_channels, heads = target_settings(keys, size)
     values: dict[str, Any] = {
         "recipe": config.name,
         "target": target,
-        "network": network_settings(keys),
-        **loss_settings(keys, target, n_channels),
+        "network": network_settings(keys, heads),
+        **loss_settings(keys, n_channels, heads),
         **optimisation_settings(keys, config.dialect == "flat"),
         "augmentation": augmentation_settings(keys),
         "normalisation": _normalisation(keys),
@@ -235,10 +277,10 @@ def _translated(config: ConfigFile, keys: ForeignKeys, voxel_size_nm: VoxelSize 
         name=config.name,
         classes=classes,
         n_inputs=n_inputs,
-        heads=tuple(dict.fromkeys(name.split(".")[0] for name in keys.section("model.heads"))),
         window_shape=window,
         images=images,
         labels=labels,
+        notes=tuple(keys.notes),
     )
 
 
@@ -257,9 +299,13 @@ def _with_fitting_losses(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) 
 
 
 def _voxel_size(keys: ForeignKeys) -> VoxelSize | None:
-    for key in ("data.train.resolution", "data.label_transform.resolution", "test.data.test.resolution"):
+    taken: tuple[str, VoxelSize] | None = None
+    for key in _RESOLUTIONS:
         found = keys.numbers(key)
         if found is None:
+            continue
+        if taken is not None:
+            keys.left_out(key, f"the voxel size is that of {keys.name(taken[0])}")
             continue
         if len(found) == 2:
             keys.left_out(key, "it is of sections; name the size of voxels along z, y, x")
@@ -271,8 +317,8 @@ def _voxel_size(keys: ForeignKeys) -> VoxelSize | None:
             keys.left_out(key, "it is no size of voxels: such as 0 and 1 nm stand for one that nobody knows")
             continue
         keys.taken(key, f"voxel_size_nm={z:g},{y:g},{x:g}")
-        return (z, y, x)
-    return None
+        taken = key, (z, y, x)
+    return None if taken is None else taken[1]
 
 
 def _patch(keys: ForeignKeys, plan: TrainPlan, space: VoxelSpace) -> Shape:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.pytc.config_file import merged
+from napari_pytc.pytc.keys import CompanionKey, ForeignKeys, KeyOrigins, leaves
+from napari_pytc.pytc.keys import put as put_key
 
 _DEFAULTS: dict[str, Any] = {
     "MODEL.ARCHITECTURE": "unet_3d",
@@ -82,6 +83,13 @@ _NAMES = {
     "INFERENCE.SAMPLES_PER_BATCH": "inference.window.sw_batch_size",
     "INFERENCE.IMAGE_NAME": "test.data.test.image",
 }
+_COMPANIONS = {
+    "MODEL.LOSS_WEIGHT": "model.loss.losses",
+    "SOLVER.GAMMA": "optimization.scheduler.params",
+    "SOLVER.CLIP_GRADIENTS.ENABLED": "optimization.gradient_clip_val",
+    "AUGMENTOR.ENABLED": "data.augmentation.flip.enabled",
+}
+"""Keys that say one thing together with another, in the dialect of stages."""
 READ_AS_LISTS = ("MODEL.TARGET_OPT", "MODEL.LOSS_OPTION", "MODEL.LOSS_WEIGHT", "SOLVER.STEPS", "INFERENCE.OUTPUT_ACT")
 """Keys that are lists."""
 _CHANGES = {
@@ -107,8 +115,8 @@ _LOSSES = {"WeightedBCE": "BCELoss", "WeightedMSE": "WeightedMSELoss", "Weighted
 _SCHEDULES = {"MultiStepLR": "MultiStepLR", "WarmupMultiStepLR": "MultiStepLR", "WarmupCosineLR": "WarmupCosineLR"}
 
 
-def from_yacs(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Sections of today, and the names that their keys had.
+def from_yacs(values: dict[str, Any]) -> ForeignKeys:
+    """The keys of today, with the names that they had.
 
     Raises
     ------
@@ -126,51 +134,61 @@ def from_yacs(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             raise InvalidInput(f"The configuration's {key} is a list, got {every[key]!r}.")
     found: dict[str, Any] = {}
     names: dict[str, str] = {}
+    companions: list[CompanionKey] = []
+    implied: list[str] = []
+    written = dict(leaves(given))
 
-    def put(new: str, value: Any, old: str) -> None:
-        *sections, last = new.split(".")
-        inner: Any = {last: value}
-        for section in reversed(sections):
-            inner = {section: inner}
-        found.update(merged(found, inner))
-        names[new] = old
+    def put(new: str, value: Any, old: str = "") -> None:
+        """A key of today with the one that it is of; of none where another implies it."""
+        put_key(found, new, value)
+        if old:
+            names[new] = old
+        else:
+            implied.append(new)
 
     for old, new in _NAMES.items():
         if every.get(old) is not None:
             put(new, every[old], old)
-    targets = [target for option in every["MODEL.TARGET_OPT"] for target in [_target(str(option))]]
+    is_2d = bool(given.get("DATASET.DO_2D"))
+    targets = [target for option in every["MODEL.TARGET_OPT"] for target in [_target(str(option), is_2d)]]
     put("data.label_transform.targets", targets, "MODEL.TARGET_OPT")
     put("model.loss.losses", _losses(every, targets), "MODEL.LOSS_OPTION")
     put("inference.model.channel_activations", _activations(every, targets), "INFERENCE.OUTPUT_ACT")
-    put("data.image_transform.normalize", "mean-std", "DATASET.MEAN")
-    put("optimization.val_check_interval_unit", "step", "SOLVER.ITERATION_VAL")
+    put("data.image_transform.normalize", "mean-std")
+    put("optimization.val_check_interval_unit", "step")
     clip = given.get("SOLVER.CLIP_GRADIENTS") or {}
     is_clipped = isinstance(clip, dict) and bool(clip.get("ENABLED"))
-    put("optimization.gradient_clip_val", clip.get("CLIP_VALUE", 1.0) if is_clipped else 0.0, "SOLVER.CLIP_GRADIENTS")
-    put("optimization.clip_by", clip.get("CLIP_TYPE", "value") if is_clipped else "value", "SOLVER.CLIP_GRADIENTS")
+    clip_value = clip.get("CLIP_VALUE", 1.0) if is_clipped else 0.0
+    put("optimization.gradient_clip_val", clip_value, "SOLVER.CLIP_GRADIENTS.CLIP_VALUE")
+    clip_by = clip.get("CLIP_TYPE", "value") if is_clipped else "value"
+    put("optimization.clip_by", clip_by, "SOLVER.CLIP_GRADIENTS.CLIP_TYPE")
     half = bool(given.get("MODEL.MIXED_PRECESION"))
     put("optimization.precision", "16-mixed" if half else "32", "MODEL.MIXED_PRECESION")
     _put_schedule(put, every)
     _put_augmentation(put, given)
-    handled = {*_NAMES, *_DEFAULTS, *names.values()}
-    for old, value in given.items():
-        if old not in handled and not old.startswith("AUGMENTOR."):
+    for old, new in _COMPANIONS.items():
+        if old in written:
+            companions.append(CompanionKey(old, written[old], new))
+    # What nothing stands for keeps its own name.
+    handled = {*names.values(), *(one.name for one in companions)}
+    for old, value in written.items():
+        if old not in handled:
             put(f"legacy.{old}", value, old)
-    names.update({f"legacy.{old}": old for old in given})
-    return found, names
+    assumed = [new for new, old in names.items() if old not in written and old not in given]
+    return ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
 
 
 def _put_schedule(put: Any, every: dict[str, Any]) -> None:
     name = every["SOLVER.LR_SCHEDULER_NAME"]
     put("optimization.scheduler.name", _SCHEDULES.get(name, name), "SOLVER.LR_SCHEDULER_NAME")
-    put("optimization.scheduler.interval", "step", "SOLVER.LR_SCHEDULER_NAME")
+    put("optimization.scheduler.interval", "step")
     put("optimization.scheduler.warmup_steps", every["SOLVER.WARMUP_ITERS"], "SOLVER.WARMUP_ITERS")
     put(
         "optimization.scheduler.params",
         {"milestones": list(every["SOLVER.STEPS"]), "gamma": every["SOLVER.GAMMA"]},
         "SOLVER.STEPS",
     )
-    put("optimization.scheduler.min_lr", 0.0, "SOLVER.LR_SCHEDULER_NAME")
+    put("optimization.scheduler.min_lr", 0.0)
 
 
 def _put_augmentation(put: Any, given: dict[str, Any]) -> None:
@@ -183,22 +201,23 @@ def _put_augmentation(put: Any, given: dict[str, Any]) -> None:
         probability = own.get("P", _PROBABILITIES[old])
         if new == "intensity":
             put("data.augmentation.intensity.contrast_prob", probability, "AUGMENTOR.GRAYSCALE.P")
-            put("data.augmentation.intensity.gaussian_noise_prob", 0.0, "AUGMENTOR.GRAYSCALE")
+            put("data.augmentation.intensity.gaussian_noise_prob", 0.0)
         else:
             put(f"data.augmentation.{new}.prob", probability, f"AUGMENTOR.{old}.P")
 
 
-def _target(option: str) -> dict[str, Any]:
+def _target(option: str, is_2d: bool) -> dict[str, Any]:
     """A target as it is named today, with the number of its channels."""
     kind, *rest = option.split("-")
     try:
-        found = _targets(kind, rest)
+        found = _targets(kind, rest, is_2d)
     except ValueError:
         found = None
     if found is None:
         raise InvalidInput(
             f"MODEL.TARGET_OPT has {option!r}, which is not known here.",
-            "Known are 0 (foreground), 1 (polarity), 2 (affinities), 4 (boundary), 5 and 6 (distances), 9-N (classes).",
+            "Known are 0 (foreground), 1 (polarity), 2 (affinities), 4 (boundary), 5 and 6 (distances), 7 (flow) and "
+            "9-N (classes).",
         )
     name, kwargs, n_channels = found
     return {"name": name, "kwargs": kwargs, "n_channels": n_channels, "option": option}
@@ -209,7 +228,7 @@ def class_names(n: int) -> list[str]:
     return ["background", *(f"class {number}" for number in range(1, n))]
 
 
-def _targets(kind: str, rest: Sequence[str]) -> tuple[str, dict[str, Any], int] | None:
+def _targets(kind: str, rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:
     if kind == "0":
         return "binary", {}, 1
     if kind == "1" and not rest:
@@ -217,7 +236,7 @@ def _targets(kind: str, rest: Sequence[str]) -> tuple[str, dict[str, Any], int] 
     if kind == "1" and list(rest) == ["1"]:
         return "classes", {"names": ["background", "presynaptic", "postsynaptic"]}, 3
     if kind == "2":
-        return _affinities(rest)
+        return _affinities(rest, is_2d)
     if kind == "4" and len(rest) == 2:
         edges = "seg-all" if rest[1] == "1" else "seg-no-bg"
         return "instance_boundary", {"thickness": int(rest[0]), "edge_mode": edges, "mode": "2d"}, 1
@@ -227,13 +246,17 @@ def _targets(kind: str, rest: Sequence[str]) -> tuple[str, dict[str, Any], int] 
     if kind == "6":
         mode, inside, outside = rest if len(rest) == 3 else ("2d", "8", "50")
         return "semantic_edt", {"mode": mode, "alpha_fore": float(inside), "alpha_back": float(outside)}, 1
+    if kind == "7" and not rest:
+        return "flow", {}, 2
     if kind == "9" and rest and rest[0].isdecimal():
         n = int(rest[0])
         return "classes", {"names": class_names(n)}, n
     return None
 
 
-def _affinities(rest: Sequence[str]) -> tuple[str, dict[str, Any], int] | None:
+def _affinities(rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:
+    if not rest and is_2d:
+        return "affinity", {"offsets": ["0-1-0", "0-0-1"], "affinity_mode": "deepem"}, 2
     if not rest:
         return "affinity", {"offsets": ["1-0-0", "0-1-0", "0-0-1"], "affinity_mode": "deepem"}, 3
     if len(rest) == 4 and rest[3] == "pni":

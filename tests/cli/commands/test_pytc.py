@@ -8,6 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.prediction_defaults import PredictionDefaults
@@ -103,6 +105,31 @@ def test_a_model_is_made_and_said_how_to_predict_with(cli: Command, tmp_path: Pa
     assert any(row["outcome"] == "taken" for row in document["keys"])
     assert is_one_error(cli(*words, "--out", folder), "already something")
     assert "moving average" in cli(*words, "--out", tmp_path / "other").out
+
+
+@pytest.mark.slow
+def test_a_model_is_made_with_the_configuration_that_its_checkpoint_holds(cli: Command, tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    found = import_config([config])
+    held = yaml.safe_load(config.read_text())["default"]
+    checkpoint = write_checkpoint(
+        tmp_path / "last.ckpt", found, random_network(found), hyper_parameters={"cfg": OmegaConf.create(held)}
+    )
+    ended = cli("import-model", checkpoint, "--out", tmp_path / "model", "--json")
+    assert ended.code == 0, ended.out
+    assert ended.document["notes"][0] == "The configuration is the one that the checkpoint last.ckpt holds."
+    shown = cli("import-model", checkpoint, "--out", tmp_path / "other")
+    assert "The configuration is the one that the checkpoint" in shown.out
+    without = write_checkpoint(tmp_path / "a.ckpt", found, random_network(found))
+    assert is_one_error(cli("import-model", without, "--out", tmp_path / "b"), "does not hold its configuration")
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_a_flat_file_leaves_open_is_told(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("model: {architecture: rsunet}\noptimization: {val_check_interval: 5}")
+    ended = cli("import-recipe", tmp_path / "a.yaml", "--out", tmp_path / "r.yaml", "--json")
+    assert "counted batches until February 2026" in ended.document["notes"][0]
+    assert "counted batches" in cli("import-recipe", tmp_path / "a.yaml", "--out", tmp_path / "s.yaml").out
 
 
 @pytest.mark.slow

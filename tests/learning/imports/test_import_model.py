@@ -60,6 +60,30 @@ def test_a_model_computes_what_the_network_of_its_checkpoint_does(tmp_path: Path
     assert (origin.config_hash, origin.config, origin.file) == ("abcd1234", architecture, "last.ckpt")
 
 
+SECTIONS = np.random.default_rng(0).random((1, 1, 16, 32, 32), dtype=np.float32)
+OF_ITS_CLASSES = [
+    ("mednext_heads", "ckpt", (slice(None), slice(None, None, 4)), (16, 32, 32)),
+    ("unet_plus_3d", "pth.tar", (), (5, 17, 17)),
+    ("unet_2d", "pth.tar", (), (3, 17, 17)),
+    ("unet_plus_2d", "pth.tar", (), (3, 16, 16)),
+]
+"""Name, suffix, what is kept of the outputs besides every fourth pixel, and the shape of the image."""
+
+
+@pytest.mark.parametrize(("name", "suffix", "kept", "shape"), OF_ITS_CLASSES)
+def test_networks_of_pytcs_own_classes_give_their_numbers(
+    tmp_path: Path, name: str, suffix: str, kept: tuple[slice, ...], shape: tuple[int, int, int]
+) -> None:
+    config = import_config([FIXTURES / f"{name}.yaml"])
+    answer = job_of(config, FIXTURES / f"{name}.{suffix}", tmp_path / "model").run(RecordingContext())
+    z, y, x = shape
+    with torch.no_grad():
+        logits = TrainedModel.load(tmp_path / "model").network(torch.from_numpy(SECTIONS[..., :z, :y, :x]))[0]
+    expected = np.load(FIXTURES / f"{name}.npy")
+    assert np.abs(logits.numpy()[kept][..., ::4, ::4] - expected).max() < 1e-5
+    assert [note for note in answer["notes"] if "heads stand in" in note] if "heads" in name else not answer["notes"]
+
+
 @pytest.mark.parametrize(("name", "suffix"), [("rsunet", "ckpt"), ("unet_3d", "pth.tar")])
 def test_checkpoints_that_pytc_wrote_give_its_numbers(tmp_path: Path, name: str, suffix: str) -> None:
     config = import_config([FIXTURES / f"{name}.yaml"])
@@ -200,10 +224,17 @@ def test_an_object_of_an_unknown_class_is_told(tmp_path: Path, config: ImportedC
     assert "holds list" in told(job_of(config, tmp_path / "b.ckpt", tmp_path / "m" / "a"))
 
 
-def test_heads_and_a_folder_that_is_there_are_told(tmp_path: Path, config: ImportedConfig) -> None:
+def test_a_folder_that_is_there_is_told(tmp_path: Path, config: ImportedConfig) -> None:
     path = write_checkpoint(tmp_path / "a.ckpt", config, random_network(config))
-    several = config.model_copy(update={"heads": ("affinity", "distance")})
-    assert "has 2 heads" in told(job_of(several, path, tmp_path / "m" / "a"))
     (tmp_path / "there").mkdir()
     with pytest.raises(ModelError, match="already something"):
         job_of(config, path, tmp_path / "there").run(RecordingContext())
+
+
+def test_a_head_that_is_missing_is_told(tmp_path: Path) -> None:
+    config = import_config([FIXTURES / "mednext_heads.yaml"])
+    heads = config.plan.network.heads  # type: ignore[attr-defined]
+    renamed = tuple(head.model_copy(update={"name": f"{head.name} of another"}) for head in heads)
+    network = config.plan.network.model_copy(update={"heads": renamed})
+    other = config.model_copy(update={"plan": config.plan.model_copy(update={"network": network})})
+    assert "it lacks" in told(job_of(other, FIXTURES / "mednext_heads.ckpt", tmp_path / "m" / "a"))

@@ -81,6 +81,17 @@ VARIANTS: dict[str, dict[str, object]] = {
             ("plain", "batch", False),
         ]
     },
+    "unet_3d with a non-local block": {"kind": "unet_3d", "channels": [8, 8, 16], "non_local": True, "pooling": False},
+    "unet_2d with a non-local block": {"kind": "unet_2d", "channels": [16, 16], "non_local": True, "norm": "batch"},
+    "unet_2d of se": {"kind": "unet_2d", "channels": [16, 32], "block": "residual_se", "pooling": True},
+    "mednext_custom with heads": {
+        "kind": "mednext_custom",
+        "channels": 4,
+        "blocks": [1, 1, 1],
+        "expansion": [2],
+        "deep_supervision": False,
+        "heads": [{"name": "near", "channels": 2, "blocks": 1, "features": 2}, {"name": "far"}],
+    },
     "fpn_3d of se": {"kind": "fpn_3d", "channels": [8, 8], "block": "residual_se", "blocks": [1], "dropout": 0.1},
 }
 

@@ -65,8 +65,14 @@ def import_recipe(
         "settings": found.plan.model_dump(mode="json"),
         "predict": found.predict.model_dump(mode="json"),
         "commands": commands,
+        "notes": list(found.notes),
     }
-    text = [_table(found.keys), f"Wrote {target}. With your data, for example:", *(f"  {one}" for one in commands)]
+    text = [
+        _table(found.keys),
+        *found.notes,
+        f"Wrote {target}. With your data, for example:",
+        *(f"  {one}" for one in commands),
+    ]
     return Reply(document, Group(*text))
 
 
@@ -76,11 +82,14 @@ def import_model(
         Path, typer.Argument(metavar="FILE.ckpt|.pth.tar", help="A checkpoint of PyTorch Connectomics.")
     ],
     config: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
-            "--config", metavar="CONFIG.yaml", help="The configuration that it was trained with; may be given again."
+            "--config",
+            metavar="CONFIG.yaml",
+            help="The configuration that it was trained with; may be given again. By default the one that the "
+            "checkpoint holds, as those of October 2025 to May 2026 do.",
         ),
-    ],
+    ] = None,
     voxel_size: Size = None,
     out: Annotated[
         Path | None,
@@ -93,15 +102,17 @@ def import_model(
     from napari_pytc.files import plain_path
     from napari_pytc.plans.plan import PredictPlan
     from napari_pytc.plans.prediction_defaults import plan_with_defaults
-    from napari_pytc.pytc.translate import import_config, model_name
+    from napari_pytc.pytc.translate import import_config, import_embedded, model_name
 
-    found = import_config(config, read_voxel_size(voxel_size))
+    size = read_voxel_size(voxel_size)
+    found = import_config(config, size) if config else import_embedded(checkpoint, size)
     folder = plain_path(out or Path(model_name(checkpoint)))
     job = found.job(plain_path(checkpoint), folder)
     result = run_alone(output_of(context), job, "import", "Nothing was written.")
     command = f"napari-pytc predict PROJECT --model {shlex.quote(str(folder))}"
     document = {
         **result,
+        "notes": [*found.notes, *result["notes"]],
         "dialect": found.dialect,
         "keys": [row.model_dump() for row in found.keys],
         "predict": found.predict.model_dump(mode="json"),
@@ -111,7 +122,7 @@ def import_model(
     weights = f"the {result['weights']} of its weights" if result["weights"] != "last" else "its last weights"
     text = [
         _table(found.keys),
-        *result["notes"],
+        *document["notes"],
         f"Imported {weights}, {result['parameters'] / 1e6:.2f} million, predicting in {result['tiling']}.",
         f"Folder: {folder}",
         f"Predict as it did there: {command}",

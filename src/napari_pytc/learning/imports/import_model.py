@@ -16,13 +16,7 @@ from torch import Tensor
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.jobs.context import JobContext
-from napari_pytc.learning.imports.stored_checkpoint import (
-    ForeignObject,
-    StoredCheckpoint,
-    StoredTensor,
-    escaped,
-    tensors_in,
-)
+from napari_pytc.learning.imports.stored_tensors import dtype_of, read_tensor
 from napari_pytc.learning.machine.weights import load_exactly, save_weights
 from napari_pytc.learning.networks.mednext_module import MedNeXt, from_published
 from napari_pytc.learning.networks.network import Network, build_network
@@ -34,10 +28,13 @@ from napari_pytc.plans.normalisation import ImageNormalisation, Normalisation
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.specs import ImportModelJob
 from napari_pytc.plans.windows import Windows
+from napari_pytc.pytc.stored_checkpoint import StoredCheckpoint, escaped, tensors_in
+from napari_pytc.pytc.stored_values import ForeignObject, StoredTensor
 
 _WRAPPERS = ("module", "_orig_mod", "model", "network", "net")
 _LOSSES = ("loss_functions.", "loss_weighter.", "criterion.", "loss.")
 _SUPERVISION = ("out.1.", "out.2.", "out.3.", "out.4.", "ds_heads.", "level_heads.")
+_WHOLE_PROJECTION = "out.0."
 _AVERAGE = "EMAWeightsCallback"
 _WRONG_CONFIG = "Give the configuration that the checkpoint was trained with."
 _ASSUMED_RANGE = (0.0, 255.0)
@@ -53,12 +50,6 @@ def run(job: ImportModelJob, ctx: JobContext) -> dict[str, Any]:
     """
     if job.folder.exists():
         raise ModelError(f"There is already something at {job.folder}.", "Choose another folder.")
-    if len(job.heads) > 1:
-        raise ModelError(
-            f"The network of the configuration {job.config} has {len(job.heads)} heads ({', '.join(job.heads)}); "
-            "networks here have one.",
-            "Its recipe can be imported: it trains one network with the channels of all heads.",
-        )
     ctx.report(0, 3, f"reading {job.checkpoint.name}")
     with StoredCheckpoint(job.checkpoint) as stored:
         weights, which = _weights(stored)
@@ -151,6 +142,7 @@ def _fitted(
         notes.append("The checkpoint has no heads of deep supervision, so the model has none.")
     kind = plan.network.kind
     own = network.state_dict()
+    fitting = {name: _of_sections(tensor, own[name].shape) for name, tensor in fitting.items()}
     for name, tensor in fitting.items():
         if tuple(own[name].shape) != tensor.shape:
             raise ModelError(
@@ -164,10 +156,15 @@ def _fitted(
             f"{len(missing)} of {len(own)} tensors, as {missing[0]}.",
             _WRONG_CONFIG,
         )
+    without_use = _SUPERVISION
+    if isinstance(network, MedNeXt) and network.head_names:
+        without_use = (*_SUPERVISION, _WHOLE_PROJECTION)
+        if any(name.startswith(_WHOLE_PROJECTION) for name in unused):
+            notes.append("The projection to all channels was left out: the heads stand in for it.")
     heads = [name for name in unused if name.startswith(_SUPERVISION)]
     if heads:
         notes.append(f"Heads of deep supervision were left out ({len(heads)} tensors); predictions do not use them.")
-    rest = [name for name in unused if not name.startswith(_SUPERVISION)]
+    rest = [name for name in unused if not name.startswith(without_use)]
     if rest:
         raise ModelError(
             f"The checkpoint {stored.path.name} does not fit the network {kind} of {job.config}: the network has no "
@@ -175,6 +172,14 @@ def _fitted(
             _WRONG_CONFIG,
         )
     return plan, network, fitting, notes
+
+
+def _of_sections(tensor: StoredTensor, shape: torch.Size) -> StoredTensor:
+    """A kernel of sections as one of a volume that is a section thick, where the network's is."""
+    if tuple(shape) != (*tensor.shape[:2], 1, *tensor.shape[2:]) or len(tensor.shape) != 4:
+        return tensor
+    stride = (*tensor.stride[:2], 0, *tensor.stride[2:])
+    return StoredTensor(tensor.storage, tensor.offset, tuple(shape), stride)
 
 
 def _build(job: ImportModelJob, plan: TrainPlan) -> Network:
@@ -203,7 +208,9 @@ def _by_name(network: Network, weights: Mapping[str, StoredTensor]) -> tuple[dic
 def _candidates(name: str, network: Network) -> Iterator[str]:
     """The name as it is, and without each of the wrappers before it."""
     while True:
-        renamed = next(iter(from_published({name: torch.empty(0)})), name) if isinstance(network, MedNeXt) else name
+        renamed = name
+        if isinstance(network, MedNeXt):
+            renamed = next(iter(from_published({name: torch.empty(0)}, network.head_names)), name)
         yield renamed
         first, dot, rest = name.partition(".")
         if not dot or first not in _WRAPPERS:
@@ -213,9 +220,9 @@ def _candidates(name: str, network: Network) -> Iterator[str]:
 
 def _read(stored: StoredCheckpoint, name: str, tensor: StoredTensor, network: Network) -> Tensor:
     own = network.state_dict()[name]
-    if tensor.dtype.is_floating_point != own.dtype.is_floating_point:
-        raise ModelError(f"The checkpoint's tensor {name} has numbers of the type {tensor.dtype}.", _WRONG_CONFIG)
-    found = stored.read(tensor).to(own.dtype)
+    if dtype_of(tensor).is_floating_point != own.dtype.is_floating_point:
+        raise ModelError(f"The checkpoint's tensor {name} has numbers of the type {tensor.dtype.name}.", _WRONG_CONFIG)
+    found = read_tensor(stored, tensor).to(own.dtype)
     if found.dtype.is_floating_point and not bool(torch.isfinite(found).all()):
         raise ModelError(
             f"The checkpoint's tensor {name} holds numbers that are not finite: its training had failed.",

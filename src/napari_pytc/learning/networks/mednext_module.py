@@ -100,6 +100,37 @@ class MedNeXtBlock(nn.Module):
         return self.grn_gamma * (wide * share) + self.grn_beta + wide
 
 
+class MedNeXtHead(nn.Module):
+    """A head for some channels: the features made fewer, blocks as those of the finest level, and a projection."""
+
+    def __init__(self, design: MedNeXtDesign, n_outputs: int, n_blocks: int, n_features: int, n_dims: int) -> None:
+        super().__init__()
+        plain, _ = _CONVOLUTIONS[n_dims]
+        blocks = [
+            MedNeXtBlock(
+                n_features,
+                n_features,
+                design,
+                design.expansion[-1],
+                (1,) * n_dims,
+                is_residual=design.residual,
+                grn=design.grn,
+            )
+            for _ in range(n_blocks)
+        ]
+        is_as_wide = n_features == design.channels
+        self.input_projection = nn.Identity() if is_as_wide else plain(design.channels, n_features, 1)
+        self.blocks = nn.Sequential(*blocks)
+        self.projection = plain(n_features, n_outputs, 1)
+        if design.checkpointing:
+            recompute(list(self.blocks))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits of its channels."""
+        found: Tensor = self.projection(self.blocks(self.input_projection(features)))
+        return found
+
+
 class MedNeXt(Network):
     """MedNeXt in 3D or, with sections as the images of a batch, in 2D."""
 
@@ -107,6 +138,7 @@ class MedNeXt(Network):
         super().__init__()
         self.is_2d = design.is_2d
         self._enlarges_kernels = design.upkern
+        self.head_names = tuple(head.name for head in design.heads)
         strides = [stride[1:] if design.is_2d else stride for stride in design.strides]
         n_dims, n_down = len(strides[0]), len(strides)
         n_each = [design.channels * 2**level for level in range(n_down + 1)]
@@ -154,7 +186,11 @@ class MedNeXt(Network):
         )
         self.dec_block = nn.ModuleList(stage(2 * n_down - level, n_each[level]) for level in range(n_down))
         supervised = n_each if design.deep_supervision else n_each[:1]
-        self.out = nn.ModuleList(transposed(n, n_outputs, 1) for n in supervised)
+        self.out = nn.ModuleList(transposed(n, n_outputs, 1) for n in supervised if not design.heads)
+        self.heads = nn.ModuleList(
+            MedNeXtHead(design, head.channels, head.blocks, head.features or design.channels, n_dims)
+            for head in design.heads
+        )
         if design.checkpointing:
             stages = [*self.enc_block, self.bottleneck, *self.dec_block]
             recompute([block for blocks in stages if isinstance(blocks, nn.Sequential) for block in blocks])
@@ -168,7 +204,7 @@ class MedNeXt(Network):
 
     def training_logits(self, image: Tensor) -> tuple[Tensor, ...]:
         """Logits of all supervised levels."""
-        n_levels = len(self.out)
+        n_levels = max(1, len(self.out))
         if self.is_2d:
             return section_by_section(lambda sections: self._levels(sections, n_levels), image)
         return self._levels(image, n_levels)
@@ -189,21 +225,28 @@ class MedNeXt(Network):
         for level in reversed(range(n_down)):
             features = self.dec_block[level](skipped.pop() + self.up[level](features))
             if level < n_levels:
-                found.append(self.out[level](features))
+                found.append(self._logits(features, level))
         return tuple(reversed(found))
+
+    def _logits(self, features: Tensor, level: int) -> Tensor:
+        if len(self.heads):
+            return torch.cat([head(features) for head in self.heads], dim=1)
+        logits: Tensor = self.out[level](features)
+        return logits
 
 
 def build_mednext(
     settings: MedNeXtNetwork | MedNeXtCustomNetwork, n_classes: int, space: VoxelSpace, n_inputs: int = 1
 ) -> MedNeXt:
     """The network with random weights."""
+    settings.check_outputs(n_classes)
     return MedNeXt(n_inputs, n_classes, settings.design(space))
 
 
 _PUBLISHED_NAME = re.compile(r"^(enc_block|down|up|dec_block|out)_(\d)\.(?:conv_out\.)?")
 
 
-def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_published(tensors: Mapping[str, Tensor], heads: Sequence[str] = ()) -> dict[str, Tensor]:
     """Weights of the published network, also of PyTorch Connectomics, by the names of ours.
 
     ==========================================  ======================================
@@ -212,13 +255,27 @@ def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ``enc_block_1.0.conv1.weight``              ``enc_block.1.0.conv1.weight``
     ``down_1``, ``up_1``, ``dec_block_1``       ``down.1``, ``up.1``, ``dec_block.1``
     ``out_1.conv_out.weight``                   ``out.1.weight``
+    ``heads.NAME.projection.weight``            ``heads.0.projection.weight``, by its place
     ``dummy_tensor``                            left out: it takes part in nothing
     ``stem``, ``bottleneck``                    the same
     ==========================================  ======================================
 
     What PyTorch Connectomics and Lightning put before the names (``model.model.``) is cut off by the caller.
+
+    Parameters
+    ----------
+    heads : sequence of str
+        Names of the network's heads, in order.
     """
-    return {_PUBLISHED_NAME.sub(r"\1.\2.", name): tensor for name, tensor in tensors.items() if name != "dummy_tensor"}
+    places = {f"heads.{name}.": f"heads.{number}." for number, name in enumerate(heads)}
+    found = {}
+    for name, tensor in tensors.items():
+        head = next((one for one in places if name.startswith(one)), None)
+        if head is not None:
+            found[f"{places[head]}{name.removeprefix(head)}"] = tensor
+        elif name != "dummy_tensor":
+            found[_PUBLISHED_NAME.sub(r"\1.\2.", name)] = tensor
+    return found
 
 
 def enlarge_kernels(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""U-Net and feature pyramid of the first PyTorch Connectomics (Lin et al. 2021, arXiv:2112.05754).
+"""U-Nets and feature pyramid of the first PyTorch Connectomics (Lin et al. 2021, arXiv:2112.05754).
 
 Weights have the names that its version 1.0 gives them, for the blocks that it has, so that its models load as they are.
 """
@@ -15,18 +15,20 @@ from torch.nn import functional
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.networks.recompute import recompute
-from napari_pytc.plans.networks.pytc_unet import ActivationName, FPN3DNetwork, UNet3DNetwork
+from napari_pytc.learning.networks.sections import section_by_section
+from napari_pytc.plans.networks.pytc_unet import ActivationName, FPN3DNetwork, UNet2DNetwork, UNet3DNetwork
 
-Settings = UNet3DNetwork | FPN3DNetwork
+Settings = UNet3DNetwork | UNet2DNetwork | FPN3DNetwork
 _FLAT: Shape = (1, 3, 3)
 _SLOPE = 0.2
-_REDUCTION = 4
 
 
 class UNet3D(Network):
     """The U-Net: a convolution and a block a level, interpolation and a sum on the way up."""
 
-    def __init__(self, n_inputs: int, n_outputs: int, isotropic: tuple[bool, ...], settings: UNet3DNetwork) -> None:
+    def __init__(
+        self, n_inputs: int, n_outputs: int, isotropic: tuple[bool, ...], settings: UNet3DNetwork | UNet2DNetwork
+    ) -> None:
         super().__init__()
         widths, strides = settings.channels, [_stride(one) for one in isotropic]
         self._has_pooling = settings.pooling
@@ -54,6 +56,18 @@ class UNet3D(Network):
         )
         _initialise(self)
         self.level_heads = _heads(widths[1:], n_outputs, settings)
+        self.non_local: nn.Module = _NonLocal(widths[-1], settings) if settings.non_local else nn.Identity()
+        # A convolution of single voxels is padded by one there, and what comes out is resized afterwards.
+        margin = (0, 1, 1) if isinstance(settings, UNet2DNetwork) else (1, 1, 1)
+        self.feat_layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv3d(widths[-1], width, 1, padding=margin, bias=False, padding_mode=settings.padding),
+                _norm(width, settings),
+                _activation(settings.activation),
+            )
+            for width in widths[:-1]
+            if settings.non_local
+        )
         if settings.checkpointing:
             recompute([self.conv_in, *self.down_layers, *(m for up in self.up_layers for m in up.children())])
 
@@ -74,14 +88,35 @@ class UNet3D(Network):
         for down in self.down_layers:
             features = down(features)
             skipped.append(features)
-        found = [skipped.pop()]
-        for convolution, block in reversed([tuple(up.children()) for up in self.up_layers]):
+        found = [self.non_local(skipped.pop())]
+        for level, (convolution, block) in reversed(list(enumerate(tuple(up.children()) for up in self.up_layers))):
             fine = skipped.pop()
-            upsampled = functional.interpolate(
-                convolution(found[-1]), size=fine.shape[2:], mode="trilinear", align_corners=not self._has_pooling
-            )
-            found.append(block(upsampled + fine))
+            fine = self._resized(convolution(found[-1]), fine) + fine
+            if len(self.feat_layers):
+                fine = self._resized(self.feat_layers[level](found[0]), fine) + fine
+            found.append(block(fine))
         return found[::-1]
+
+    def _resized(self, features: Tensor, like: Tensor) -> Tensor:
+        """Features at the resolution of others."""
+        size, has_corners = like.shape[2:], not self._has_pooling
+        return functional.interpolate(features, size=size, mode="trilinear", align_corners=has_corners)
+
+
+class UNet2D(UNet3D):
+    """The 2D U-Net: the same, on sections as the images of a batch."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the finest level."""
+        return section_by_section(lambda sections: UNet3D.forward(self, sections[:, :, None])[:, :, 0], image)
+
+    def training_logits(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Logits of all supervised levels."""
+
+        def of_sections(sections: Tensor) -> tuple[Tensor, ...]:
+            return tuple(level[:, :, 0] for level in UNet3D.training_logits(self, sections[:, :, None]))
+
+        return section_by_section(of_sections, image)
 
 
 class FPN3D(Network):
@@ -148,7 +183,7 @@ class _Residual(nn.Module):
         )
         if is_excited:
             # Its perceptron's activation is relu where the blocks of version 1.0 were not told another.
-            self.conv = nn.Sequential(self.conv, _SqueezeExcitation(n_out, settings.activation))
+            self.conv = nn.Sequential(self.conv, _SqueezeExcitation(n_out, settings))
         is_same = n_in == n_out and max(stride) == 1
         self.projector = (
             nn.Identity() if is_same else _convolution(n_in, n_out, (1, 1, 1), settings, stride, activation="none")
@@ -179,12 +214,12 @@ class _Dense(nn.Module):
 class _SqueezeExcitation(nn.Module):
     """Weights of the channels from their means over the image (Hu et al. 2018)."""
 
-    def __init__(self, width: int, activation: ActivationName) -> None:
+    def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
-        n_squeezed = max(1, width // _REDUCTION)
+        n_squeezed = max(1, width // settings.squeezed_by)
         self.fc = nn.Sequential(
             nn.Linear(width, n_squeezed, bias=False),
-            _activation(activation),
+            _activation(settings.activation),
             nn.Linear(n_squeezed, width, bias=False),
             nn.Sigmoid(),
         )
@@ -192,6 +227,30 @@ class _SqueezeExcitation(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         weights: Tensor = self.fc(image.mean(dim=(2, 3, 4)))
         return image * weights[:, :, None, None, None]
+
+
+class _NonLocal(nn.Module):
+    """What each voxel finds at all others, weighted by how they match (Wang et al. 2018, non-local networks)."""
+
+    def __init__(self, width: int, settings: Settings) -> None:
+        super().__init__()
+        inner = max(1, width // 2)
+        self.g, self.theta, self.phi = (nn.Conv3d(width, inner, 1) for _ in range(3))
+        norm = _norm(width, settings)
+        self.W = nn.Sequential(nn.Conv3d(inner, width, 1), norm)
+        if isinstance(norm, nn.BatchNorm3d | nn.GroupNorm):
+            nn.init.zeros_(norm.weight)  # it begins as the identity
+
+    def forward(self, image: Tensor) -> Tensor:
+        values, queries, keys = (layer(image).flatten(2).transpose(1, 2) for layer in (self.g, self.theta, self.phi))
+        found = functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        added: Tensor = self.W(found.transpose(1, 2).reshape(image.shape[0], -1, *image.shape[2:]))
+        return added + image
+
+
+def build_unet_2d(settings: UNet2DNetwork, n_classes: int, space: VoxelSpace, n_inputs: int = 1) -> UNet2D:
+    """The network with random weights."""
+    return UNet2D(n_inputs, n_classes, settings.isotropic_levels(space), settings)
 
 
 def build_unet_3d(settings: UNet3DNetwork, n_classes: int, space: VoxelSpace, n_inputs: int = 1) -> UNet3D:
@@ -204,7 +263,7 @@ def build_fpn_3d(settings: FPN3DNetwork, n_classes: int, space: VoxelSpace, n_in
     return FPN3D(n_inputs, n_classes, settings.isotropic_levels(space), settings)
 
 
-def _block(width: int, settings: UNet3DNetwork) -> nn.Module:
+def _block(width: int, settings: UNet3DNetwork | UNet2DNetwork) -> nn.Module:
     if settings.block == "dense":
         return _Dense(width, settings)
     if settings.block == "plain":
@@ -257,7 +316,7 @@ def _norm(width: int, settings: Settings) -> nn.Module:
         return nn.BatchNorm3d(width)
     if settings.norm == "instance":
         return nn.InstanceNorm3d(width)
-    return nn.GroupNorm(8, width) if settings.norm == "group" else nn.Identity()
+    return nn.GroupNorm(settings.n_groups, width) if settings.norm == "group" else nn.Identity()
 
 
 def _activation(name: ActivationName) -> nn.Module:

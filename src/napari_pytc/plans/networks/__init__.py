@@ -10,7 +10,7 @@ from napari_pytc.plans.networks.monai_basic_unet import MonaiBasicUNetNetwork
 from napari_pytc.plans.networks.monai_flexible_unet import MonaiFlexibleUNetNetwork
 from napari_pytc.plans.networks.monai_transformers import MonaiSwinUNETRNetwork, MonaiUNETRNetwork
 from napari_pytc.plans.networks.monai_unet import MonaiUNetNetwork
-from napari_pytc.plans.networks.pytc_unet import FPN3DNetwork, UNet3DNetwork
+from napari_pytc.plans.networks.pytc_unet import FPN3DNetwork, UNet2DNetwork, UNet3DNetwork
 from napari_pytc.plans.networks.rsunet import RSUNetNetwork
 from napari_pytc.plans.networks.section_unet import SectionUNetNetwork
 from napari_pytc.plans.networks.unet import UNetNetwork
@@ -33,6 +33,7 @@ __all__ = [
     "NetworkSettings",
     "RSUNetNetwork",
     "SectionUNetNetwork",
+    "UNet2DNetwork",
     "UNet3DNetwork",
     "UNetNetwork",
 ]

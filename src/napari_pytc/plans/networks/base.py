@@ -131,6 +131,15 @@ class NetworkSettings(TaggedSettings):
                 f"Take patch_shape {'x'.join(map(str, least))} or larger, or fewer levels.",
             )
 
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse settings that do not fit the number of channels that are learnt.
+
+        Raises
+        ------
+        InvalidInput
+            With both numbers.
+        """
+
     def notes(self, n_outputs: int) -> list[str]:
         """What is to be told of settings that cannot be as they are asked for, with so many channels predicted."""
         return []

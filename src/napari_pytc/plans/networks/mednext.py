@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import field_validator, model_validator
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.networks.base import (
     NetworkSettings,
@@ -14,12 +15,26 @@ from napari_pytc.plans.networks.base import (
     patch_of_budget,
     total_stride,
 )
-from napari_pytc.settings import setting
+from napari_pytc.settings import Settings, setting
 
 Size = Literal["S", "B", "M", "L"]
 Kernel = Literal[3, 5, 7]
 _N_LEVELS = 5
 _PATCH_VOXELS = 65_536
+_PUBLISHED_CHANNELS = 32
+
+
+class TaskHead(Settings):
+    """A head for some of the target's channels: blocks at full resolution, and a projection to the channels."""
+
+    name: str = setting(..., "Name", "What it predicts.", min_length=1)
+    channels: int = setting(
+        1, "Channels", "How many of the target's channels it predicts; heads take them in their order.", ge=1
+    )
+    blocks: int = setting(0, "Blocks", "Blocks of its own before the projection.", ge=0)
+    features: int | None = setting(
+        None, "Features", "Feature maps of its blocks; by default those of the network's finest level.", ge=1
+    )
 
 
 class MedNeXtDesign(NamedTuple):
@@ -48,6 +63,7 @@ class MedNeXtDesign(NamedTuple):
     residual_resampling: bool = True
     norm: Literal["group", "layer"] = "group"
     is_2d: bool = False
+    heads: tuple[TaskHead, ...] = ()
 
 
 PUBLISHED: dict[Size, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -68,9 +84,36 @@ class _MedNeXt(NetworkSettings):
         """Windows: its norms are over the whole image."""
         return "windows"
 
+    heads: tuple[TaskHead, ...] = setting(
+        (),
+        "Heads",
+        "Heads of their own for the target's channels, in order, as PyTC has them for several tasks; by default one "
+        "projection for all channels. They go without deep supervision.",
+    )
+
     def design(self, space: VoxelSpace) -> MedNeXtDesign:
         """The numbers of the network on voxels of a size."""
         raise NotImplementedError
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse heads that have not as many channels as are learnt."""
+        n_channels = sum(head.channels for head in self.heads)
+        if self.heads and n_channels != n_outputs:
+            raise InvalidInput(
+                f"The heads of the network {self.kind} have {n_channels} channels together, but the target has "
+                f"{n_outputs}.",
+                "Give network.heads as many channels as the target has.",
+            )
+
+    def _check_heads(self, n_features: int, deep_supervision: bool) -> None:
+        names = [head.name for head in self.heads]
+        if len(set(names)) < len(names):
+            raise ValueError(f"heads have different names, got {', '.join(names)}")
+        if self.heads and deep_supervision:
+            raise ValueError("heads go without deep supervision: set network.deep_supervision=false")
+        wide = next((head for head in self.heads if (head.features or 0) > n_features), None)
+        if wide is not None:
+            raise ValueError(f"the head {wide.name} has at most {n_features} features, as the finest level")
 
     def window_multiple(self, space: VoxelSpace) -> Shape:
         """Factor by which the deepest level is coarser."""
@@ -130,11 +173,16 @@ class MedNeXtNetwork(_MedNeXt):
         """YAML reads on and off as true and false."""
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_heads(_PUBLISHED_CHANNELS, self.deep_supervision)
+        return self
+
     def design(self, space: VoxelSpace) -> MedNeXtDesign:
         """The published numbers."""
         expansion, blocks = PUBLISHED[self.size]
         return MedNeXtDesign(
-            channels=32,
+            channels=_PUBLISHED_CHANNELS,
             expansion=expansion,
             blocks=blocks,
             kernel_size=self.kernel_size,
@@ -143,6 +191,7 @@ class MedNeXtNetwork(_MedNeXt):
             grn=self.grn,
             upkern=self.upkern,
             checkpointing=self.checkpointing == "on" or (self.checkpointing == "auto" and self.size in "ML"),
+            heads=self.heads,
         )
 
 
@@ -210,6 +259,7 @@ class MedNeXtCustomNetwork(_MedNeXt):
             )
         if min(self.blocks) < 1 or min(self.expansion) < 1:
             raise ValueError("each stage has at least one block and an expansion of at least 1")
+        self._check_heads(self.channels, self.deep_supervision)
         return self
 
     def design(self, space: VoxelSpace) -> MedNeXtDesign:
@@ -229,4 +279,5 @@ class MedNeXtCustomNetwork(_MedNeXt):
             residual_resampling=self.residual_resampling,
             norm=self.norm,
             is_2d=self.dimensions == "2d",
+            heads=self.heads,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QFileDialog
 
@@ -55,6 +56,22 @@ def test_every_key_is_listed_what_differs_first(dialog: PytcImportDialog, qtbot:
     assert not dialog.model_button.isEnabled()
     dialog.checkpoint.setText("last.ckpt")
     assert dialog.model_button.isEnabled()
+
+
+def test_a_checkpoint_alone_is_read_for_the_configuration_that_it_holds(
+    dialog: PytcImportDialog, qtbot: QtBot, tmp_path: Path
+) -> None:
+    values = {"model": {"arch": {"type": "rsunet"}}, "hyper": 1}
+    torch.save({"state_dict": {}, "hyper_parameters": {"cfg": values}}, tmp_path / "last.ckpt")
+    dialog.checkpoint.setText(str(tmp_path / "last.ckpt"))
+    dialog.checkpoint.editingFinished.emit()
+    qtbot.waitUntil(dialog.model_button.isEnabled, timeout=30_000)
+    assert "the one that the checkpoint last.ckpt holds" in dialog.summary.text()
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    dialog.checkpoint.setText(str(tmp_path / "other.ckpt"))
+    dialog.checkpoint.editingFinished.emit()
+    qtbot.waitUntil(lambda: "does not hold its configuration" in dialog.notice.text, timeout=30_000)
+    assert not dialog.model_button.isEnabled()
 
 
 def test_leaving_a_line_reads_only_what_is_new(dialog: PytcImportDialog, qtbot: QtBot, tmp_path: Path) -> None:

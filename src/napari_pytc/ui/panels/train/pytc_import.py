@@ -56,12 +56,12 @@ class PytcImportDialog(QDialog):
         self._recipe, self._models = recipe, models
         self._found: ImportedConfig | None = None
         self._generation = 0
-        self._last: tuple[str, str] | None = None
-        """Path and voxel size that were read, or are being read; None after a failure."""
+        self._last: tuple[str, str, str] | None = None
+        """Configuration, checkpoint and voxel size that were read, or are being read; None after a failure."""
         self.setObjectName("pytcImportDialog")
         self.setWindowTitle("Import from PyTorch Connectomics")
         self.config = _line("pytcConfig", "The configuration of the training; name it within its clone of PyTC.")
-        self.config.setPlaceholderText("A .yaml file")
+        self.config.setPlaceholderText("A .yaml file; or empty for the one that the checkpoint holds")
         self.checkpoint = _line("pytcCheckpoint", "Read without running anything that is in it.")
         self.checkpoint.setPlaceholderText("For a model: a .ckpt or .pth.tar file")
         self.voxel_size = _line("pytcVoxelSize", "Voxel size z, y, x in nm that it learnt.")
@@ -98,6 +98,7 @@ class PytcImportDialog(QDialog):
         buttons.rejected.connect(self.reject)
         self.config.editingFinished.connect(self._read_what_is_new)
         self.voxel_size.editingFinished.connect(self._read_what_is_new)
+        self.checkpoint.editingFinished.connect(self._read_what_is_new)
         self.checkpoint.textChanged.connect(self._update)
         self.recipe_button.clicked.connect(self._save_recipe)
         self.model_button.clicked.connect(self._import_model)
@@ -105,13 +106,13 @@ class PytcImportDialog(QDialog):
         self._update()
 
     def read(self) -> None:
-        """Read the configuration again, in the helper thread."""
-        path, size = self._last = self._typed()
+        """Read the configuration, or the one that the checkpoint holds, again, in the helper thread."""
+        path, checkpoint, size = self._last = self._typed()
         self._generation += 1
         generation = self._generation
         self._found = None
         self.notice.clear()
-        if path:
+        if path or checkpoint:
 
             def show(found: ImportedConfig) -> None:
                 if generation == self._generation:
@@ -123,13 +124,14 @@ class PytcImportDialog(QDialog):
                     self.notice.show_error(error)
                     self._fill(())
 
-            self._models.workspace.background.run(lambda: _read(path, size), show, fail, receiver=self)
+            self._models.workspace.background.run(lambda: _read(path, checkpoint, size), show, fail, receiver=self)
         self._update()
 
     # ---- private
 
-    def _typed(self) -> tuple[str, str]:
-        return str(self.config.text()).strip(), str(self.voxel_size.text()).strip()
+    def _typed(self) -> tuple[str, str, str]:
+        config, size = str(self.config.text()).strip(), str(self.voxel_size.text()).strip()
+        return config, "" if config else str(self.checkpoint.text()).strip(), size
 
     def _read_what_is_new(self) -> None:
         """Read, unless it is read already: a click on a button leaves the line, and must find the button enabled."""
@@ -144,10 +146,10 @@ class PytcImportDialog(QDialog):
         ]
         # What is not the same stands first.
         order = {"changed": 0, "left out": 1, "taken": 2}
-        self._fill(tuple(sorted(rows, key=lambda one: order[one[2]])))
+        self._fill(tuple(sorted(rows, key=lambda one: order[one[2]])), found.notes)
         self._update()
 
-    def _fill(self, rows: tuple[tuple[str, ...], ...]) -> None:
+    def _fill(self, rows: tuple[tuple[str, ...], ...], notes: tuple[str, ...] = ()) -> None:
         self.keys.clear()
         for texts in rows:
             item = QTreeWidgetItem(list(texts))
@@ -155,11 +157,12 @@ class PytcImportDialog(QDialog):
                 item.setToolTip(column, text)
             self.keys.addTopLevelItem(item)
         counts = {name: sum(one[2] == name for one in rows) for name in ("taken", "changed", "left out")}
-        self.summary.setText(", ".join(f"{n} {name}" for name, n in counts.items()) + "." if rows else "")
+        counted = ", ".join(f"{n} {name}" for name, n in counts.items()) + "." if rows else ""
+        self.summary.setText(" ".join([counted, *notes]))
 
     def _update(self) -> None:
         is_read = self._found is not None
-        missing = "" if is_read else "name a configuration that can be read."
+        missing = "" if is_read else "name a configuration that can be read, or a checkpoint that holds one."
         allow(self.recipe_button, missing, "Write a recipe file, which is chosen then.")
         checkpoint = "" if str(self.checkpoint.text()).strip() else "name a checkpoint."
         reason = missing or checkpoint or self._models.why_not_import()
@@ -169,8 +172,7 @@ class PytcImportDialog(QDialog):
         path, _ = QFileDialog.getOpenFileName(self, "Pick a file", str(line.text()), f"{kinds};;All files (*)")
         if path:
             line.setText(path)
-            if line is self.config:
-                self.read()
+            self._read_what_is_new()
 
     def _save_recipe(self) -> None:
         found = self._found
@@ -190,11 +192,12 @@ class PytcImportDialog(QDialog):
             self.accept()
 
 
-def _read(path: str, size: str) -> ImportedConfig:
+def _read(path: str, checkpoint: str, size: str) -> ImportedConfig:
     from napari_pytc.geometry import VoxelSpace
-    from napari_pytc.pytc.translate import import_config
+    from napari_pytc.pytc.translate import import_config, import_embedded
 
-    return import_config([Path(path)], VoxelSpace.parse(size).voxel_size_nm if size else None)
+    voxel_size = VoxelSpace.parse(size).voxel_size_nm if size else None
+    return import_config([Path(path)], voxel_size) if path else import_embedded(Path(checkpoint), voxel_size)
 
 
 def _line(name: str, tip: str) -> QLineEdit:

@@ -17,8 +17,10 @@ import torch
 from torch import nn
 
 from napari_pytc.errors import ModelError
-from napari_pytc.learning.imports import stored_checkpoint
-from napari_pytc.learning.imports.stored_checkpoint import ForeignObject, StoredCheckpoint, escaped, tensors_in
+from napari_pytc.learning.imports.stored_tensors import read_tensor
+from napari_pytc.pytc import pickle_checks
+from napari_pytc.pytc.stored_checkpoint import StoredCheckpoint, escaped, tensors_in
+from napari_pytc.pytc.stored_values import ForeignObject
 
 
 class Calls:
@@ -78,7 +80,7 @@ def test_tensors_are_those_that_were_saved(tmp_path: Path) -> None:
         "parameter": nn.Parameter(torch.randn(2)),
     }
     with StoredCheckpoint(saved(tmp_path / "a.ckpt", {"state_dict": tensors})) as stored:
-        found = {name: stored.read(one) for name, one in tensors_in(stored.values["state_dict"]).items()}
+        found = {name: read_tensor(stored, one) for name, one in tensors_in(stored.values["state_dict"]).items()}
         assert stored.foreign == ()
     assert found.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -94,7 +96,7 @@ def test_a_state_dict_and_an_optimiser_open_as_they_are(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.ckpt", {"state_dict": network.state_dict(), "optimizer": optimiser.state_dict()})
     with StoredCheckpoint(path) as stored:
         for name, tensor in network.state_dict().items():
-            assert torch.equal(stored.read(stored.values["state_dict"][name]), tensor)
+            assert torch.equal(read_tensor(stored, stored.values["state_dict"][name]), tensor)
         assert stored.values["optimizer"]["param_groups"][0]["lr"] == 1e-3
 
 
@@ -141,7 +143,7 @@ def told(path: Path) -> str:
     def read() -> None:
         with StoredCheckpoint(path) as stored:
             for tensor in tensors_in(stored.values).values():
-                stored.read(tensor)
+                read_tensor(stored, tensor)
 
     with pytest.raises(ModelError) as error:
         read()
@@ -271,7 +273,7 @@ def test_values_that_cannot_be_read_are_told(tmp_path: Path, data: bytes) -> Non
 
 
 def test_more_opcodes_than_any_checkpoint_has_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_checkpoint, "_MOST_OPCODES", 100)
+    monkeypatch.setattr(pickle_checks, "_MOST_OPCODES", 100)
     assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", b"\x80\x02" + b"N0" * 100 + b"N."))
 
 
@@ -283,7 +285,7 @@ STORED += b"K\x00K\x02\x85K\x01\x85\x89NtR"
 def test_a_tensor_is_not_changed_after_its_bounds_were_checked(tmp_path: Path) -> None:
     path = with_pickle(tmp_path / "a.ckpt", b"\x80\x02}K\x01" + STORED + b"s.")
     with StoredCheckpoint(path) as stored:
-        assert torch.equal(stored.read(stored.values[1]), torch.ones(2))
+        assert torch.equal(read_tensor(stored, stored.values[1]), torch.ones(2))
     for state in (b"}X\x06\x00\x00\x00offsetM\xff\xffs", b"N}X\x06\x00\x00\x00offsetM\xff\xffs\x86"):
         path = with_pickle(tmp_path / "a.ckpt", b"\x80\x02}K\x01" + STORED + state + b"bs.")
         assert "cannot be read" in told(path)
@@ -320,7 +322,7 @@ def test_a_shape_that_torch_refuses_is_told(tmp_path: Path, monkeypatch: pytest.
         raise RuntimeError("numel: integer multiplication overflow")
 
     path = saved(tmp_path / "a.ckpt", {"a": torch.ones(2)})
-    monkeypatch.setattr(stored_checkpoint.torch, "frombuffer", fail)
+    monkeypatch.setattr(torch, "frombuffer", fail)
     assert "impossible shape" in told(path)
 
 
