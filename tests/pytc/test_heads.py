@@ -65,6 +65,14 @@ def test_a_prediction_has_the_channels_of_the_heads_that_it_names(tmp_path: Path
     assert [one.kept for one in plan.target.channels] == kept
 
 
+def test_all_channels_are_kept_where_the_decoding_names_those_of_other_heads(tmp_path: Path) -> None:
+    steps = "decoding: {steps: [{name: decode_distance_watershed, kwargs: {distance_channels: [2]}}]}"
+    found = imported(tmp_path, f"{CONFIG}{steps}\n")
+    assert [one.kept for one in found.plan.target.channels] == [True, True, True]
+    row = next(row for row in found.keys if row.key == "model.primary_head")
+    assert row.why == "decoding.steps name channels that only far has"
+
+
 def test_every_key_of_a_head_is_taken(tmp_path: Path) -> None:
     rows = {row.key: row.outcome for row in imported(tmp_path, CONFIG).keys if row.key.startswith("model.heads.")}
     assert len(rows) == 6

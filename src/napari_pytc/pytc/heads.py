@@ -74,14 +74,28 @@ def predicted_channels(keys: ForeignKeys, heads: Sequence[Head], n_channels: int
             f"The configuration's {keys.name(key)} is {written!r}, and no head has that name.",
             f"There are {', '.join(by_name)}.",
         )
-    rest = [head.name for head in heads if head.name not in names]
+    found = [number for name in names for number in by_name[name].channels]
+    rest = ", ".join(head.name for head in heads if head.name not in names)
     became = f"target.channels' kept: those of {', '.join(names)}"
-    if rest:
-        keys.changed(key, became, f"{', '.join(rest)} is learnt and left out of predictions; kept=true brings it back")
+    if decodes_more(keys, found):
+        keys.changed(key, "target.channels' kept: all", f"decoding.steps name channels that only {rest} has")
+    elif rest:
+        keys.changed(key, became, f"{rest} is learnt and left out of predictions; kept=true brings it back")
     keys.taken(key, became)
     if key == _CHOSEN:
         keys.left_out(_PRIMARY, f"{_CHOSEN} names what is predicted, and each loss its head")
-    return [number for name in names for number in by_name[name].channels]
+    return found
+
+
+def decodes_more(keys: ForeignKeys, predicted: Sequence[int]) -> bool:
+    """Whether the decoding names channels beyond those of the heads that are predicted; then all are kept."""
+    steps = keys.get("decoding.steps")
+    kwargs = [one.get("kwargs") for one in steps if isinstance(one, dict)] if isinstance(steps, list) else []
+    lists = [
+        value for one in kwargs if isinstance(one, dict) for name, value in one.items() if name.endswith("channels")
+    ]
+    numbers = [n for value in lists if isinstance(value, list) for n in value if isinstance(n, int)]
+    return max(numbers, default=-1) >= len(predicted)
 
 
 def _head(keys: ForeignKeys, name: str, n_heads: int, n_channels: int) -> Head:

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.pytc.channel_numbers import channel_numbers
-from napari_pytc.pytc.heads import Head, predicted_channels, read_heads
+from napari_pytc.pytc.heads import Head, decodes_more, predicted_channels, read_heads
 from napari_pytc.pytc.keys import ForeignKeys, Options
 from napari_pytc.pytc.target_kinds import TARGET_KINDS, TargetEntry, unused_setting
 from napari_pytc.pytc.yacs import class_names
@@ -65,7 +65,7 @@ def target_settings(
         )
     predicted = predicted_channels(keys, heads, n_found)
     _activate(keys, entries, predicted)
-    _keep(keys, entries, predicted)
+    _keep(keys, entries, range(n_found) if heads and decodes_more(keys, predicted) else predicted)
     titles = ", ".join(_title(entry.settings) for entry in entries)
     changes = "; ".join(dict.fromkeys(entry.why_changed for entry in entries if entry.why_changed))
     if changes:
