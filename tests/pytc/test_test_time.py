@@ -8,7 +8,7 @@ import pytest
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.plans.plan import PredictPlan
-from napari_pytc.pytc.keys import ForeignKeys
+from napari_pytc.pytc.keys import ForeignKeys, KeyOrigins
 from napari_pytc.pytc.test_time import augmentation_of_predictions
 
 WHERE = "inference.test_time_augmentation"
@@ -23,9 +23,8 @@ def translated(settings: Any, average: Any = "probabilities") -> tuple[PredictPl
 
 
 def of_version_1(**settings: Any) -> tuple[PredictPlan, dict[str, str]]:
-    keys = ForeignKeys(
-        {"legacy": {"INFERENCE": settings}}, {f"legacy.INFERENCE.{name}": f"INFERENCE.{name}" for name in settings}
-    )
+    names = {f"legacy.INFERENCE.{name}": f"INFERENCE.{name}" for name in settings}
+    keys = ForeignKeys({"legacy": {"INFERENCE": settings}}, KeyOrigins(names))
     plan = PredictPlan.model_validate(augmentation_of_predictions(keys, "probabilities"))
     return plan, {row.key: row.outcome for row in keys.rows({}, "")}
 

@@ -156,7 +156,7 @@ def _fitted(
             f"{len(missing)} of {len(own)} tensors, as {missing[0]}.",
             _WRONG_CONFIG,
         )
-    without_use = _SUPERVISION
+    without_use: tuple[str, ...] = _SUPERVISION
     if isinstance(network, MedNeXt) and network.head_names:
         without_use = (*_SUPERVISION, _WHOLE_PROJECTION)
         if any(name.startswith(_WHOLE_PROJECTION) for name in unused):
