@@ -65,6 +65,9 @@ from napari_pytc.plans.networks.mednext import TaskHead
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.plans.specs import ImportModelJob, ModelOutput, PredictJob, StepMemoryJob, TrainJob, VolumeInputs
 from napari_pytc.settings import resolve
+from napari_pytc.tuning.jobs import TuneJob
+from napari_pytc.tuning.search_space import space_of
+from napari_pytc.tuning.truth import HeldOutTruth
 from napari_pytc.volumes.spec import ChunkedSpec, Hdf5Spec, NpySpec
 from tests.support.contexts import RecordingContext
 from tests.support.kind_contract import KindContract
@@ -111,6 +114,16 @@ JOBS: tuple[JobSpec, ...] = (
         what="segments",
         decoder="components",
         settings={"threshold": 0.4},
+    ),
+    TuneJob(
+        prediction=FOLDER / "p.zarr",
+        truth=HeldOutTruth(objects=FOLDER / "objects.zarr", revision=3, boxes=(BOX,)),
+        default=AgglomerationDecoder(),
+        spaces=(space_of(WatershedDecoder(smoothing_um=0), fixed=("smoothing_um",)),),
+        score="ap50",
+        trials=3,
+        timeout_s=2.5,
+        output=FOLDER / "tuning" / "t.json",
     ),
     CompareJob(former=FOLDER / "p.zarr", prediction=FOLDER / "q.zarr", output=FOLDER / "c.json", box=BOX),
     NetworksJob(

@@ -99,6 +99,7 @@ class FakeSession:
             unfinished=lambda: self.unfinished,
         )
         self.jobs = FakeJobs(self)
+        self.tunings = SimpleNamespace(why_not="no box is held out: hold one out in the Data panel.")
         self.project = SimpleNamespace(empty_trash=lambda: None, read_only=False)
         self.image = SimpleNamespace(volume=SimpleNamespace(id="v1", name="raw"), several_channels={})
         self.volumes = SimpleNamespace(records=lambda: [self.image.volume], names=("raw",))

@@ -31,6 +31,7 @@ from napari_pytc.cli.commands import (
     retrain,
     segment,
     segmentation,
+    tune,
     view,
     volumes,
 )
@@ -114,6 +115,7 @@ for _commands in (
     networks,
     pytc,
     segment,
+    tune,
     segmentation,
     proofread,
     retrain,

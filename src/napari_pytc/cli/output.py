@@ -87,7 +87,9 @@ class Output:
         self.notes.print(Text.assemble(("Hint: ", "cyan"), hint), highlight=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self, title: str, limit_s: float | None = None) -> Iterator[Callable[[JobEvent], None]]:
+    def progress(
+        self, title: str, limit_s: float | None = None, above: RenderableType | None = None
+    ) -> Iterator[Callable[[JobEvent], None]]:
         """Show a job's events while it runs.
 
         Parameters
@@ -96,6 +98,8 @@ class Output:
             Title of the job.
         limit_s : float, optional
             Seconds after which the job ends by itself, whatever pieces are left.
+        above : rich renderable, optional
+            Drawn over the bar while the job runs, on a terminal.
 
         Yields
         ------
@@ -104,8 +108,9 @@ class Output:
         """
         from napari_pytc.cli.progress import ProgressBar, ProgressLines
 
-        view = ProgressBar if self.notes.is_terminal else ProgressLines
-        shown = view(self.notes, title, limit_s)
+        shown: ProgressBar | ProgressLines = ProgressLines(self.notes, title, limit_s)
+        if self.notes.is_terminal:
+            shown = ProgressBar(self.notes, title, limit_s, above=above)
         try:
             yield lambda event: shown.show(event, self.warn)
         finally:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from napari_pytc.jobs.events import JobEvent, Measured, Progressed, Warned
@@ -88,14 +88,34 @@ class ProgressView:
         return "" if seconds is None else f"{duration(seconds)} left"
 
 
+class _BarBelow(Progress):
+    """A bar below something else that is drawn anew with it."""
+
+    def __init__(self, above: RenderableType | None, *columns: Any, **options: Any) -> None:
+        self._above = above
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn, from top to bottom."""
+        if self._above is not None:
+            yield self._above
+        yield from super().get_renderables()
+
+
 class ProgressBar(ProgressView):
-    """A bar with what is done, the time left and the latest numbers."""
+    """A bar with what is done, the time left and the latest numbers; `above` is drawn over it."""
 
     def __init__(
-        self, console: Console, title: str, limit_s: float | None = None, clock: Clock = time.monotonic
+        self,
+        console: Console,
+        title: str,
+        limit_s: float | None = None,
+        clock: Clock = time.monotonic,
+        above: RenderableType | None = None,
     ) -> None:
         super().__init__(console, title, limit_s, clock)
-        self._progress = Progress(
+        self._progress = _BarBelow(
+            above,
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),

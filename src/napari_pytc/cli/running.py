@@ -18,6 +18,8 @@ from napari_pytc.jobs.runners import InlineRunner, JobHandle
 from napari_pytc.jobs.spec import JobSpec
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from napari_pytc.session.session import Session
 
 Start = Callable[[InlineRunner, Callable[[JobEvent], None]], JobHandle]
@@ -28,7 +30,13 @@ class JobFailed(PytcError):
 
 
 def run_in_session(
-    output: Output, session: Session, job: JobSpec, title: str, kept: str, limit_s: float | None = None
+    output: Output,
+    session: Session,
+    job: JobSpec,
+    title: str,
+    kept: str,
+    limit_s: float | None = None,
+    above: RenderableType | None = None,
 ) -> dict[str, Any]:
     """Run a job of a project, which stores the result.
 
@@ -40,6 +48,8 @@ def run_in_session(
         The work that is kept when the user stops it, as a sentence.
     limit_s : float, optional
         Seconds after which the job ends by itself.
+    above : rich renderable, optional
+        Drawn over the progress while the job runs, on a terminal.
 
     Returns
     -------
@@ -53,7 +63,7 @@ def run_in_session(
     Interrupted
         After Ctrl+C.
     """
-    return _run(output, lambda runner, sink: session.jobs.run(job, runner, sink), title, kept, limit_s)
+    return _run(output, lambda runner, sink: session.jobs.run(job, runner, sink), title, kept, limit_s, above)
 
 
 def run_alone(output: Output, job: JobSpec, title: str, kept: str) -> dict[str, Any]:
@@ -61,8 +71,10 @@ def run_alone(output: Output, job: JobSpec, title: str, kept: str) -> dict[str, 
     return _run(output, lambda runner, sink: runner.start(job, sink), title, kept, None)
 
 
-def _run(output: Output, start: Start, title: str, kept: str, limit_s: float | None) -> dict[str, Any]:
-    with InlineRunner() as runner, output.progress(title, limit_s) as sink, _stoppable(runner, output):
+def _run(
+    output: Output, start: Start, title: str, kept: str, limit_s: float | None, above: RenderableType | None = None
+) -> dict[str, Any]:
+    with InlineRunner() as runner, output.progress(title, limit_s, above) as sink, _stoppable(runner, output):
         try:
             end = start(runner, sink).wait()
         except KeyboardInterrupt as error:

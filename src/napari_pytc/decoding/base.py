@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic.functional_validators import BeforeValidator
 
 from napari_pytc.decoding.evidence import Evidence, EvidenceKind, not_through
 from napari_pytc.decoding.long_range import with_long_range
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, contact_edges
@@ -84,6 +86,8 @@ class DecoderSettings(TaggedSettings):
     slider: ClassVar[str | None] = None
     """The setting that changes without new supervoxels, from few to many merges."""
     stitching: ClassVar[Stitching] = "matching"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {}
+    """The settings that a tuning tries, by name; of two smallest sizes the one that counts."""
 
     def check(self, kind: EvidenceKind) -> None:
         """Raise `InvalidInput` if a prediction of this kind cannot be decoded so."""

@@ -55,7 +55,17 @@ class ContingencyTable:
         # Labels come in long runs along x: sorting runs instead of voxels is several times faster.
         start = np.flatnonzero(np.r_[True, (p[1:] != p[:-1]) | (t[1:] != t[:-1])])
         length = np.diff(np.r_[start, p.size])
-        part = _Pairs(p[start].astype(np.uint64), t[start].astype(np.uint64), length.astype(np.int64)).summed()
+        self.add_overlaps(p[start], t[start], length)
+
+    def add_overlaps(self, predicted: np.ndarray, truth: np.ndarray, count: np.ndarray) -> None:
+        """Add voxels that were counted before, as by `overlaps` of pieces that are called by other ids now.
+
+        Parameters
+        ----------
+        predicted, truth, count : ndarray, shape (n,)
+            Ids from 0 and the number of voxels of each pair; pairs may repeat.
+        """
+        part = _Pairs(predicted.astype(np.uint64), truth.astype(np.uint64), count.astype(np.int64)).summed()
         self._parts.append(part)
         self._n_pending += len(part.count)
         if self._n_pending > _MERGE_AT:

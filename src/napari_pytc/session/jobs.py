@@ -475,6 +475,9 @@ class Jobs:
             subject = str(content.output)
         elif job.kind == "import_model":
             subject = content.folder.name
+        elif job.kind == "tune":
+            subject = content.output.stem
+            self._active.check_free(subject, "This tuning runs already.", owner)
         elif job.kind == "apply":
             subject = str(content.folder)
             self._active.check_free(subject, "A model is applied to files with results in this folder already.")

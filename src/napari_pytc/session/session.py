@@ -19,6 +19,7 @@ from napari_pytc.session.project.state import ProjectState, utc_now
 from napari_pytc.session.records import ClassSpec, PredictionRecord, number_classes
 from napari_pytc.session.retraining import Retrainings
 from napari_pytc.session.runs.active_jobs import ActiveJobs
+from napari_pytc.session.tunings import Tunings
 from napari_pytc.session.volumes.open_volumes import OpenVolumes
 from napari_pytc.session.volumes.training_inputs import TrainingInputs
 from napari_pytc.session.volumes.volumes import Volumes
@@ -92,6 +93,7 @@ class Session:
         )
         self.live = Live(parts.state, shared.inputs, shared.models, shared.predictions)
         self.jobs = Jobs(parts, shared.active, shared.models, shared.inputs, self.live, shared.signals)
+        self.tunings = Tunings(parts, self.jobs)
         self.retraining = Retrainings(
             parts.state,
             parts.proofreader,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_pytc.decoding.decoders.watershed import FloodingSettings
 from napari_pytc.decoding.evidence import Evidence
 from napari_pytc.decoding.flooding import flood, is_thick
 from napari_pytc.decoding.partition import absorb_small, hierarchy_of, large_islands
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
 from napari_pytc.settings import setting
@@ -31,6 +33,13 @@ class GraphSettings(FloodingSettings):
     )
 
     stitching: ClassVar[Stitching] = "matching"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {
+        "boundary_threshold": TunedRange(0.2, 0.8),
+        "seed_distance_um": TunedRange(0.01, 0.15, is_logarithmic=True),
+        "smoothing_um": TunedRange(0, 0.03),
+        "smallest_um3": TunedRange(2e-5, 2e-2, is_logarithmic=True, regroups=True),
+        "smallest_um2": TunedRange(5e-5, 1e-2, is_logarithmic=True, regroups=True),
+    }
 
     def halo(self, space: VoxelSpace) -> Shape:
         """Reach of seeds and distances, in voxels."""
@@ -68,6 +77,7 @@ class AgglomerationDecoder(GraphSettings):
 
     title: ClassVar[str] = "Agglomeration"
     slider: ClassVar[str | None] = "threshold"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {"threshold": TunedRange(0.1, 0.95), **GraphSettings.tuned}
 
     def group(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
         """Cut the merge hierarchy at the threshold."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from napari_pytc.decoding.base import DecoderSettings, Stitching
 from napari_pytc.decoding.evidence import Evidence
 from napari_pytc.decoding.flooding import connected
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.settings import setting
 
@@ -31,6 +33,11 @@ class ComponentsDecoder(DecoderSettings):
 
     title: ClassVar[str] = "Components"
     stitching: ClassVar[Stitching] = "touching"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {
+        "threshold": TunedRange(0.1, 0.9),
+        "smallest_um3": TunedRange(1e-6, 1e-2, is_logarithmic=True, regroups=True),
+        "smallest_um2": TunedRange(1e-5, 1e-2, is_logarithmic=True, regroups=True),
+    }
 
     def halo(self, space: VoxelSpace) -> Shape:
         """No halo: whether a voxel is inside depends on nothing else.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from napari_pytc.decoding.decoders.agglomeration import GraphSettings
 from napari_pytc.decoding.partition import cached, smallest_members
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
 from napari_pytc.settings import setting
@@ -34,6 +36,7 @@ class MulticutDecoder(GraphSettings):
 
     title: ClassVar[str] = "Multicut"
     slider: ClassVar[str | None] = "beta"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {"beta": TunedRange(0.05, 0.95), **GraphSettings.tuned}
 
     def group(self, graph: RegionGraph, sizes: np.ndarray, space: VoxelSpace) -> np.ndarray:
         """Solve the multicut of the graph's contacts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from napari_pytc.decoding.base import Stitching, size_nm, voxels_of_um3
 from napari_pytc.decoding.decoders.watershed import BoundarySettings
 from napari_pytc.decoding.evidence import Evidence, EvidenceKind
 from napari_pytc.decoding.partition import absorb_small, large_islands
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph
@@ -38,6 +39,11 @@ class MutexWatershedDecoder(BoundarySettings):
 
     title: ClassVar[str] = "Mutex watershed"
     stitching: ClassVar[Stitching] = "matching"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {
+        "boundary_threshold": TunedRange(0.2, 0.8),
+        "smallest_um3": TunedRange(2e-5, 2e-2, is_logarithmic=True),
+        "smallest_um2": TunedRange(5e-5, 1e-2, is_logarithmic=True),
+    }
 
     def check(self, kind: EvidenceKind) -> None:
         """Needs affinities of face neighbours along all axes, and long-range ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from napari_pytc.decoding.base import DecoderSettings, Stitching
 from napari_pytc.decoding.evidence import Evidence
 from napari_pytc.decoding.flooding import Depth, connected, flood
+from napari_pytc.decoding.tuned_range import TunedRange
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.settings import setting
 
@@ -78,6 +80,15 @@ class WatershedDecoder(FloodingSettings):
 
     title: ClassVar[str] = "Watershed"
     stitching: ClassVar[Stitching] = "matching"
+    tuned: ClassVar[Mapping[str, TunedRange]] = {
+        "boundary_threshold": TunedRange(0.2, 0.8),
+        "seeds": TunedRange(),
+        "seed_threshold": TunedRange(0.02, 0.5),
+        "seed_distance_um": TunedRange(0.02, 0.6, is_logarithmic=True),
+        "smoothing_um": TunedRange(0, 0.03),
+        "smallest_um3": TunedRange(1e-5, 2e-2, is_logarithmic=True, regroups=True),
+        "smallest_um2": TunedRange(1e-5, 2e-2, is_logarithmic=True, regroups=True),
+    }
 
     def halo(self, space: VoxelSpace) -> Shape:
         """Reach of seeds and distances, in voxels."""

@@ -20,6 +20,7 @@ class VolumeFolder:
             predictions/      one OME-Zarr a prediction
             segments/<id>/    segmentations with their edits; .preview holds previews
             retraining/       state of a retraining that is not over (`Retraining`)
+            tuning/           tunings of decoders: a record and an SQLite study each
             live/             Live's prediction and suggestions
             image.zarr        the image, where it came from a layer and not from a file
             volume.json       the volume's record when it was added or removed, by which it can be restored
@@ -40,6 +41,7 @@ class VolumeFolder:
         self.journal = self._place("journal.sqlite")
         self.corrections = self._place("corrections")
         self.retraining = self._place("retraining")
+        self.tuning = self._place("tuning")
         self.live_prediction = self._place("live/prediction.zarr")
         self.suggestions = self._place("live/suggestions.json")
 

@@ -12,6 +12,7 @@ from napari_pytc.geometry import Box
 from napari_pytc.ui.panels.segment.choices import PredictionFacts, SegmentChoices, read_facts
 from napari_pytc.ui.panels.segment.preview import SegmentPreview
 from napari_pytc.ui.panels.segment.regrouping import Regrouping
+from napari_pytc.ui.panels.segment.tuning_controller import TuningController
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.widgets.record_text import preferred_prediction
 
@@ -44,6 +45,8 @@ class SegmentController(QObject):
         The live preview of settings on the box in view.
     regrouping : Regrouping
         Another grouping of the current segmentation. The canvas shows one of the two at a time.
+    tuning : TuningController
+        Trials of other settings on held-out truth.
     """
 
     predictions_changed = Signal()
@@ -60,6 +63,7 @@ class SegmentController(QObject):
         self.workspace = workspace
         self.preview = SegmentPreview(workspace, self)
         self.regrouping = Regrouping(workspace, self)
+        self.tuning = TuningController(workspace, self)
         self.predictions: list[PredictionRecord] = []
         """The newest first."""
         self.prediction: PredictionRecord | None = None

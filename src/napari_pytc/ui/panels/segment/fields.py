@@ -206,6 +206,17 @@ class DecoderFields(QWidget):
         self._show_form(first)
         self.changed.emit()
 
+    def show_settings(self, settings: DecoderSettings) -> None:
+        """Choose a decoder with these settings; one that the prediction does not fit is left out."""
+        index = self.combo.findData(settings.kind)
+        if index < 0:
+            return
+        with QSignalBlocker(self.combo), QSignalBlocker(self.objects):
+            self.combo.setCurrentIndex(index)
+            self.objects.setCurrentIndex(max(0, self.objects.findData(settings.object_class)))
+        self._show_form(settings)
+        self.changed.emit()
+
     # ---- private
 
     @property

@@ -17,6 +17,7 @@ from napari_pytc.ui.panels.segment.fields import DecoderFields, MaskFields
 from napari_pytc.ui.panels.segment.import_dialog import ImportChoices, ImportDialog, PathField
 from napari_pytc.ui.panels.segment.segmentation_list import SegmentationList
 from napari_pytc.ui.panels.segment.trial_rows import PreviewRow, RegroupRow
+from napari_pytc.ui.panels.segment.tuning_box import TuningBox
 from napari_pytc.ui.widgets.array_dialog import ask_for_arrays, choices_of
 from napari_pytc.ui.widgets.buttons import allow, button_group, main_button
 from napari_pytc.ui.widgets.choices import Combo
@@ -64,6 +65,7 @@ class SegmentPanel(QWidget):
     def enterEvent(self, event: QEnterEvent | None) -> None:
         """Notice a box that was drawn meanwhile."""
         self._update_buttons()
+        self.controller.tuning.look_for_truth()
         super().enterEvent(event)
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -71,6 +73,7 @@ class SegmentPanel(QWidget):
         super().showEvent(event)
         line_up(*self._fields)
         self._on_setting()
+        self.controller.tuning.look_for_truth()
         self.controller.preview.add_watcher(self)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
@@ -101,6 +104,7 @@ class SegmentPanel(QWidget):
         self.reason = wrapped()
         self.reason.setObjectName("segmentReason")
         self.rows = JobRows()
+        self.tuning = TuningBox(controller.tuning, lambda: self.choices)
         self.form, inside = section("Segment")
         top, below = form(("Prediction", self.prediction)), form(("Where", scopes), ("Box", self.box))
         self._below = below
@@ -110,7 +114,7 @@ class SegmentPanel(QWidget):
         for widget in above:
             inside.addWidget(widget)
         inside.addLayout(below)
-        for widget in (self.extent, self.segment_button, self.reason, self.rows):
+        for widget in (self.extent, self.segment_button, self.reason, self.rows, self.tuning):
             inside.addWidget(widget)
         self.list = SegmentationList(controller)
         self.regroup = RegroupRow(controller.regrouping)
@@ -148,6 +152,7 @@ class SegmentPanel(QWidget):
         workspace.drawn_box.depth_changed.connect(self._update_buttons)
         self.segment_button.clicked.connect(self._segment)
         self.resume_button.clicked.connect(controller.resume)
+        controller.tuning.chosen.connect(self.decoder.show_settings)
         self.list.delete_requested.connect(self._delete)
         self.import_button.clicked.connect(self._ask_for_import)
         controller.predictions_changed.connect(self._show_predictions)
@@ -233,6 +238,7 @@ class SegmentPanel(QWidget):
             reason,
             "Tell the objects apart in the background, block by block. The result becomes the current segmentation.",
         )
+        self.tuning.show_problem(self.decoder.problem)
         self.reason.setText(reason[:1].upper() + reason[1:])
         self.reason.setVisible(bool(reason) and controller.prediction is not None and not controller.is_segmenting)
         allow(

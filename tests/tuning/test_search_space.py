@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_pytc.decoding import AgglomerationDecoder, ComponentsDecoder, DecoderSettings, WatershedDecoder
+from napari_pytc.errors import InvalidInput
+from napari_pytc.tuning.search_space import TunedSetting, regrouping_settings, space_of
+
+
+@pytest.mark.parametrize(
+    "model", DecoderSettings.variants().values(), ids=lambda model: model.model_fields["kind"].default
+)
+@pytest.mark.parametrize("is_flat", [False, True], ids=["volume", "section"])
+def test_every_decoder_can_be_tuned_from_its_defaults_to_both_ends(model: type[DecoderSettings], is_flat: bool) -> None:
+    default = model.model_validate({})
+    space = space_of(default, is_flat)
+    names = [one.name for one in space.tuned]
+    assert names
+    assert ("smallest_um2" in names, "smallest_um3" in names) in ((is_flat, not is_flat), (False, False))
+    assert set(model.tuned) <= set(model.model_fields)
+    assert space.values_of(default) is not None, "the default settings are among those that are tried"
+    assert space.decoder(space.values_of(default) or {}) == default
+    for end in ("low", "high"):
+        values = {one.name: one.value(one.choices[0] if one.choices else getattr(one, end)) for one in space.tuned}
+        assert space.values_of(space.decoder(values)) == values
+    assert regrouping_settings(model) <= {*model.tuned, model.slider}
+
+
+def test_ranges_of_lengths_are_logarithmic_and_the_users_go_first() -> None:
+    space = space_of(AgglomerationDecoder(), fixed=("smoothing_um",), ranges={"threshold": (0.3, 0.6)})
+    by_name = {one.name: one for one in space.tuned}
+    assert "smoothing_um" not in by_name
+    assert (by_name["threshold"].low, by_name["threshold"].high, by_name["threshold"].is_logarithmic) == (
+        0.3,
+        0.6,
+        False,
+    )
+    assert by_name["seed_distance_um"].is_logarithmic
+    assert space_of(AgglomerationDecoder(), ranges={"smoothing_um": (0.001, 0.1)}).tuned[3].is_logarithmic
+
+
+def test_a_setting_that_is_not_declared_is_tried_where_the_user_says() -> None:
+    space = space_of(DecoderSettings.parse("mutex_watershed"), ranges={"repulsion_step": (1, 4)})
+    (step,) = [one for one in space.tuned if one.name == "repulsion_step"]
+    assert step.is_whole
+    assert (step.value(2.6), step.value(4.0)) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [
+        ({"threshold": (0.2, 1.5)}, ("between 0 and 1", "threshold=0.2:1.5")),
+        ({"threshold": (0.6, 0.3)}, ("lower to a higher",)),
+        ({"seeds": (0, 1)}, ("one of distance, boundary",)),
+        ({"object_class": (0, 1)}, ("no setting 'object_class'", "seed_distance_um")),
+        ({"speed": (0, 1)}, ("no setting 'speed'",)),
+        ({"seed_distance_um": (0, 1)}, ("seed_distance_um=0:1",)),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(ranges: dict[str, tuple[float, float]], words: tuple[str, ...]) -> None:
+    decoder = WatershedDecoder() if "threshold" not in ranges else ComponentsDecoder()
+    with pytest.raises(InvalidInput) as caught:
+        space_of(decoder, ranges=ranges)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_drawn_numbers_have_few_digits_and_stay_within_the_range() -> None:
+    tuned = TunedSetting(name="threshold", low=0.12345, high=0.98765)
+    assert tuned.value(0.55555) == 0.556
+    assert (tuned.value(0.12345), tuned.value(0.98765)) == (0.12345, 0.98765)
