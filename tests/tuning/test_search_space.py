@@ -69,3 +69,5 @@ def test_drawn_numbers_have_few_digits_and_stay_within_the_range() -> None:
     tuned = TunedSetting(name="threshold", low=0.12345, high=0.98765)
     assert tuned.value(0.55555) == 0.556
     assert (tuned.value(0.12345), tuned.value(0.98765)) == (0.12345, 0.98765)
+    (slider,) = [one for one in space_of(AgglomerationDecoder()).tuned if one.name == "threshold"]
+    assert slider.value(0.81449) == 0.81, "as the slider of the window shows it"

@@ -18,6 +18,8 @@ _DIGITS = 3
 """Significant digits of the numbers that are tried: more make no other objects, but a longer command."""
 _WIDE = 10.0
 """Ratio of the ends of a range from which on equal ratios count as equal steps, where the decoder does not say."""
+_SLIDER_DECIMALS = 2
+"""Decimal places that the slider of the Segment panel has, so that it can show what was tried."""
 _NEVER = ("kind", "object_class")
 
 
@@ -29,6 +31,7 @@ class TunedSetting(Settings):
     high: float = setting(1.0, "High", "Highest number that is tried.")
     is_logarithmic: bool = setting(False, "Logarithmic", "Whether equal ratios count as equal steps.")
     is_whole: bool = setting(False, "Whole", "Whether only whole numbers are tried.")
+    n_decimals: int | None = setting(None, "Decimals", "Decimal places of a slider; other numbers have few digits.")
     choices: tuple[Any, ...] = setting((), "Choices", "The values that are tried, where it is no number.")
 
     def value(self, drawn: Any) -> Any:
@@ -37,7 +40,7 @@ class TunedSetting(Settings):
             return drawn
         if self.is_whole:
             return round(drawn)
-        rounded = float(f"{drawn:.{_DIGITS}g}")
+        rounded = float(f"{drawn:.{_DIGITS}g}") if self.n_decimals is None else round(drawn, self.n_decimals)
         return min(max(rounded, self.low), self.high)
 
     def contains(self, value: Any) -> bool:
@@ -135,7 +138,14 @@ def _tuned(
         )
     is_wide = start > 0 and stop / start >= _WIDE
     is_logarithmic = is_wide if asked is not None or name not in model.tuned else declared.is_logarithmic
-    return TunedSetting(name=name, low=start, high=stop, is_logarithmic=is_logarithmic and start > 0, is_whole=is_whole)
+    return TunedSetting(
+        name=name,
+        low=start,
+        high=stop,
+        is_logarithmic=is_logarithmic and start > 0,
+        is_whole=is_whole,
+        n_decimals=_SLIDER_DECIMALS if name == model.slider else None,
+    )
 
 
 def _choices(field: FieldInfo) -> tuple[Any, ...]:

@@ -265,7 +265,8 @@ def _opened_study(job: TuneJob, score: ScoreName, created: str) -> Iterator[optu
     storage = None
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{job.study.as_posix()}")
-        direction = "minimize" if score in LOWER_IS_BETTER else "maximize"
+        is_least = score in LOWER_IS_BETTER
+        direction = optuna.study.StudyDirection.MINIMIZE if is_least else optuna.study.StudyDirection.MAXIMIZE
         study = optuna.create_study(
             storage=storage, study_name=job.output.stem, direction=direction, load_if_exists=True
         )
@@ -293,7 +294,7 @@ def _in_memory(stored: optuna.Study) -> optuna.Study:
     """A copy of a study in which trials are drawn, without a disk access for each of their numbers."""
     import optuna
 
-    study = optuna.create_study(direction=stored.direction.name.lower())
+    study = optuna.create_study(direction=stored.direction)
     study.add_trials(stored.get_trials(deepcopy=False))
     return study
 

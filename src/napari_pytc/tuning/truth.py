@@ -87,7 +87,8 @@ class _PlacedTruth:
     def __init__(self, placed: PlacedLabels, transform: LabelTransform, notes: tuple[str, ...]) -> None:
         self._placed, self._ignored = placed, transform.ignored
         self._values = {NO_LABEL: 0, **dict.fromkeys(UNKNOWN, 0), **transform.mapped_ids()}
-        self.boxes, self.notes = (placed.box,), notes
+        self.boxes: tuple[Box, ...] = (placed.box,)
+        self.notes: tuple[str, ...] = notes
 
     def read(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         block = whole_numbers(self._placed.read(box))
@@ -108,7 +109,8 @@ class _PlacedTruth:
 class _ObjectTruth:
     def __init__(self, store: PaintStore, boxes: tuple[Box, ...]) -> None:
         self._store = store
-        self.boxes, self.notes = boxes, ()
+        self.boxes: tuple[Box, ...] = boxes
+        self.notes: tuple[str, ...] = ()
 
     def read(self, box: Box) -> tuple[np.ndarray, np.ndarray | None]:
         ids = self._store.read(box)
