@@ -15,7 +15,7 @@ from napari_pytc.geometry import Box, Shape
 from napari_pytc.geometry.box import hull_of
 from napari_pytc.tuning.truth import TruthReader
 
-_WORKING_BYTES = 140
+_WORKING_BYTES = 160
 """Largest memory of decoding and counting a voxel, without its evidence: measured with the decoders of this package."""
 _FREE_SHARE = 0.7
 """Part of the free memory that a tuning takes at most."""
