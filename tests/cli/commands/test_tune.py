@@ -9,6 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from napari_pytc.decoding import DecoderSettings
+from napari_pytc.tuning.scores import SegmentScores
+from napari_pytc.tuning.trial_scoring import TrialScorer
 from tests.cli.conftest import Command, is_one_error
 
 
@@ -94,3 +97,23 @@ def test_without_optuna_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert is_one_error(cli("tune", trained, "--truth", truth), "optuna", 'pip install "napari-pytc[tune]"')
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_trials_and_tells_the_best(
+    cli: Command, segmented: Path, truth: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, calls = TrialScorer.score, list[int]()
+
+    def interrupt(self: TrialScorer, decoder: DecoderSettings) -> SegmentScores:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return score(self, decoder)
+
+    monkeypatch.setattr(TrialScorer, "score", interrupt)
+    ended = cli("tune", segmented, "--truth", truth)
+    assert is_one_error(ended, "Stopped after 3 trials.", "the same command goes on", code=130)
+    monkeypatch.undo()
+    ended = cli("tune", segmented, "--truth", truth, "--trials", "4", "--json")
+    assert ended.document["n_trials"] == 4
