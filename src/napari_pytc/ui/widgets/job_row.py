@@ -205,7 +205,8 @@ def outcome(job: JobModel) -> list[str]:
         speeds = [speed(1e6 * float(result["mvoxel_per_s"]))] if result.get("mvoxel_per_s") else []
         return [f"{result['n_segments']} segments", *speeds]
     if job.kind == "tune" and "n_trials" in result:
-        return [f"{result['n_trials']} trials"]
+        n = result["n_trials"]
+        return [f"{n} trial{'s' * (n != 1)}"]
     if job.kind == "apply" and "rows" in result:
         failed = f"{result['n_failed']} failed: see the log" if result["n_failed"] else ""
         done = result["n_done"] + result["n_done_before"]

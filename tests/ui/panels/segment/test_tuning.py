@@ -210,7 +210,7 @@ def test_how_it_ends_is_told(
     tuning.add(2.0)
     tuning.end(Finished, result={"n_trials": 1})
     (row,) = panel.tuning.rows.rows
-    assert row.status.text().endswith("1 trials")
+    assert row.status.text().endswith("1 trial")
     qtbot.waitUntil(lambda: len(texts(panel)) == 1)
 
     failed = Tuning(workspace, panel, tmp_path / "tuning" / "other.json")
