@@ -91,3 +91,16 @@ def test_empty_blocks_add_nothing():
 def test_what_is_no_label_volume_is_refused(bad: np.ndarray):
     with pytest.raises(InvalidInput):
         ContingencyTable().add(bad, np.array([1, 1]))
+
+
+def test_overlaps_that_were_counted_before_count_as_their_voxels() -> None:
+    rng = np.random.default_rng(0)
+    pieces, truth = rng.integers(0, 9, (4, 8, 8)), rng.integers(0, 4, (4, 8, 8))
+    segments = np.array([0, 1, 1, 3, 3, 3, 6, 6, 8])
+    whole, counted, merged = ContingencyTable(), ContingencyTable(), ContingencyTable()
+    whole.add(segments[pieces], truth)
+    counted.add(pieces, truth)
+    predicted, true, count = counted.overlaps()
+    merged.add_overlaps(segments[predicted.astype(int)], true, count)
+    for found, expected in zip(merged.overlaps(), whole.overlaps(), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -12,7 +12,7 @@ from napari_pytc.decoding import AgglomerationDecoder, DecoderSettings
 from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.geometry import Box
 from napari_pytc.metrics import ContingencyTable, evaluate_instances
-from napari_pytc.tuning.regions import EvidenceStore, ScoredRegion
+from napari_pytc.tuning.regions import EvidenceStore, TruthRegion
 from napari_pytc.tuning.trial_scoring import TrialScorer
 from tests.tuning.bench import SHAPE, SPACE, cells_of, predict
 
@@ -20,7 +20,7 @@ WHOLE = Box.of_shape(SHAPE)
 KINDS = DecoderSettings.variants()
 
 
-def scorer_of(reader: EvidenceReader, regions: list[ScoredRegion]) -> TrialScorer:
+def scorer_of(reader: EvidenceReader, regions: list[TruthRegion]) -> TrialScorer:
     return TrialScorer(regions, EvidenceStore(reader, 1e9), SPACE, reader.shape)
 
 
@@ -32,7 +32,7 @@ def test_the_scores_of_a_trial_are_those_of_decoding_and_evaluating(tmp_path: Pa
     decoder = KINDS[kind].model_validate({"smallest_um3": smallest})
     labels = decoder.decode(reader.read(WHOLE), SPACE).labels
     expected = evaluate_instances(ArrayLabels(labels), ArrayLabels(cells))
-    found = scorer_of(reader, [ScoredRegion(WHOLE, WHOLE, cells, None)]).score(decoder)
+    found = scorer_of(reader, [TruthRegion(WHOLE, WHOLE, cells, None)]).score(decoder)
     assert labels.any()
     assert (found.voi_split, found.voi_merge) == pytest.approx((expected["voi_split"], expected["voi_merge"]))
     assert found.adapted_rand == pytest.approx(expected["arand"])
@@ -49,14 +49,14 @@ def test_voxels_that_are_not_known_and_the_context_count_for_nothing(tmp_path: P
     labels = decoder.decode(reader.read(WHOLE), SPACE).labels[box.slices]
     table = ContingencyTable()
     table.add(labels[known], cells[box.slices][known])
-    found = scorer_of(reader, [ScoredRegion(box, WHOLE, cells[box.slices], known)]).score(decoder)
+    found = scorer_of(reader, [TruthRegion(box, WHOLE, cells[box.slices], known)]).score(decoder)
     assert (found.voi_split, found.voi_merge) == pytest.approx(table.variation_of_information())
 
 
 def test_supervoxels_are_made_once_for_settings_that_only_group_them(tmp_path: Path) -> None:
     cells = cells_of()
     reader = EvidenceReader.open(predict(tmp_path, cells))
-    scorer = scorer_of(reader, [ScoredRegion(WHOLE, WHOLE, cells, None)])
+    scorer = scorer_of(reader, [TruthRegion(WHOLE, WHOLE, cells, None)])
     found = {
         scorer.score(AgglomerationDecoder(threshold=threshold, smallest_um3=smallest)).voi
         for threshold in (0.2, 0.5, 0.9)
@@ -74,7 +74,7 @@ def test_of_several_boxes_each_is_decoded_by_itself_and_weighs_as_its_voxels(tmp
     cells = cells_of()
     reader = EvidenceReader.open(predict(tmp_path, cells))
     boxes = [Box((0, 0, 0), (12, 40, 16)), Box((0, 0, 24), (12, 20, 44))]
-    regions = [ScoredRegion(box, box, cells[box.slices], None) for box in boxes]
+    regions = [TruthRegion(box, box, cells[box.slices], None) for box in boxes]
     decoder = AgglomerationDecoder()
     alone = [scorer_of(reader, [region]).score(decoder) for region in regions]
     together = scorer_of(reader, regions).score(decoder)
@@ -96,9 +96,7 @@ def test_evidence_is_read_once_where_it_fits_and_again_where_it_does_not(
         n_read.clear()
         store = EvidenceStore(reader, most_bytes)
         scores = [
-            TrialScorer([ScoredRegion(WHOLE, WHOLE, cells, None)], store, SPACE, SHAPE)
-            .score(AgglomerationDecoder())
-            .voi
+            TrialScorer([TruthRegion(WHOLE, WHOLE, cells, None)], store, SPACE, SHAPE).score(AgglomerationDecoder()).voi
             for _ in range(3)
         ]
         assert len(n_read) == expected

@@ -23,7 +23,7 @@ _MOST_UNPREDICTED = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredRegion:
+class TruthRegion:
     """A box in which trials are scored.
 
     ::
@@ -152,7 +152,7 @@ def context_of(box: Box, decoders: Sequence[DecoderSettings], reader: EvidenceRe
 
 def read_regions(
     boxes: Sequence[Box], decoders: Sequence[DecoderSettings], reader: EvidenceReader, truth: TruthReader
-) -> list[ScoredRegion]:
+) -> list[TruthRegion]:
     """Read the truth, each box cut to where something of it is known.
 
     Raises
@@ -170,7 +170,7 @@ def read_regions(
             ids, known = ids[hull.slices], known[hull.slices]
             box = hull.shift(box.start)
             known = None if known.all() else np.ascontiguousarray(known)
-        regions.append(ScoredRegion(box, context_of(box, decoders, reader), np.ascontiguousarray(ids), known))
+        regions.append(TruthRegion(box, context_of(box, decoders, reader), np.ascontiguousarray(ids), known))
     if not regions:
         raise InvalidInput(
             f"There is nothing to compare: no voxel of the truth is known in {', '.join(map(str, boxes))}.",
@@ -179,7 +179,7 @@ def read_regions(
     return regions
 
 
-def truth_notes(regions: Sequence[ScoredRegion]) -> list[str]:
+def truth_notes(regions: Sequence[TruthRegion]) -> list[str]:
     """What may surprise of the truth: voxels that are left out, and a single object.
 
     Raises
@@ -206,7 +206,7 @@ def truth_notes(regions: Sequence[ScoredRegion]) -> list[str]:
     return notes
 
 
-def prediction_notes(regions: Sequence[ScoredRegion], evidence: EvidenceStore) -> list[str]:
+def prediction_notes(regions: Sequence[TruthRegion], evidence: EvidenceStore) -> list[str]:
     """A note on voxels of the truth that no network has seen.
 
     Raises
@@ -235,7 +235,7 @@ def prediction_notes(regions: Sequence[ScoredRegion], evidence: EvidenceStore) -
     return [f"{n_missing / n_known:.0%} of the voxels of the truth were not predicted and count as background."]
 
 
-def background_share(regions: Sequence[ScoredRegion]) -> float:
+def background_share(regions: Sequence[TruthRegion]) -> float:
     """Part of the known voxels in which there is no object."""
     n_background = sum(
         int(np.count_nonzero((region.truth == 0) if region.known is None else (region.truth == 0) & region.known))
@@ -244,7 +244,7 @@ def background_share(regions: Sequence[ScoredRegion]) -> float:
     return n_background / sum(region.n_known for region in regions)
 
 
-def _n_objects(region: ScoredRegion) -> int:
+def _n_objects(region: TruthRegion) -> int:
     return int(np.count_nonzero(np.unique(region.truth)))
 
 

@@ -29,7 +29,7 @@ from napari_pytc.tuning.jobs import TuneJob
 from napari_pytc.tuning.records import TunedTrial, TuningRecord, write_record
 from napari_pytc.tuning.regions import (
     EvidenceStore,
-    ScoredRegion,
+    TruthRegion,
     background_share,
     check_memory,
     memory_budget,
@@ -87,7 +87,7 @@ class _Tuning:
         boxes, budget = scored_boxes(truth, reader.shape, job.predicted, job.box), memory_budget()
         check_memory(boxes, decoders, reader, budget)
         ctx.report(0, job.trials, "reading the truth")
-        self.regions: list[ScoredRegion] = read_regions(boxes, decoders, reader, truth)
+        self.regions: list[TruthRegion] = read_regions(boxes, decoders, reader, truth)
         self._note(truth_notes(self.regions))
         ctx.check()
         ctx.report(0, job.trials, "reading the prediction")

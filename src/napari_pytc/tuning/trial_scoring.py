@@ -13,7 +13,7 @@ from napari_pytc.decoding.tables import renamed
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.labels.region_graph import RegionGraph, contact_edges
 from napari_pytc.metrics.partitions import ContingencyTable
-from napari_pytc.tuning.regions import EvidenceStore, ScoredRegion
+from napari_pytc.tuning.regions import EvidenceStore, TruthRegion
 from napari_pytc.tuning.scores import SegmentScores, scores_of
 from napari_pytc.tuning.search_space import regrouping_settings
 
@@ -86,7 +86,7 @@ class TrialScorer:
 
     Parameters
     ----------
-    regions : sequence of ScoredRegion
+    regions : sequence of TruthRegion
         Where they are scored.
     evidence : EvidenceStore
         The prediction there.
@@ -98,7 +98,7 @@ class TrialScorer:
 
     def __init__(
         self,
-        regions: Sequence[ScoredRegion],
+        regions: Sequence[TruthRegion],
         evidence: EvidenceStore,
         space: VoxelSpace,
         shape: Shape,
@@ -137,7 +137,7 @@ class TrialScorer:
             self._kept.popitem(last=False)
         return found
 
-    def _made(self, decoder: DecoderSettings, region: ScoredRegion) -> ComparedSupervoxels:
+    def _made(self, decoder: DecoderSettings, region: TruthRegion) -> ComparedSupervoxels:
         """Supervoxels of a region, as `DecoderSettings.decode` makes them before it drops and groups any."""
         evidence = self._evidence.read(region.read)
         decoder.check(evidence.kind)
