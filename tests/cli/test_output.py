@@ -112,6 +112,18 @@ def test_the_table_of_models_leaves_out_columns_that_say_nothing() -> None:
         assert word in text
 
 
+def test_the_table_of_models_has_the_scores_of_objects_where_there_are_some() -> None:
+    scores = {"mean": 0.8, "dice": {"membrane": 0.8}, "mean_iou": 0.7}
+    objects = {"average_precision_50": 0.612, "voi_split": 0.25, "voi_merge": 0.5}
+    others = model(id="m2", scores={**scores, "objects": objects}, same_truth_as_active="other")
+    text = " ".join(shown(models_table([model(scores=scores, same_truth_as_active="same"), others])))
+    for word in ("mean IoU", "0.700", "AP 0.5", "0.612", "VOI", "0.750", "same truth", "no"):
+        assert word in text
+    assert "NERL" not in text
+    plain = " ".join(shown(models_table([model(scores=scores, same_truth_as_active="same")])))
+    assert "same truth" not in plain
+
+
 def test_with_json_what_is_printed_for_people_goes_to_the_other_stream(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
     output.print("a table")

@@ -9,8 +9,9 @@ import pytest
 from markupsafe import escape
 
 from napari_pytc.geometry import Box
-from napari_pytc.report.page import Table, render_page
+from napari_pytc.report.page import render_page
 from napari_pytc.report.pictures import Picture
+from napari_pytc.report.tables import Table
 from tests.report.hand_made_facts import MODEL, SEGMENTATION, facts
 
 NASTY = "<i>a & 'b'</i>"
@@ -64,6 +65,28 @@ def test_the_confusion_of_the_model_in_use_is_shown() -> None:
         assert text in page
     other = render_page(facts(models=[{**MODEL, "scores": scores, "is_in_use": False}]), [], None)
     assert "voxels that are" not in other
+
+
+def test_scores_of_objects_are_shown_by_model_and_class() -> None:
+    one = {"average_precision": 0.234, "average_precision_50": 0.567, "predicted_objects": 1400, "truth_objects": 7}
+    objects = {**one, "average_precision_50": 0.777, "voi_split": 0.5, "voi_merge": 0.123, "of_class": {"<mito>": one}}
+    of_another = {**MODEL["scores"], "truth": "a", "dice": {"membrane": 0.5}, "mean": 0.5}
+    curves = {"average_precision_50": [[1, 0.1], [2, 0.7]], "average_precision_50/mito": [[1, 0.2], [2, 0.6]]}
+    page = render_page(
+        facts(
+            models=[
+                {**MODEL, "scores": {**MODEL["scores"], "objects": objects, "truth": "b"}, "is_in_use": True},
+                {**MODEL, "id": "m0", "scores": of_another, "is_in_use": False},
+            ],
+            runs=[{"kind": "train", "subject": "m1", "state": "finished", "seconds": 3, "curves": curves}],
+        ),
+        [],
+        None,
+    )
+    for text in ("AP 0.5", "0.777", "VOI", "0.623", "&lt;mito&gt;", "0.567", "0.234", "1,400", "AP 0.5 mito"):
+        assert text in page
+    assert "NERL</th>" not in page
+    assert "m0: Not to be compared with the scores of m1, which is in use" in page
 
 
 def test_a_damaged_model_has_its_problem_and_no_settings() -> None:

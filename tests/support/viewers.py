@@ -226,7 +226,7 @@ class FakeViewer:
         if self.has(layer):
             layer.boxes = list(boxes)
 
-    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str], reach_nm: float) -> None:
         if self.has(layer):
             assert lines.shape == (len(colours), 2, 3)
             layer.data, layer.style = lines, replace(layer.style, colours=dict(enumerate(colours)))

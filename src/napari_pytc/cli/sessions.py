@@ -45,10 +45,32 @@ def volume_option(session: Session) -> str:
     return session.project.description.option(session.image.volume)
 
 
-def model_document(record: ModelRecord) -> dict[str, Any]:
-    """A model as JSON."""
-    refusal = record.refusal
-    return {**record.model_dump(mode="json"), "worse_than": None if refusal is None else refusal.baseline}
+_FIGURES = {"mean_iou": "mean IoU", "average_precision_50": "AP 0.5", "voi": "VOI", "nerl": "NERL"}
+"""Figures beside the Dice in the table of models; which of them a model has depends on what it learns."""
+
+
+def model_documents(records: Sequence[ModelRecord]) -> list[dict[str, Any]]:
+    """Models as JSON.
+
+    ``figures`` are the scores in a row, ``measured`` says of which data they are, ``same_truth_as_active`` is "same",
+    "other" or "unknown", and None where one of the two has no score.
+    """
+    active = next((record for record in records if record.active), None)
+    return [_model_document(record, active) for record in records]
+
+
+def _model_document(record: ModelRecord, active: ModelRecord | None) -> dict[str, Any]:
+    from napari_pytc.plans.model_scores import comparability, measured_on, values_of
+
+    refusal, figures = record.refusal, values_of(record.scores)
+    both = active is not None and figures and values_of(active.scores)
+    return {
+        **record.model_dump(mode="json"),
+        "worse_than": None if refusal is None else refusal.baseline,
+        "figures": figures,
+        "measured": "" if record.problem else measured_on(record.scores),
+        "same_truth_as_active": comparability(record.scores, active.scores) if active is not None and both else None,
+    }
 
 
 def comparison_lines(session: Session, model: str) -> list[str]:
@@ -108,8 +130,12 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
     The gain is that over the parent, or else over the model that was in use, and then over the latter.
     """
     from napari_pytc.plans.model_comparison import comparisons
+    from napari_pytc.plans.model_scores import values_of
 
-    columns = ("", "id", "name", "date", "recipe", "predicts in", "parent", "Dice, held out", "mean", "95 %", "gain")
+    columns = (
+        "", "id", "name", "date", "recipe", "predicts in", "parent", "Dice, held out", "mean", "95 %",
+        *_FIGURES.values(), "gain", "same truth",
+    )  # fmt: skip
     rows = [
         (
             "*" if model["active"] else "",
@@ -122,7 +148,9 @@ def models_table(models: Sequence[Mapping[str, Any]]) -> Table:
             model["problem"] or scores_text(model["scores"]),
             model["scores"].get("mean"),
             _interval_text(model["scores"]),
+            *(values_of(model["scores"]).get(key) for key in _FIGURES),
             " ".join(comparison.short for comparison in comparisons(model["scores"])) or None,
+            {"other": "no", "unknown": "not known"}.get(model.get("same_truth_as_active") or ""),
         )
         for model in models
     ]

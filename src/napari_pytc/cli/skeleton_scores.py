@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Group
 
+from napari_pytc.cli.label_comparison import checked_region, with_notes
 from napari_pytc.cli.options import output_of, refuse_given
 from napari_pytc.cli.output import Output, Reply, table
-from napari_pytc.errors import InvalidInput
-from napari_pytc.skeletons.units import SUFFIX, SkeletonUnit
+from napari_pytc.skeletons.units import SUFFIX, MergedBy, SkeletonUnit
 
 if TYPE_CHECKING:
     from napari_pytc.geometry import Box
@@ -36,6 +35,7 @@ class SkeletonRequest:
     ignore: int | None
     unit: SkeletonUnit | None
     tolerated_nodes: int
+    merged_by: MergedBy
 
 
 def evaluate_against_skeletons(
@@ -69,7 +69,9 @@ def _against_files(asked: SkeletonRequest, path: Path, output: Output) -> dict[s
     region = checked_region(asked.region, Box.of_shape(source.shape))
     labels = comparable(source, asked.values)
     with output.counting("evaluate") as report:
-        figures = evaluate_skeletons(labels, truth, source.space, region, asked.tolerated_nodes, report)
+        figures = evaluate_skeletons(
+            labels, truth, source.space, region, asked.tolerated_nodes, report, asked.merged_by
+        )
     return with_notes(figures, region, [*source_notes(source), *notes])
 
 
@@ -91,22 +93,10 @@ def _against_labels(asked: SkeletonRequest, teasar: Teasar, output: Output) -> d
         found = list(skeletonise_segments(pair.truth, space, region, teasar=teasar, report=report))
     found = [one for one in found if one.segment != asked.ignore]
     with output.counting("evaluate") as report:
-        figures = evaluate_skeletons(pair.predicted, found, space, region, asked.tolerated_nodes, report)
+        figures = evaluate_skeletons(
+            pair.predicted, found, space, region, asked.tolerated_nodes, report, asked.merged_by
+        )
     return with_notes(figures, region, notes)
-
-
-def checked_region(asked: Box | None, whole: Box) -> Box:
-    """The box to compare, by default all that both volumes cover."""
-    if asked is not None and not whole.contains(asked):
-        raise InvalidInput(f"The box to compare must lie within {whole}, where both volumes are, got {asked}.")
-    return asked or whole
-
-
-def with_notes(figures: dict[str, Any], region: Box, notes: Sequence[str]) -> dict[str, Any]:
-    """The figures with what the files made necessary."""
-    figures["compared"]["box"] = str(region)
-    figures["notes"] = [*notes, *figures["notes"]]
-    return figures
 
 
 def _skeletons_table(figures: dict[str, Any]) -> Any:

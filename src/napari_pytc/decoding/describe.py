@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from napari_pytc.geometry import VoxelSpace
 from napari_pytc.plans.model_folder import ModelInfo, read_model_info
 from napari_pytc.plans.recipe_checks import explain
 from napari_pytc.plans.targets import FOREGROUND
-from napari_pytc.volumes.channels import PredictionRecipe, recipe_of
+from napari_pytc.volumes.channels import ChannelRole, PredictionRecipe, recipe_of
 from napari_pytc.volumes.zarr_output import open_ome_zarr
 
 _NO_OBJECTS = ("background", "outside", "nothing", "void")
@@ -143,6 +143,27 @@ def check_model_decoder(info: ModelInfo, decoder: str | None, settings: Mapping[
         roles = info.plan.target.predicted_roles(info.classes, VoxelSpace(info.voxel_size_nm))
         content, _ = _fitting(EvidenceKind.of_roles(roles, info.boundary_class), settings)
     checked_decoder(content | dict(settings))
+
+
+def decoder_of_channels(
+    roles: Sequence[ChannelRole], own: Mapping[str, Any], boundary_class: str | None = None
+) -> DecoderSettings:
+    """The decoder of predictions with these channels: that of their model's recipe, else one that fits.
+
+    Parameters
+    ----------
+    own : mapping
+        The decoder of the recipe, as JSON; empty where it names none.
+
+    Raises
+    ------
+    InvalidInput
+        If none fits.
+    """
+    kind = EvidenceKind.of_roles(roles, boundary_class)
+    decoder = checked_decoder(dict(own) or _fitting(kind, {})[0])
+    decoder.check(kind)
+    return decoder
 
 
 def read_recipe(prediction: Path, model: Path | None = None) -> PredictionRecipe | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -143,6 +143,34 @@ class Evidence:
     masks: np.ndarray | None = None
     mask_names: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+
+    @classmethod
+    def of_channels(
+        cls, stored: np.ndarray, roles: Sequence[ChannelRole], boundary_class: str | None = None
+    ) -> Evidence:
+        """The evidence of channels as a prediction stores them.
+
+        Parameters
+        ----------
+        stored : ndarray, shape (c, z, y, x)
+            Integers that fill their type's range, or probabilities; where all channels are 0 nothing is predicted.
+        roles : sequence of ChannelRole
+            One a channel.
+        """
+        values, use, kind = _unit(stored), ChannelUse.of(roles), EvidenceKind.of_roles(roles, boundary_class)
+        return cls(
+            boundary=None if use.boundary is None else values[use.boundary],
+            affinities=_channels(values, use.affinities),
+            offsets=kind.offsets,
+            distance=use.distances(values),
+            classes=_channels(values, use.classes),
+            predicted=np.any(stored, axis=0),
+            class_names=kind.class_names,
+            boundary_class=boundary_class,
+            masks=_channels(values, use.masks),
+            mask_names=kind.mask_names,
+            unused=kind.unused,
+        )
 
     def __post_init__(self) -> None:
         n_affinities = 0 if self.affinities is None else len(self.affinities)
@@ -291,7 +319,6 @@ class EvidenceReader:
         mask: MaskSettings | None,
     ) -> None:
         self._prediction, self._roles, self._boundary_class = prediction, tuple(roles), boundary_class
-        self._use = ChannelUse.of(self._roles)
         self._mask = mask
         self._mask_source: tuple[ChunkedArray, int] | None = None if mask is None else _open_mask(mask, prediction)
         self.shape: Shape = prediction.shape
@@ -336,26 +363,10 @@ class EvidenceReader:
 
     def read(self, box: Box) -> Evidence:
         """The evidence of a box within the volume."""
-        raw = self._prediction.read(box)
-        values = _unit(raw)
-        use, kind = self._use, self.kind
+        found = Evidence.of_channels(self._prediction.read(box), self._roles, self._boundary_class)
         mask = self._read_mask(box)
         inside = self._mask is not None and self._mask.mode == "inside"
-        return Evidence(
-            boundary=None if use.boundary is None else values[use.boundary],
-            affinities=_channels(values, use.affinities),
-            offsets=kind.offsets,
-            distance=use.distances(values),
-            foreground=mask if inside else None,
-            classes=_channels(values, use.classes),
-            predicted=np.any(raw, axis=0, keepdims=True)[0],
-            class_names=kind.class_names,
-            boundary_class=self._boundary_class,
-            barrier=None if inside else mask,
-            masks=_channels(values, use.masks),
-            mask_names=kind.mask_names,
-            unused=kind.unused,
-        )
+        return replace(found, foreground=mask if inside else None, barrier=None if inside else mask)
 
     def _read_mask(self, box: Box) -> np.ndarray | None:
         if self._mask_source is None:

@@ -5,7 +5,8 @@ from napari_pytc.metrics.evaluation import evaluate_classes, evaluate_instances
 from napari_pytc.metrics.objects import ObjectScore, average_precision
 from napari_pytc.metrics.overlap import ClassCounts
 from napari_pytc.metrics.partitions import ContingencyTable
-from napari_pytc.metrics.skeletons import SkeletonScores, evaluate_skeletons, run_lengths
+from napari_pytc.metrics.run_lengths import SkeletonScores, run_lengths
+from napari_pytc.metrics.skeletons import evaluate_skeletons
 
 __all__ = [
     "BoundaryScore",

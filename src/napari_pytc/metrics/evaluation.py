@@ -11,9 +11,8 @@ import numpy as np
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, TileGrid
 from napari_pytc.geometry.label_reader import LabelReader
-from napari_pytc.metrics.objects import average_precision, classes_of_objects
+from napari_pytc.metrics.instances import InstanceCounts
 from napari_pytc.metrics.overlap import ClassCounts, mean_of_known
-from napari_pytc.metrics.partitions import ContingencyTable
 
 BLOCK_SHAPE: Shape = (32, 256, 256)
 
@@ -117,64 +116,16 @@ def evaluate_instances(
         `classes` also ``of_class``, by class the two average precisions and the numbers of objects, and their means
         over the classes of the truth, ``mean_average_precision`` and ``mean_average_precision_50``.
     """
-    table, votes = ContingencyTable(), (ContingencyTable(), ContingencyTable())
+    counts = InstanceCounts(with_classes=classes is not None)
     for tile, ours, theirs in _blocks(predicted, truth, box, report):
-        table.add(ours, theirs)
-        for counted, labels, known in zip(votes, (ours, theirs), classes or (), strict=False):
-            counted.add(labels, known.read(tile))
-    split, merge = table.variation_of_information(ignore)
-    arand = table.adapted_rand_error(0 if ignore is None else ignore)
-    scores = average_precision(table, ignore=ignore)
-    precision = {f"{score.threshold:g}": _or_none(score.average_precision) for score in scores}
-    mean = float(np.mean([score.average_precision for score in scores]))
-    of_predicted, of_truth, count = table.overlaps()
-    n_ignored = int(count[of_truth == ignore].sum()) if ignore is not None else 0
-    kept = np.ones(len(count), bool) if ignore is None else of_truth != ignore
-    compared = _compared(int(count.sum()) - n_ignored, n_ignored, int(count[of_truth == 0].sum()))
-    compared["predicted_objects"] = len(np.unique(of_predicted[kept & (of_predicted != 0)]))
-    compared["truth_objects"] = len(np.unique(of_truth[kept & (of_truth != 0)]))
-    of_class = {} if classes is None else _of_class(table, votes, ignore)
-    return {
-        "voi_split": _or_none(split),
-        "voi_merge": _or_none(merge),
-        "arand": _or_none(arand),
-        "average_precision": _or_none(mean),
-        "average_precision_50": precision["0.5"],
-        "average_precision_at": precision,
-        **of_class,
-        "compared": compared,
-        "notes": [*_instance_notes(compared, ignore), *([] if classes is None else _without_class(votes))],
-    }
-
-
-def _of_class(
-    table: ContingencyTable, votes: tuple[ContingencyTable, ContingencyTable], ignore: int | None
-) -> dict[str, Any]:
-    """Average precisions of each class, and their means over the classes of the truth."""
-    of_predicted, of_truth = (classes_of_objects(counted) for counted in votes)
-    of_truth.pop(ignore if ignore is not None else 0, None)
-    found: dict[str, dict[str, Any]] = {}
-    for number in sorted({*of_predicted.values(), *of_truth.values()} - {0}):
-        ours, theirs = ([k for k, one in known.items() if one == number] for known in (of_predicted, of_truth))
-        scores = average_precision(table, ignore=ignore, objects=(ours, theirs))
-        found[str(number)] = {
-            "average_precision": _or_none(float(np.mean([score.average_precision for score in scores]))),
-            "average_precision_50": _or_none(scores[0].average_precision),
-            "predicted_objects": scores[0].n_found + scores[0].n_invented,
-            "truth_objects": scores[0].n_found + scores[0].n_missed,
-        }
-    in_truth = [one for one in found.values() if one["truth_objects"]]
-    names = ("average_precision", "average_precision_50")
-    return {"of_class": found} | {
-        f"mean_{name}": _or_none(mean_of_known(one[name] for one in in_truth)) for name in names
-    }
-
-
-def _without_class(votes: tuple[ContingencyTable, ContingencyTable]) -> list[str]:
-    numbers = [sum(not number for number in classes_of_objects(counted).values()) for counted in votes]
-    if not any(numbers):
-        return []
-    return [f"{numbers[0]} predicted and {numbers[1]} true objects have no voxel with a class: they count in no class."]
+        known = None if classes is None else (classes[0].read(tile), classes[1].read(tile))
+        counts.add(ours, theirs, known)
+    figures = counts.figures(ignore)
+    n_objects = {name: figures.pop(name) for name in ("predicted_objects", "truth_objects")}
+    n_left_out, n_of_truth_0 = counts.n_voxels_of(ignore), counts.n_voxels_of(0)
+    compared = _compared(counts.n_voxels - n_left_out, n_left_out, n_of_truth_0) | n_objects
+    notes = [*_instance_notes(compared, ignore), *counts.notes()]
+    return {**figures, "compared": compared, "notes": notes}
 
 
 def _compared(n_compared: int, n_left_out: int, n_truth_0: int) -> dict[str, int]:

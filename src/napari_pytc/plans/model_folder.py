@@ -7,7 +7,7 @@
         plan.json             the recipe, with every setting (`TrainPlan`)
         normalisation.json    how intensities were scaled (`ImageNormalisation`): an object, or a list, one a channel
         provenance.json       id, name, date, classes, parent, voxel size, versions, effort
-        scores.json           Dice and IoU on the held-out boxes
+        scores.json           scores on the held-out boxes (`napari_pytc.plans.model_scores`)
 """
 
 from __future__ import annotations

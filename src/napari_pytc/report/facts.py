@@ -23,7 +23,9 @@ from napari_pytc.session.session import Session
 from napari_pytc.volumes.image import channel_titles
 from napari_pytc.volumes.spec import ReadOptions, argument_of
 
-_SCORES = ("dice", "iou", "mean", "mean_iou", "accuracy", "mean_accuracy", "confusion", "n_voxels")
+_SCORES = (
+    "dice", "iou", "mean", "mean_iou", "accuracy", "mean_accuracy", "confusion", "n_voxels", "boxes", "truth", "objects"
+)  # fmt: skip
 _LIBRARIES = ("napari-pytc", "torch", "monai", "lightning", "numpy", "scipy", "scikit-image", "bioimage-cpp", "napari")
 
 

@@ -14,18 +14,16 @@ from markupsafe import Markup
 from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.files import write_text_durably
 from napari_pytc.geometry import Box
-from napari_pytc.plans.model_comparison import ModelComparison
 from napari_pytc.report import charts
 from napari_pytc.report.commands import commands, settings_changed
 from napari_pytc.report.effort import PAUSE_S
 from napari_pytc.report.facts import gather
 from napari_pytc.report.methods import methods
+from napari_pytc.report.model_tables import confusion_table, curves, models_table, objects_table
 from napari_pytc.report.pictures import Picture, pictures
+from napari_pytc.report.tables import Table, number
 from napari_pytc.report.truth import compare_with_truth
 from napari_pytc.session.session import Session
-
-_MEANS = {"mean_iou": "mean IoU", "mean_accuracy": "mean accuracy", "accuracy": "accuracy"}
-"""Scores of all classes together, besides the mean Dice."""
 
 
 def write_report(
@@ -101,7 +99,7 @@ def render_page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Bo
         lstrip_blocks=True,
     )
     environment.filters |= {"date": _date, "cell": _cell}
-    models, notes, points = _models(facts)
+    models, notes, points = models_table(facts)
     return environment.get_template("page.html.j2").render(
         facts=facts,
         data=_data(facts),
@@ -111,9 +109,10 @@ def render_page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Bo
         pause_s=f"{PAUSE_S:.0f}",
         models=models,
         notes=notes,
-        confusion=_confusion(facts),
+        objects=objects_table(facts),
+        confusion=confusion_table(facts),
         scores=Markup(charts.scores("Mean held-out score", points)),
-        curves=_curves(facts),
+        curves=curves(facts),
         predictions=_predictions(facts),
         segmentations=_segmentations(facts),
         edits=Table(
@@ -126,27 +125,6 @@ def render_page(facts: Mapping[str, Any], pictures: Sequence[Picture], shown: Bo
         settings=_settings(facts),
         versions=Table(("library", "version"), list(facts["versions"].items())),
     )
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of a table; without names of columns it has no head."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-    @property
-    def has_head(self) -> bool:
-        """Whether the columns have names."""
-        return any(self.columns)
-
-    @property
-    def is_number(self) -> list[bool]:
-        """Whether each column holds numbers alone."""
-        return [
-            bool(self.rows) and all(isinstance(row[k], int | float) for row in self.rows)
-            for k in range(len(self.columns))
-        ]
 
 
 @dataclass(frozen=True)
@@ -188,65 +166,6 @@ def _effort(facts: Mapping[str, Any]) -> Table:
     return Table(("", ""), rows)
 
 
-def _models(facts: Mapping[str, Any]) -> tuple[Table, list[str], list[charts.ScorePoint]]:
-    """The table of models, sentences about them, and the points of their chart."""
-    rows: list[tuple[Any, ...]] = []
-    notes: list[str] = []
-    points: list[charts.ScorePoint] = []
-    means = [name for name in _MEANS if any(one["scores"].get(name) is not None for one in facts["models"])]
-    for one in facts["models"]:
-        scores, limits = one["scores"], one["interval"]
-        comparisons = [ModelComparison.model_validate(comparison) for comparison in one["comparisons"]]
-        dice = scores.get("dice") or {}
-        rows.append(
-            (
-                one["id"] + (" (in use)" if one["is_in_use"] else ""),
-                one["parent"] or "-",
-                "-" if scores.get("mean") is None else f"{scores['mean']:.3f}",
-                "-" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}",
-                ", ".join(f"{name} {value:.3f}" for name, value in dice.items() if value is not None) or "-",
-                *("-" if scores.get(name) is None else f"{scores[name]:.3f}" for name in means),
-                one.get("steps", "-"),
-                round(one.get("seconds", 0)),
-            )
-        )
-        notes += [f"{one['id']}: {comparison.sentence}" for comparison in comparisons]
-        if one["problem"]:
-            notes.append(f"{one['id']} is damaged: {one['problem']}")
-        if scores.get("mean") is not None:
-            is_refused = any(comparison.verdict == "worse" for comparison in comparisons)
-            points.append((one["id"], scores["mean"], None if limits is None else (limits[0], limits[1]), is_refused))
-    columns = ("model", "parent", "mean", "95 %", "Dice", *(_MEANS[name] for name in means), "steps", "seconds")
-    return Table(columns, rows), notes, points
-
-
-def _confusion(facts: Mapping[str, Any]) -> Table | None:
-    """Voxels by true and predicted class of the model in use; None where it has no such score."""
-    used = next((one for one in facts["models"] if one["is_in_use"]), None)
-    found = None if used is None else used["scores"].get("confusion")
-    if not found:
-        return None
-    rows = [(name, *voxels) for name, voxels in zip(found["classes"], found["voxels"], strict=True)]
-    return Table(("voxels that are ...", *(f"as {name}" for name in found["classes"])), rows)
-
-
-def _curves(facts: Mapping[str, Any]) -> list[Markup]:
-    colours = {one["name"]: one["colour"] for one in facts["classes"]}
-    found = []
-    for run in facts["runs"]:
-        if run["kind"] not in ("train", "live"):
-            continue
-        scores = {
-            _MEANS.get(name) or name.partition("/")[2] or name: points
-            for name, points in run["curves"].items()
-            if name.startswith(("dice/", "instant/", "network/", *_MEANS)) and name != "network/loss"
-        }
-        loss = {name: run["curves"].get(name, []) for name in ("loss", "network/loss")}
-        found.append(charts.curves(f"{run['subject']}: loss", loss, "step"))
-        found.append(charts.curves(f"{run['subject']}: score while training", scores, "step", colours))
-    return [Markup(chart) for chart in found if chart]
-
-
 def _predictions(facts: Mapping[str, Any]) -> Table:
     rows = [(one["id"], one["model"], one["box"] or "all", one["state"]) for one in facts["predictions"]]
     return Table(("prediction", "model", "box", "state"), rows)
@@ -276,26 +195,22 @@ def _against_truth(facts: Mapping[str, Any]) -> Table | None:
     rows: list[tuple[str, Any]] = [("segmentation", found["segmentation"]), ("truth", found["truth"])]
     if instances is not None:
         rows += [
-            ("variation of information, split (bits)", _number(instances["voi_split"])),
-            ("variation of information, merge (bits)", _number(instances["voi_merge"])),
-            ("adapted Rand error", _number(instances["arand"])),
-            ("average precision, IoU 0.5", _number(instances["average_precision_50"])),
-            ("average precision, IoU 0.5 to 0.95", _number(instances["average_precision"])),
+            ("variation of information, split (bits)", number(instances["voi_split"])),
+            ("variation of information, merge (bits)", number(instances["voi_merge"])),
+            ("adapted Rand error", number(instances["arand"])),
+            ("average precision, IoU 0.5", number(instances["average_precision_50"])),
+            ("average precision, IoU 0.5 to 0.95", number(instances["average_precision"])),
         ]
-    shares = ", ".join(f"{name} {_number(share)}" for name, share in skeletons["share"].items())
+    shares = ", ".join(f"{name} {number(share)}" for name, share in skeletons["share"].items())
     rows += [
-        ("normalised expected run length (NERL)", _number(skeletons["nerl"])),
-        (f"expected run length ({skeletons['unit']})", _number(skeletons["erl"])),
-        (f"the same without any mistake ({skeletons['unit']})", _number(skeletons["erl_of_truth"])),
+        ("normalised expected run length (NERL)", number(skeletons["nerl"])),
+        (f"expected run length ({skeletons['unit']})", number(skeletons["erl"])),
+        (f"the same without any mistake ({skeletons['unit']})", number(skeletons["erl_of_truth"])),
         ("variation of information at nodes, split and merge (bits)",
-         f"{_number(skeletons['voi_split'])}, {_number(skeletons['voi_merge'])}"),
+         f"{number(skeletons['voi_split'])}, {number(skeletons['voi_merge'])}"),
         ("path length", shares),
     ]  # fmt: skip
     return Table(("", ""), rows)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _settings(facts: Mapping[str, Any]) -> list[SettingsText]:

@@ -1,4 +1,4 @@
-"""Names of SWC files and units; the command line offers them before anything is imported."""
+"""Names of SWC files, units and rules; the command line offers them before anything is imported."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ SUFFIX = ".swc"
 """End of the names of SWC files."""
 SkeletonUnit = Literal["nm", "um", "voxels"]
 """Unit of the lengths in a file."""
+MergedBy = Literal["segment", "skeleton"]
+"""Edges that a merger spoils: all on the segment, or those of the skeletons that it merges."""
 FILE = "swc"
 """Format of an export: one file of all skeletons."""
 FOLDER = "swc-series"

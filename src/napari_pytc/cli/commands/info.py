@@ -23,7 +23,7 @@ from napari_pytc.cli.options import (
     refuse_given,
 )
 from napari_pytc.cli.output import Reply, bytes_text, channels_text, shape_text, table, voxel_text
-from napari_pytc.cli.sessions import model_document, models_table, open_project, score_rows
+from napari_pytc.cli.sessions import model_documents, models_table, open_project, score_rows
 
 if TYPE_CHECKING:
     from napari_pytc.plans.model_folder import ModelInfo
@@ -112,7 +112,7 @@ def _project(folder: Path, volume: str | None) -> Reply:
             "kind": "project",
             "project": str(folder),
             "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in session.classes.records()],
-            "models": [model_document(record) for record in session.models.records()],
+            "models": model_documents(session.models.records()),
             "volumes": found,
             "removed": [removed_document(one) for one in session.volumes.in_trash()],
         }
@@ -199,6 +199,7 @@ def _inputs_text(model: ModelInfo) -> str:
 
 def _model(folder: Path) -> Reply:
     from napari_pytc.plans.model_folder import read_model_info
+    from napari_pytc.plans.model_scores import figures_of, measured_on, values_of
 
     model = read_model_info(folder)
     document = {"kind": "model", "folder": str(folder), **model.model_dump(mode="json")}
@@ -220,4 +221,9 @@ def _model(folder: Path) -> Reply:
     rows = score_rows(model.scores)
     if rows:
         parts.append(table("On held-out voxels", ("class", "Dice", "IoU"), rows))
+    figures = [(figure.title, figure.text, figure.tip) for figure in figures_of(model.scores)]
+    if figures:
+        parts.append(table("Held-out scores", ("score", "value", "what it is"), figures))
+    parts.append(measured_on(model.scores))
+    document |= {"figures": values_of(model.scores), "measured": measured_on(model.scores)}
     return Reply(document, Group(*parts))

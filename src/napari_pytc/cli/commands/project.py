@@ -21,7 +21,7 @@ from napari_pytc.cli.options import (
     read_options,
 )
 from napari_pytc.cli.output import Reply, channels_text, shape_text, voxel_text
-from napari_pytc.cli.sessions import model_document, models_table, open_project, open_session
+from napari_pytc.cli.sessions import model_documents, models_table, open_project, open_session
 
 
 def register(app: typer.Typer) -> None:
@@ -113,7 +113,7 @@ def models(
     with closing(open_project(project, read_only=use is None)) as session:
         if use is not None:
             session.models.activate(session.models.resolve(use).name)
-        found = [model_document(record) for record in session.models.records()]
+        found = model_documents(session.models.records())
     if not found:
         text: Any = f"{project} has no models yet. Train one: napari-pytc train {project}"
     else:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pytc.annotations.source import AnnotationSource
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Box, Shape, TileGrid, VoxelSpace
-from napari_pytc.learning.data.objects import ObjectLabels
+from napari_pytc.learning.data.objects import ObjectLabels, UnannotatedObjects
 from napari_pytc.learning.data.regions import AnnotatedChunk, disjoint
 from napari_pytc.learning.prediction.image_statistics import volume_normalisation
 from napari_pytc.plans.normalisation import ImageNormalisation, NormalisationSettings
@@ -110,6 +110,13 @@ class VolumeData:
     def has_annotations(self) -> bool:
         """Whether anything is annotated, be it in held-out boxes."""
         return any(self.annotations.read(entry.box).any() for entry in self.annotations.chunks())
+
+    @property
+    def true_objects(self) -> ObjectLabels:
+        """The objects for scores; none labelled where there are none, or where they are of another shape."""
+        objects, shape = self.objects, self.source.shape
+        is_own = objects is not None and objects.shape == tuple(shape)
+        return objects if objects is not None and is_own else ObjectLabels(UnannotatedObjects(shape))
 
     @property
     def own_held_out(self) -> tuple[Box, ...]:

@@ -51,6 +51,8 @@ class ScoredModel:
     scorer: Scorer
     counts: np.ndarray
     voxel_size_nm: VoxelSize | None
+    truth: str = ""
+    """Digest of what was scored; empty where it is not known."""
 
     @classmethod
     def of(
@@ -61,7 +63,7 @@ class ScoredModel:
         voxel_size_nm: VoxelSize | None,
     ) -> ScoredModel:
         """Score a network."""
-        return cls(scorer, scorer.count(inferer, check), voxel_size_nm)
+        return cls(scorer, scorer.count(inferer, check), voxel_size_nm, scorer.truth_digest())
 
     @property
     def mean(self) -> float:
@@ -72,9 +74,11 @@ class ScoredModel:
     def scores(self) -> dict[str, Any]:
         """The summary of the scorer, and the ``interval`` of its mean where there are blocks enough for one.
 
-        Of several volumes each has its own summary in ``volumes``, by name.
+        Of several volumes each has its own summary in ``volumes``, by name. ``truth`` is a digest of what was scored.
         """
         scores = self.scorer.summary(self.counts.sum(axis=0))
+        if self.truth:
+            scores = {**scores, "truth": self.truth}
         if volumes := self.scorer.by_volume(self.counts):
             scores = {**scores, "volumes": volumes}
         known = interval(self.counts, self.scorer.means) if len(self.counts) >= FEWEST_BLOCKS else None

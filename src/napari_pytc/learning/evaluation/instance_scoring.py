@@ -121,8 +121,7 @@ class InstanceScorer:
             found = inferer.predict_box(read, box, whole).numpy()[self._channels]
             ids = self._objects.truth(box)
             block = self._blocks.numbers(box)
-            block[ids == 0] = -1
-            counted = (block >= 0) & self._is_counted[block]
+            counted = self._counted(ids, block)
             labels, names = numbered_ids(ids)
             patch = LabelledPatch(labels, self._space, ids=names, counts_cut=self._counts_cut)
             targets = object_targets(patch, self._roles)
@@ -132,6 +131,16 @@ class InstanceScorer:
                 group = self._groups.index(group_of(role))
                 counts[:, group] += _counted(role, predicted[known], target[known], block[known], len(counts))
         return counts[counts[:, -1, 2] > 0]
+
+    def truth(self) -> Iterator[tuple[Box, np.ndarray]]:
+        """See `VolumeScorer`."""
+        for box in self._boxes:
+            ids = self._objects.truth(box)
+            yield box, np.where(self._counted(ids, self._blocks.numbers(box)), ids, 0)
+
+    def _counted(self, ids: np.ndarray, block: np.ndarray) -> np.ndarray:
+        """Mask of the voxels of a box that count."""
+        return np.asarray((ids != 0) & (block >= 0) & self._is_counted[block])
 
     def summary(self, sums: np.ndarray) -> dict[str, Any]:
         """See `VolumeScorer`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from napari_pytc.geometry import Box
 from napari_pytc.learning.evaluation.scoring import VolumeScorer, mean_of_known
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.plans.normalisation import ImageNormalisation
@@ -79,6 +80,11 @@ class JointScorer:
             for part, scorer in zip(self._parts, self._scorers, strict=True)
         ]
         return mean_of_known(np.stack(each, axis=-1))
+
+    def truth(self) -> Iterator[tuple[Box, np.ndarray]]:
+        """Those of all scorers, one after the other; see `VolumeScorer`."""
+        for scorer in self._scorers:
+            yield from scorer.truth()
 
     @property
     def _parts(self) -> list[slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +45,9 @@ class VolumeScorer(Protocol):
 
     def means(self, sums: np.ndarray) -> np.ndarray:
         """The mean scores of several such sums (n, ...); nan where a sum holds nothing to score."""
+
+    def truth(self) -> Iterator[tuple[Box, np.ndarray]]:
+        """The boxes that are predicted for a score, with the labels that count; all else is 0."""
 
 
 class HeldOutScorer:
@@ -134,8 +137,7 @@ class HeldOutScorer:
             found = inferer.predict_box(read, box, whole)[self._channels]
             predicted = self._numbers[found.argmax(0).numpy()]
             truth, block = self._data.annotations.read(box).astype(np.int64), self._blocks.numbers(box)
-            is_counted = np.isin(truth - 1, self._numbers)
-            is_counted[is_counted] = self._is_counted[block[is_counted]]
+            is_counted = self._counted(truth, block)
             voxels, truth, predicted = (
                 block[is_counted].astype(np.int64) * n,
                 truth[is_counted] - 1,
@@ -150,6 +152,18 @@ class HeldOutScorer:
             confused = np.bincount((voxels + truth) * n + predicted, minlength=len(counts) * n * n)
             counts[..., _CONFUSED:] += confused.reshape(-1, n, n)
         return counts[counts.any(axis=(1, 2))]
+
+    def truth(self) -> Iterator[tuple[Box, np.ndarray]]:
+        """See `VolumeScorer`."""
+        for box in self._boxes:
+            truth = self._data.annotations.read(box).astype(np.int64)
+            yield box, np.where(self._counted(truth, self._blocks.numbers(box)), truth, 0)
+
+    def _counted(self, truth: np.ndarray, block: np.ndarray) -> np.ndarray:
+        """Mask of the voxels of a box that count."""
+        found = np.isin(truth - 1, self._numbers)
+        found[found] = self._is_counted[block[found]]
+        return found
 
     def summary(self, sums: np.ndarray) -> dict[str, Any]:
         """See `VolumeScorer`."""

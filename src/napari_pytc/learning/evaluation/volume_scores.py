@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from napari_pytc.geometry import Box
 from napari_pytc.learning.evaluation.scoring import VolumeScorer
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.plans.normalisation import ImageNormalisation
@@ -33,6 +35,15 @@ class ScoredVolume:
     name: str
     digest: str | None
     normalisation: ImageNormalisation
+
+
+def digest_of_truth(truth: Iterable[tuple[str | None, Box, np.ndarray]]) -> str:
+    """A digest of labels: the digest of each image, a box of it, and the labels in it."""
+    found = hashlib.sha256()
+    for digest, box, labels in truth:
+        found.update(f"{digest} {box} ".encode())
+        found.update(labels.astype("<u8").tobytes())
+    return found.hexdigest()[:16]
 
 
 class Scorer:
@@ -99,6 +110,10 @@ class Scorer:
     def means(self, sums: np.ndarray) -> np.ndarray:
         """The mean scores of several such sums (n, ...); nan where a sum holds nothing to score."""
         return self.volumes[0].scorer.means(sums)
+
+    def truth_digest(self) -> str:
+        """A digest of images, boxes and labels that count: models of the same digest were scored on the same truth."""
+        return digest_of_truth((volume.digest, *found) for volume in self.volumes for found in volume.scorer.truth())
 
     def by_volume(self, counts: np.ndarray) -> dict[str, dict[str, Any]]:
         """The score of each volume by its name, of the counts that `count` returned last.

@@ -19,6 +19,7 @@ from napari_pytc.geometry import VoxelSpace
 from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.evaluation.evaluation import ScoredModel, not_compared
 from napari_pytc.learning.evaluation.instance_scoring import group_of
+from napari_pytc.learning.evaluation.object_scoring import ObjectScorer, precision_curves
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.predictor import BoxInferer
@@ -106,6 +107,8 @@ class ProgressCallback(pl.Callback):
         Start of the training, by the monotonic clock.
     baselines : sequence of Path
         Folders of the models that the new one is compared with.
+    objects : ObjectScorer, optional
+        Scores single objects; nothing is decided by them.
     """
 
     def __init__(
@@ -120,7 +123,9 @@ class ProgressCallback(pl.Callback):
         ctx: JobContext,
         started: float,
         baselines: Sequence[Path] = (),
+        objects: ObjectScorer | None = None,
     ) -> None:
+        self._objects = objects
         self._plan, self._ctx, self._tiling = plan, ctx, tiling
         self._baselines = tuple(baselines)
         self._run_folder, self._fingerprint = run_folder, fingerprint
@@ -307,8 +312,9 @@ class ProgressCallback(pl.Callback):
             with self._inferer(learner) as inferer:
                 size = self._space.voxel_size_nm if self._space.known else None
                 found = ScoredModel.of(self._final_scorer, inferer, self._ctx.check, size)
+                objects = self._scores_of_objects(inferer, _FINALLY_SCORED_VOXELS, with_skeletons=True)
             compared = found.compare_with(self._baselines, self._roles, self._plan, self._ctx)
-            scores = {**found.scores, "history": self.history, **compared}
+            scores = {**found.scores, **objects, "history": self.history, **compared}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in average.state_dict().items()}, scores
 
     @contextmanager
@@ -327,6 +333,7 @@ class ProgressCallback(pl.Callback):
         if self._scorer.n_boxes:
             with self._inferer(learner) as inferer:
                 scores = self._scorer.score(inferer, self._ctx.check)
+                scores |= self._scores_of_objects(inferer, _SCORED_VOXELS)
         watched = self._watched(scores)
         entry = {"step": self.step, "mean": scores["mean"], "dice": scores["dice"]}
         self.history.append(entry if self._plan.watching.score == "mean" else {**entry, "watched": watched})
@@ -338,8 +345,16 @@ class ProgressCallback(pl.Callback):
         for name in ("mean_iou", "accuracy"):
             if scores.get(name) is not None:
                 self._ctx.metric(name, self.step, scores[name])
+        for name, value in precision_curves(scores.get("objects", {})).items():
+            self._ctx.metric(name, self.step, value)
         if watched is not None:
             self._take_score(learner, watched)
+
+    def _scores_of_objects(self, inferer: BoxInferer, most_voxels: int, with_skeletons: bool = False) -> dict[str, Any]:
+        """Scores of single objects as ``objects``; empty where none are held out."""
+        if self._objects is None:
+            return {}
+        return {"objects": self._objects.score(inferer, most_voxels, self._ctx.check, with_skeletons)}
 
     def _watched(self, scores: dict[str, Any]) -> float | None:
         """The score that decides; None where nothing of it is annotated."""

@@ -20,6 +20,7 @@ from napari_pytc.learning.data.sampling import TrainingVolume
 from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.training_image import CACHE_BYTES, TrainingImage
 from napari_pytc.learning.data.voxel_features import annotated_features
+from napari_pytc.learning.evaluation.object_scoring import ObjectScorer
 from napari_pytc.learning.machine.devices import spare_thread
 from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision
@@ -135,6 +136,7 @@ class TrainingRun:
             ctx,
             started,
             folders.baselines,
+            ObjectScorer.of(plan, data, normalisations, task.roles, self._tell),
         )
         if not self._progress.has_scores:
             for sentence in plan.notes_without_scores():

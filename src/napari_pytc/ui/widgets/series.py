@@ -37,7 +37,12 @@ class Series:
     dashed: bool = False
 
 
-_OTHER_SCORES = {"mean_iou": "mean IoU", "accuracy": "accuracy"}
+_OTHER_SCORES = {
+    "mean_iou": "mean IoU",
+    "accuracy": "accuracy",
+    "average_precision_50": "AP 0.5",
+    "average_precision": "AP 0.5–0.95",
+}
 
 
 def series_of_run(
@@ -48,7 +53,8 @@ def series_of_run(
     Parameters
     ----------
     curves : mapping
-        Points by name: "loss", "dice" for the mean, "dice/<class>", "mean_iou" and "accuracy" of all voxels.
+        Points by name: "loss", "dice" for the mean, "dice/<class>", "mean_iou" and "accuracy" of all voxels,
+        "average_precision_50" and "average_precision" of objects, "average_precision_50/<class>".
     colours : mapping
         Colours by class.
     name : str
@@ -62,8 +68,9 @@ def series_of_run(
         elif kind == "dice":
             title = f"{name} {of or 'mean'}".strip()
             found.append(Series(title, tuple(points), "score", colours.get(of), dashed))
-        elif curve in _OTHER_SCORES:
-            found.append(Series(f"{name} {_OTHER_SCORES[curve]}".strip(), tuple(points), "score", dashed=dashed))
+        elif kind in _OTHER_SCORES:
+            title = f"{name} {_OTHER_SCORES[kind]} {of}".strip()
+            found.append(Series(title, tuple(points), "score", colours.get(of), dashed))
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from pytestqt.qtbot import QtBot
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_pytc.batch.inputs import STATE
 from napari_pytc.batch.jobs import ApplyJob, BatchInput
@@ -106,6 +106,15 @@ def test_the_choices_are_those_of_the_job(dialog: ApplyDialog, check: Check) -> 
         ApplyChoices(first, ("/data/a.tif", "/data/b.tif"), "/data/napari-pytc-results", "segments", "h5", True, True)
     ]
     assert dialog.job == JOB
+
+
+def test_the_scores_of_the_chosen_model_stand_below_it(qtbot: QtBot, check: Check) -> None:
+    scored = model("m1").model_copy(update={"scores": {"mean": 0.9, "dice": {"a": 0.9}, "n_voxels": 12}})
+    dialog = ApplyDialog([model("m2", active=True), scored], check)
+    qtbot.addWidget(dialog)
+    dialog.model.setCurrentIndex(1)
+    assert dialog.model.currentText() == "m1 · Dice 0.90"
+    assert "Dice <b>0.900</b>" in [label.text() for label in dialog.scores.findChildren(QLabel)]
 
 
 def test_a_model_of_windows_takes_their_settings(qtbot: QtBot, check: Check, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox, QPushButton
+from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Finished, Produced, Progressed
@@ -66,8 +66,24 @@ def test_without_a_model_it_says_what_to_do(panel: PredictPanel, workspace: Fake
 def test_the_active_model_comes_first_and_damaged_ones_never(panel: PredictPanel, session: FakeSession) -> None:
     assert not panel.empty.isVisible()
     texts = [panel.model.itemText(k) for k in range(panel.model.count())]
-    assert texts == ["Active: m2", "m1"]
+    assert texts == ["Active: m2 · Dice 0.88", "m1 · Dice 0.88"]
     assert panel.model.currentData() is None
+
+
+def test_the_scores_of_the_chosen_model_stand_below_it(
+    panel: PredictPanel, session: FakeSession, workspace: FakeWorkspace
+) -> None:
+    first, second = (record for record in session.model_records if not record.problem)
+    of_truth = {"mean": 0.9, "dice": {"a": 0.9}, "n_voxels": 12, "truth": "t"}
+    scored = first.model_copy(update={"scores": of_truth})
+    session.model_records = [scored, second.model_copy(update={"scores": {**of_truth, "truth": "u", "mean": 0.8}})]
+    workspace.models_changed.emit()
+    assert [panel.model.itemText(k) for k in range(2)] == ["Active: m2 · Dice 0.80", "m1 · Dice 0.90"]
+    assert "Dice <b>0.800</b>" in [label.text() for label in panel.scores.findChildren(QLabel)]
+    panel.model.setCurrentIndex(1)
+    shown = [label.text() for label in panel.scores.findChildren(QLabel)]
+    assert "Dice <b>0.900</b>" in shown
+    assert any(text.startswith("Not to be compared with the scores of “m2”") for text in shown)
 
 
 def test_a_list_that_is_filled_again_keeps_the_chosen_model_and_tells_of_no_choice(

@@ -76,7 +76,7 @@ def test_a_segment_that_is_too_large_is_refused(bench: Bench, monkeypatch: pytes
     one, _ = bench.neighbours()
     bench.click(one)
     bench.key("T")
-    assert "takes too long" in bench.refusal
+    assert "too much for a skeleton in the window" in bench.refusal
     assert "Export panel" in bench.refusal
     assert layers(bench) == []
 
@@ -93,13 +93,49 @@ def test_segments_that_are_too_large_together_are_refused(bench: Bench, monkeypa
     assert layers(bench) == []
 
 
-def test_work_that_is_not_wanted_any_more_ends_between_segments(bench: Bench) -> None:
+def test_masks_that_are_not_wanted_any_more_are_not_read_to_the_end(bench: Bench) -> None:
     one, other = bench.neighbours()
     bench.click(one)
     bench.click(other, keys=["Shift"])
     document = bench.editor.document
     assert document is not None
     chosen = [(segment.segment, segment.box) for segment in bench.editor.selected]
+    found = skeletons.read_masks(document, chosen, lambda: True)
+    assert found is not None
+    assert [(mask.segment, mask.start) for mask in found] == [(segment, box.start) for segment, box in chosen]
+    assert all(mask.mask.any() for mask in found)
     answers = iter([True, False])
-    found = skeletons._skeletons(document, chosen, lambda: next(answers))
-    assert [skeleton.segment for skeleton in found] == [chosen[0][0]]
+    assert skeletons.read_masks(document, chosen, lambda: next(answers)) is None
+
+
+def test_another_selection_gives_up_what_is_being_made(bench: Bench) -> None:
+    one, other = bench.neighbours()
+    layer = bench.controllers.skeletons
+    bench.click(one)
+    bench.key("T")
+    bench.until(lambda: layer.is_busy or bool(layers(bench)))
+    bench.click(other)
+    bench.until(lambda: segments_of_lines(bench) == {bench.segment_at(other)} if layers(bench) else False)
+    assert bench.message.startswith(f"Skeleton of {bench.segment_at(other)}: ")
+
+
+def test_hiding_gives_up_what_is_being_made(bench: Bench) -> None:
+    one, _ = bench.neighbours()
+    layer = bench.controllers.skeletons
+    bench.click(one)
+    bench.key("T", wait=False)
+    bench.key("T", wait=False)
+    bench.idle()
+    assert not layer.is_busy
+    assert layers(bench) == []
+
+
+def test_lines_are_drawn_anew_for_another_section(bench: Bench) -> None:
+    one, _ = bench.neighbours()
+    bench.click(one)
+    bench.key("T")
+    bench.until(lambda: layers(bench))
+    (layer,) = layers(bench)
+    before, layer.data = layer.data, np.zeros((0, 2, 3))
+    bench.viewer.show_3d(True)
+    bench.until(lambda: len(layer.data) == len(before))

@@ -146,7 +146,7 @@ def test_the_list_shows_the_gain_and_the_interval(
     models.show()
     finish(workspace, session, "worse", parent=OLD)
     row = item(models, NEW)
-    assert [row.text(column) for column in (1, 2)] == ["0.800", "▼ -0.100"]
+    assert [row.text(column) for column in (1, 3)] == ["0.800", "▼ -0.100"]
     assert "95 % interval 0.750 to 0.850" in row.toolTip(0)
     assert f"Worse than {OLD}" in row.toolTip(0)
     assert "Not put to use" in row.toolTip(0)

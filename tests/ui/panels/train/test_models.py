@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox, QTreeWidgetItem
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QLineEdit, QMessageBox, QTreeWidgetItem
 
 from napari_pytc.errors import ModelError
 from napari_pytc.plans.model_folder import read_model_info
@@ -71,7 +71,7 @@ def select(models: ModelList, *names: str) -> None:
 def test_models_are_a_tree_with_scores_and_the_active_one_marked(models: ModelList) -> None:
     assert item(models, NEW).text(0) == "● accurate"
     assert item(models, NEW).font(0).bold()
-    assert [item(models, OLD).text(column) for column in range(4)] == ["instant", "0.850", "", "instant"]
+    assert [item(models, OLD).text(column) for column in range(5)] == ["instant", "0.850", "", "", "instant"]
     tuned = item(models, TUNED)
     assert tuned.parent() is item(models, OLD)
     assert tuned.text(1) == "0.812"
@@ -82,9 +82,35 @@ def test_models_are_a_tree_with_scores_and_the_active_one_marked(models: ModelLi
     assert not bar.isVisible()
 
 
+def test_scores_of_objects_have_a_column_where_there_are_some(
+    models: ModelList, session: TrainingSession, workspace: FakeWorkspace
+) -> None:
+    assert models.tree.isColumnHidden(2)
+    found = {"average_precision_50": 0.625, "truth_objects": 3}
+    make_model(session.folder / "models" / "of-objects", scores={"mean": 0.7, "dice": {"a": 0.7}, "objects": found})
+    workspace.models_changed.emit()
+    assert not models.tree.isColumnHidden(2)
+    assert item(models, "of-objects").text(2) == "0.625"
+    assert item(models, OLD).text(2) == ""
+
+
+def test_the_scores_of_the_selected_model_stand_below_the_list(models: ModelList) -> None:
+    select(models, TUNED)
+    figure = models.scores.findChild(QLabel, "score-dice")
+    assert figure is not None
+    assert figure.text() == "Dice <b>0.812</b>"
+    select(models, NEW)
+    assert any(label.text().startswith("No score") for label in models.scores.findChildren(QLabel))
+    select(models, OLD, TUNED)
+    notes = [label.text() for label in models.scores.findChildren(QLabel)]
+    assert "Whether “instant” was scored on the same truth is not known: compare the numbers with care." in notes
+    select(models, OLD, TUNED, NEW)
+    assert models.scores.isHidden()
+
+
 def test_damaged_models_say_what_is_wrong_and_cannot_be_used(models: ModelList) -> None:
     broken = item(models, "broken")
-    assert broken.text(3) == "damaged"
+    assert broken.text(4) == "damaged"
     assert "provenance.json" in broken.toolTip(0)
     assert broken.foreground(0) != item(models, OLD).foreground(0)
     select(models, "broken")
@@ -217,7 +243,7 @@ def test_differences_of_plans_by_dotted_name(tmp_path: Path) -> None:
     assert rows["minutes"] == ["automatic", "2.0"]
     assert "steps" not in rows
     told = {name: values for name, *values in scores(fast, other)}
-    assert told["mean held-out Dice"] == ["0.850", "—"]
+    assert told["held-out Dice"] == ["0.850", "—"]
     assert told["Dice of membrane"] == ["0.800", "—"]
     assert told["time"] == ["1 min 01 s", "0 s"]
     assert told["annotated voxels"] == ["1,200", "0"]

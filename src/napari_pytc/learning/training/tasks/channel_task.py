@@ -25,7 +25,6 @@ from napari_pytc.learning.training.tasks.task import (
     ObjectTask,
     correction_weights,
     joint_scorer,
-    truth_of,
     unlearnt_notes,
 )
 from napari_pytc.plans.normalisation import ImageNormalisation
@@ -159,7 +158,7 @@ class ChannelTask:
         if self._objects is not None:
             found.append(
                 InstanceScorer(
-                    truth_of(volume),
+                    volume.true_objects,
                     volume.source,
                     volume.own_held_out,
                     self._objects.roles,

@@ -11,7 +11,7 @@ from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
 from napari_pytc.learning.data.correction_labels import BoundaryCorrections
 from napari_pytc.learning.data.object_batches import ObjectBatches, ObjectVolume
-from napari_pytc.learning.data.objects import ObjectLabels, UnannotatedObjects
+from napari_pytc.learning.data.objects import ObjectLabels
 from napari_pytc.learning.data.regions import AnnotatedChunk
 from napari_pytc.learning.data.sampling import BatchSource, PatchBatches, TrainingVolume
 from napari_pytc.learning.data.training_data import TrainingData
@@ -209,7 +209,7 @@ class ObjectTask:
         share = most_voxels // max(1, sum(1 for volume in self._data.volumes if volume.held_out))
         made = [
             InstanceScorer(
-                truth_of(volume),
+                volume.true_objects,
                 volume.source,
                 volume.own_held_out,
                 self.roles,
@@ -260,12 +260,6 @@ def correction_weights(volumes: Sequence[VolumeData], balance: float) -> list[fl
     if len(counts) == 1:
         return [float(n) for n in counts[0]]
     return [n * sum(of_volume) ** -balance for of_volume in counts for n in of_volume]
-
-
-def truth_of(volume: VolumeData) -> ObjectLabels:
-    """The objects of a volume for scores; none labelled where there are none, or where they are of another shape."""
-    objects, shape = volume.objects, volume.source.shape
-    return ObjectLabels(UnannotatedObjects(shape)) if objects is None or objects.shape != tuple(shape) else objects
 
 
 def _number(data: TrainingData, volume: VolumeData) -> int:

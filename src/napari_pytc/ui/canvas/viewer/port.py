@@ -216,8 +216,10 @@ class ViewerPort(Protocol):
     def show_boxes(self, layer: Any, boxes: Sequence[Box]) -> None:
         """Show boxes in a shapes layer: where they cut the section that is shown, or their edges in 3D."""
 
-    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
-        """Show straight lines in a layer of them: all in 3D, in a section those that begin in it.
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str], reach_nm: float) -> None:
+        """Show straight lines in a layer of them: all in 3D, in the section that is shown the parts in it and near it.
+
+        Show them again when another section is shown. What lies before or behind the section is fainter.
 
         Parameters
         ----------
@@ -225,6 +227,8 @@ class ViewerPort(Protocol):
             Both ends of each line, z, y, x in voxels.
         colours : sequence of str
             The colour of each as "#rrggbb".
+        reach_nm : float
+            Distance from the middle of the section at which nothing is seen any more.
         """
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:

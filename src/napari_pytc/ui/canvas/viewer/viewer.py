@@ -16,6 +16,7 @@ from napari_pytc.ui.canvas.viewer.layer_pool import LayerPool
 from napari_pytc.ui.canvas.viewer.mouse_and_camera import fly, hold, listen
 from napari_pytc.ui.canvas.viewer.planes import Plane, cut_box
 from napari_pytc.ui.canvas.viewer.port import LayerArray, LayerStyle, Pointer, ViewerPort, ViewState
+from napari_pytc.ui.canvas.viewer.section_lines import lines_near
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -358,8 +359,7 @@ class NapariViewer:
         """Draw the outlines of boxes in the plane that is shown."""
         if not self.has(layer):
             return
-        point = np.round(np.asarray(layer.world_to_data(self.viewer.dims.point), float))
-        plane = Plane(tuple(self._displayed_of(layer)), tuple(point.tolist()))
+        plane = self._plane_of(layer)
         outlines = []
         for box in boxes:
             outlines += cut_box(np.array([box.start, box.stop], float) - 0.5, plane)
@@ -368,15 +368,23 @@ class NapariViewer:
             scale = np.asarray(layer.scale)[list(plane.displayed)]  # the coarser axis sets the thickness of lines
             layer.edge_width = [layer.current_edge_width * scale.min() / scale.max()] * len(outlines)
 
-    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str]) -> None:
+    def show_lines(self, layer: Any, lines: np.ndarray, colours: Sequence[str], reach_nm: float) -> None:
         """Show lines as vectors: a place and a direction."""
         if not self.has(layer):
             return
-        lines = np.asarray(lines, float).reshape(-1, 2, 3)
-        layer.data = np.stack([lines[:, 0], lines[:, 1] - lines[:, 0]], axis=1)
-        if len(lines):
-            shades = {colour: [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in set(colours)}
-            layer.edge_color = np.array([[*shades[colour], 1.0] for colour in colours])
+        plane = self._plane_of(layer)
+        sizes = np.asarray(layer.scale)[[axis for axis in range(3) if axis not in plane.displayed]]
+        reach = reach_nm / float(sizes[0]) if len(sizes) == 1 else 0.0
+        seen = lines_near(np.asarray(lines, float).reshape(-1, 2, 3), plane, reach, float(layer.edge_width))
+        layer.data = np.stack([seen.lines[:, 0], seen.lines[:, 1] - seen.lines[:, 0]], axis=1)
+        if len(seen.lines):
+            shades = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in colours])
+            layer.edge_color = np.column_stack([shades[seen.numbers], seen.opacity])
+
+    def _plane_of(self, layer: Any) -> Plane:
+        """The plane that is shown, in voxels of a layer."""
+        point = np.round(np.asarray(layer.world_to_data(self.viewer.dims.point), float))
+        return Plane(tuple(self._displayed_of(layer)), tuple(point.tolist()))
 
     def on_layers_changed(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Connect to the layer list."""

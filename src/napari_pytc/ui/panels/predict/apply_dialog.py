@@ -31,6 +31,7 @@ from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.flags import APPLY, READING, error_in_window
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import order_tabs, row
+from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.notice import Notice
 from napari_pytc.ui.widgets.reading_fields import ReadingFields
 from napari_pytc.volumes.spec import ReadOptions, parse_channels
@@ -173,10 +174,14 @@ class ApplyDialog(QDialog):
 
     def _build(self, models: Sequence[ModelRecord]) -> None:
         self.model = Combo("applyModel", "The model that predicts.")
-        for model in models:
-            self.model.addItem(f"Active: {model.name}" if model.active else model.name, model.folder)
-            self.model.setItemData(self.model.count() - 1, model.tiling, _TILING)
-            self.model.setItemData(self.model.count() - 1, json.dumps(model.prediction), _BROUGHT)
+        for number, model in enumerate(models):
+            title = titled_score(model)
+            self.model.addItem(f"Active: {title}" if model.active else title, model.folder)
+            self.model.setItemData(number, model.tiling, _TILING)
+            self.model.setItemData(number, json.dumps(model.prediction), _BROUGHT)
+            self.model.setItemData(number, scores_tip(model), Qt.ItemDataRole.ToolTipRole)
+        self._models = tuple(models)
+        self.scores = ModelScores("applyScores")
         self.files = QListWidget()
         self.files.setObjectName("applyFiles")
         self.files.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -217,6 +222,7 @@ class ApplyDialog(QDialog):
         fields = QFormLayout()
         fields.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         fields.addRow("Model", self.model)
+        fields.addRow("", self.scores)
         fields.addRow("", self.windows)
         fields.addRow("", self.copies)
         fields.addRow("Files", self.files)
@@ -254,6 +260,8 @@ class ApplyDialog(QDialog):
         brought = json.loads(self.model.currentData(_BROUGHT) or "{}")
         self.windows.show_tiling(str(self.model.currentData(_TILING) or ""), brought)
         self.copies.show_defaults(brought)
+        chosen = self._models[self.model.currentIndex()] if self._models else None
+        self.scores.show_model(chosen, self._models[0] if self._models else None)
         problem = self.reading.form.problem or self.windows.problem or self.copies.problem
         self.apply_button.setEnabled(bool(is_whole) and not problem)
 

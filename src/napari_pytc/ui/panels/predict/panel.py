@@ -26,6 +26,7 @@ from napari_pytc.ui.widgets.drawn_box import DrawnBoxField
 from napari_pytc.ui.widgets.job_row import JobRows
 from napari_pytc.ui.widgets.labels import voxels, wrapped
 from napari_pytc.ui.widgets.layout import column, form, order_tabs, section
+from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.notice import EmptyState
 from napari_pytc.ui.widgets.uncertainty_toggle import UncertaintyToggle
 
@@ -35,7 +36,7 @@ _SCOPES: tuple[tuple[Scope, str, str], ...] = (
     ("all", "Everything", "The whole volume, from the view outwards."),
 )
 _KINDS = ("predict", "apply")
-_TILING, _BROUGHT = int(Qt.ItemDataRole.UserRole) + 1, int(Qt.ItemDataRole.UserRole) + 2
+_TILING, _BROUGHT, _RECORD = (int(Qt.ItemDataRole.UserRole) + n for n in (1, 2, 3))
 _BUTTON = {"view": "Predict the view", "box": "Predict the box", "all": "Predict everything"}
 _WHERE = {"view": " in view", "box": " in the drawn box", "all": " in the volume"}
 
@@ -57,6 +58,7 @@ class PredictPanel(QWidget):
         self.empty = EmptyState()
         self.model = Combo("modelCombo", "The model that predicts. Models come from the Train panel.")
         self.model.setPlaceholderText("No model yet")
+        self.scores = ModelScores("predictScores")
         self.copies = CopyFields()
         self.copies.changed.connect(self._update)
         self.copies.built.connect(lambda: order_tabs(self))
@@ -80,7 +82,7 @@ class PredictPanel(QWidget):
         self.other_button.setObjectName("otherFilesButton")
         self.other_button.clicked.connect(self._ask_for_files)
         self.form, inside = section("Predict")
-        self._fields = form(("Model", self.model), ("Where", scopes), ("Box", self.box))
+        self._fields = form(("Model", self.model), ("", self.scores), ("Where", scopes), ("Box", self.box))
         inside.addLayout(self._fields)
         for widget in (
             self.extent,
@@ -162,8 +164,9 @@ class PredictPanel(QWidget):
         with QSignalBlocker(self.model):
             self.model.clear()
             for number, model in enumerate(models):
-                title, value = (f"Active: {model.name}", None) if model.active else (model.name, model.id)
-                self.model.addItem(title, value)
+                title, value = titled_score(model), None if model.active else model.id
+                self.model.addItem(f"Active: {title}" if model.active else title, value)
+                self.model.setItemData(number, model, _RECORD)
                 self.model.setItemData(number, _about(model), Qt.ItemDataRole.ToolTipRole)
                 self.model.setItemData(number, model.tiling, _TILING)
                 self.model.setItemData(number, json.dumps(model.prediction), _BROUGHT)
@@ -192,6 +195,8 @@ class PredictPanel(QWidget):
         brought = json.loads(self.model.currentData(_BROUGHT) or "{}")
         self.windows.show_tiling(str(self.model.currentData(_TILING) or ""), brought)
         self.copies.show_defaults(brought)
+        self.scores.show_model(self.model.currentData(_RECORD), self.model.itemData(0, _RECORD))
+        self._fields.setRowVisible(self.scores, self.model.currentIndex() >= 0)
         reason = controller.why_not(scope) or self.windows.problem or self.copies.problem
         tip = "Predict with the chosen model; it comes to the canvas tile by tile, and finished tiles are kept."
         allow(self.predict_button, reason, tip)
@@ -240,6 +245,4 @@ class PredictPanel(QWidget):
 
 
 def _about(model: ModelRecord) -> str:
-    mean = model.scores.get("mean")
-    score = f"held-out score {mean:.3f}" if isinstance(mean, float) else "no held-out score"
-    return f"Recipe {model.recipe}, {score}. Predicts in {model.tiling or 'exact tiles'}."
+    return f"Recipe {model.recipe}. Predicts in {model.tiling or 'exact tiles'}.\n{scores_tip(model)}"

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pytc.plans.model_scores import comparability, figures_of
 from napari_pytc.session.records import ModelRecord
 from napari_pytc.ui.panels.train.models_controller import ModelsController, read_curves, short_name
 from napari_pytc.ui.widgets.buttons import allow
@@ -187,7 +188,13 @@ def differences(first: ModelInfo, second: ModelInfo) -> list[ComparisonRow]:
 
 def scores(first: ModelInfo, second: ModelInfo) -> list[ComparisonRow]:
     """List held-out scores and effort."""
-    rows = [("mean held-out Dice", _score(first.scores.get("mean")), _score(second.scores.get("mean")))]
+    figures = [{figure.key: figure for figure in figures_of(info.scores)} for info in (first, second)]
+    titles = {key: figure.title for one in figures for key, figure in one.items()}
+    texts = {key: [one[key].text if key in one else "—" for one in figures] for key in titles}
+    rows = [(f"held-out {title}", *_both(texts[key])) for key, title in titles.items()]
+    same = {"same": "yes", "other": "no: the numbers cannot be compared", "unknown": "not known"}
+    if all(figures):
+        rows.append(("scored on the same truth", same[comparability(first.scores, second.scores)], ""))
     for kind, title in (("dice", "Dice"), ("iou", "IoU")):
         ours, theirs = first.scores.get(kind) or {}, second.scores.get(kind) or {}
         names = dict.fromkeys([*ours, *theirs])
@@ -197,6 +204,11 @@ def scores(first: ModelInfo, second: ModelInfo) -> list[ComparisonRow]:
     painted = [f"{sum(info.n_annotated.values()):,}" for info in (first, second)]
     rows.append(("annotated voxels", painted[0], painted[1]))
     return rows
+
+
+def _both(texts: list[str]) -> tuple[str, str]:
+    first, second = texts
+    return first, second
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

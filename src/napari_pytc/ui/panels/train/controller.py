@@ -29,18 +29,24 @@ _NO_OBJECTS = (
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores by class name, the mean Dice by volume, and the name of the model or training that they belong to."""
+    """Scores by class name, the mean Dice by volume, and the name of the model or training that they belong to.
+
+    `precision` is the average precision of single objects of each class, where these are learnt.
+    """
 
     of: str = ""
     dice: Mapping[str, float | None] | None = None
     iou: Mapping[str, float | None] | None = None
     volumes: Mapping[str, float | None] = field(default_factory=dict)
+    precision: Mapping[str, float | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, of: str, scores: Mapping[str, Any]) -> Scores:
         """Read them from a model's scores."""
         volumes = {name: found.get("mean") for name, found in (scores.get("volumes") or {}).items()}
-        return cls(of, scores["dice"], scores.get("iou"), volumes)
+        of_class = (scores.get("objects") or {}).get("of_class") or {}
+        precision = {name: found.get("average_precision_50") for name, found in of_class.items()}
+        return cls(of, scores["dice"], scores.get("iou"), volumes, precision)
 
 
 class TrainController(QObject):
@@ -217,13 +223,17 @@ class TrainController(QObject):
             scores = job.result.get("scores") or {}
             if scores.get("dice"):
                 return Scores.read(str(job.result.get("model", "")), scores)
-            dice = {
-                name.removeprefix("dice/"): points[-1][1]
-                for name, points in job.curves.items()
-                if name.startswith("dice/") and points
-            }
+            dice, precision = (
+                {
+                    name.removeprefix(kind): points[-1][1]
+                    for name, points in job.curves.items()
+                    if name.startswith(kind) and points
+                }
+                for kind in ("dice/", "average_precision_50/")
+            )
             if dice:
-                return Scores("this training so far" if not job.is_over else "this training", dice)
+                title = "this training so far" if not job.is_over else "this training"
+                return Scores(title, dice, precision=precision)
         active = self.models.active
         if active is None or not active.scores.get("dice"):
             return Scores()

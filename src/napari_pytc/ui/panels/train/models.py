@@ -15,18 +15,25 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_pytc.plans.model_scores import values_of
 from napari_pytc.session.records import ModelRecord
 from napari_pytc.ui.panels.train.comparison import ComparisonDialog
 from napari_pytc.ui.panels.train.models_controller import ModelsController, short_name
 from napari_pytc.ui.widgets.buttons import allow
+from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip
 from napari_pytc.ui.widgets.record_list import Column, Line, RecordList
 from napari_pytc.ui.widgets.record_text import short_date
 
 _ACTIVE = "● "
-_NAME, _RECORD = 0, Qt.ItemDataRole.UserRole
+_NAME, _PRECISION, _RECORD = 0, 2, Qt.ItemDataRole.UserRole
 _COLUMNS = (
     Column("Model", stretches=True),
     Column("Dice", "Mean Dice on the held-out boxes: 1 is perfect.", is_number=True),
+    Column(
+        "AP",
+        "Average precision of single objects in the held-out boxes, at an overlap of 0.5: 1 is perfect.",
+        is_number=True,
+    ),
     Column(
         "Gain",
         "Change of the mean Dice against the model it began with, or else the one that was in use, on the same "
@@ -79,6 +86,7 @@ class ModelList(QWidget):
                 ("delete", "Delete…", self.delete),
             )
         }
+        self.scores = ModelScores("modelScores")
         self.import_button = self.records.add_button("Import…", "importModelButton", self.import_wanted.emit)
         self.import_button.setToolTip("Import a model or a recipe of PyTorch Connectomics.")
         tree = self.tree = self.records.tree
@@ -97,6 +105,7 @@ class ModelList(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.records)
+        layout.addWidget(self.scores)
         self.records.selection_changed.connect(self._update_buttons)
         self.records.double_clicked.connect(self.activate)
         controller.changed.connect(self.refresh)
@@ -112,6 +121,8 @@ class ModelList(QWidget):
         records = self._controller.records
         active = [record.id for record in records if record.active]
         self.records.show_lines([_line(record) for record in reversed(records)], () if self.selected else active)
+        # Most models learn classes, of which there is none.
+        self.tree.setColumnHidden(_PRECISION, not any(_precision(record) for record in records))
         with QSignalBlocker(self.tree):
             items = QTreeWidgetItemIterator(self.tree)
             while (item := items.value()) is not None:
@@ -169,6 +180,9 @@ class ModelList(QWidget):
         return self._controller.why_not(name, self.selected)
 
     def _update_buttons(self) -> None:
+        chosen = sorted(self.selected, key=lambda record: record.created)
+        beside = chosen[0] if len(chosen) == 2 else self._controller.active
+        self.scores.show_model(chosen[-1] if len(chosen) in (1, 2) else None, beside)
         for name, button in self.buttons.items():
             allow(button, self._why_not(name), _TIPS[name])
 
@@ -196,6 +210,7 @@ def _line(record: ModelRecord) -> Line:
         texts=(
             _marked_name(record),
             "—" if mean is None else f"{mean:.3f}",
+            _precision(record),
             "" if comparison is None else comparison.short,
             "damaged" if record.problem else record.recipe,
             short_date(record.created, has_room=False),
@@ -205,6 +220,12 @@ def _line(record: ModelRecord) -> Line:
         is_faint=bool(record.problem),
         parent=record.parent or "",
     )
+
+
+def _precision(record: ModelRecord) -> str:
+    """The average precision of single objects, as text; empty where it was not measured."""
+    value = values_of(record.scores).get("average_precision_50")
+    return "" if value is None else f"{value:.3f}"
 
 
 def _marked_name(record: ModelRecord) -> str:
@@ -223,11 +244,8 @@ def _describe(record: ModelRecord) -> str:
         lines.append("Not put to use when it was trained, as it is worse; Activate uses it all the same.")
     if record.parent:
         lines.append(f"Fine-tuned from {record.parent}.")
-    mean = record.scores.get("mean")
-    if mean is None:
-        lines.append("No score: nothing annotated was held out.")
-    else:
-        low_high = "" if record.interval is None else " (95 % interval {:.3f} to {:.3f})".format(*record.interval)
-        lines.append(f"Mean held-out Dice: {mean:.3f}{low_high}")
+    lines.append(scores_tip(record))
+    if record.interval is not None:
+        lines.append("Dice: 95 % interval {:.3f} to {:.3f}".format(*record.interval))
     lines += [comparison.sentence for comparison in record.comparisons]
     return "\n".join(lines)

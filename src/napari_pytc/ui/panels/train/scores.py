@@ -17,7 +17,9 @@ _TIPS = (
     "Voxels annotated by strokes, in all.",
     "Overlap with what is annotated in the held-out boxes: 1 is perfect, 0 is none.",
     "Intersection over union in the held-out boxes: stricter than Dice, 1 is perfect.",
+    "Average precision of the single objects of the class in the held-out boxes, at an overlap of 0.5: 1 is perfect.",
 )
+_TITLES = ("Class", "Painted", "Dice", "IoU", "AP")
 
 
 class ClassTable(QWidget):
@@ -25,10 +27,10 @@ class ClassTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.table = QTableWidget(0, 4)
+        self.table = QTableWidget(0, len(_TITLES))
         self.table.setObjectName("classTable")
         self.table.setToolTip("How much is painted of each class, in voxels, and the scores of the model.")
-        self.table.setHorizontalHeaderLabels(["Class", "Painted", "Dice", "IoU"])
+        self.table.setHorizontalHeaderLabels(_TITLES)
         for column, tip in enumerate(_TIPS):
             header_item = self.table.horizontalHeaderItem(column)
             assert header_item is not None
@@ -64,8 +66,8 @@ class ClassTable(QWidget):
         """
         self.table.setRowCount(len(classes))
         for number, one in enumerate(classes):
-            dice, iou = (scores.dice or {}).get(one.name), (scores.iou or {}).get(one.name)
-            texts = (one.name, f"{painted.get(one.name, 0):,}", _number(dice), _number(iou))
+            found = [(of_class or {}).get(one.name) for of_class in (scores.dice, scores.iou, scores.precision)]
+            texts = (one.name, f"{painted.get(one.name, 0):,}", *map(_number, found))
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 if column:
@@ -76,6 +78,7 @@ class ClassTable(QWidget):
                 self.table.setItem(number, column, item)
         self.table.setColumnHidden(2, scores.dice is None)
         self.table.setColumnHidden(3, scores.iou is None)
+        self.table.setColumnHidden(4, not scores.precision)
         self._of.setText(_about(scores))
         self._of.setVisible(scores.dice is not None)
         self._fit_height(len(classes))
