@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-_MODULE = "napari_pytc.learning.machine.precision"
+_MODULE = "napari_pytc.learning.machine.precision_choice"
 
 
 def fix_precision() -> None:
@@ -25,10 +25,12 @@ def fix_precision() -> None:
 
 
 def _fix(module: ModuleType) -> None:
+    from napari_pytc.learning.machine.precision_trial import PrecisionVerdict
+
     if not hasattr(module, "really_measure"):
         module.really_measure = module.measure  # type: ignore[attr-defined]
-        module.measure = lambda *_, wanted="auto", **__: module.Precision(  # type: ignore[attr-defined]
-            "float32" if wanted == "auto" else wanted
+        module.measure = lambda *_, wanted="auto", **__: PrecisionVerdict(  # type: ignore[attr-defined]
+            module.Precision("float32" if wanted == "auto" else wanted)
         )
 
 

@@ -126,7 +126,7 @@ class ScoredModel:
             reason = f"{name} learnt intensities that were scaled otherwise"
             return ModelComparison(baseline=name, verdict="unknown", reason=reason)
         ctx.report(plan.steps, plan.steps, f"comparing with {name}")
-        device, precision = model.place(plan.device, plan.precision)
+        device, precision = model.place(plan.device, plan.precision, ctx)
         inferer = model.inferer(device, precision, ctx.warn)
         normalisations = [model.normalisation_of(one.digest) or one.normalisation for one in self.scorer.volumes]
         counts = self.scorer.count(inferer, ctx.check, normalisations)

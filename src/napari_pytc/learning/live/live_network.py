@@ -286,7 +286,7 @@ class LiveNetwork:
 
     def _measured(self, training: bool) -> Precision:
         return measured_precision(
-            self.plan, self.network, len(self._data.classes), self._data.space, self._memory, training
+            self.plan, self.network, len(self._data.classes), self._data.space, self._memory, training, self._ctx
         )
 
 

@@ -145,7 +145,7 @@ def score_finished_model(
     )
     if not scorer.n_boxes:
         return not_compared(baselines, "nothing annotated is held out")
-    device, precision = model.place(model.info.plan.device, model.info.plan.precision)
+    device, precision = model.place(model.info.plan.device, model.info.plan.precision, ctx)
     inferer = model.inferer(device, precision, ctx.warn)
     found = ScoredModel.of(scorer, inferer, ctx.check, model.info.known_voxel_size_nm)
     return {**found.scores, **found.compare_with(baselines, model.roles, model.info.plan, ctx)}

@@ -299,7 +299,7 @@ def make_predictor(
         The volume at other scales.
     """
     model, copies = view.model, plan.copies
-    device, precision = model.place(plan.device, plan.precision)
+    device, precision = model.place(plan.device, plan.precision, ctx)
     free_bytes, n_channels = free_memory_bytes(device), len(model.roles)
     # A tile has as many more of the network's voxels as the largest scale says; windows of all scales are summed.
     share = math.ceil(max(copies.scales) ** 2)

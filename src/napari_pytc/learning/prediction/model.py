@@ -12,8 +12,10 @@ import torch
 
 from napari_pytc.errors import InvalidInput, ModelError
 from napari_pytc.geometry import VoxelSpace
+from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.machine.devices import choose_device, limit_threads
-from napari_pytc.learning.machine.precision import Precision, choose_precision
+from napari_pytc.learning.machine.precision import Precision
+from napari_pytc.learning.machine.precision_choice import choose_precision
 from napari_pytc.learning.machine.weights import load_exactly, load_weights
 from napari_pytc.learning.networks.network import Network, build_network
 from napari_pytc.learning.prediction.predictor import BoxInferer
@@ -121,11 +123,19 @@ class TrainedModel:
         """Roles of the channels of a prediction."""
         return self.info.plan.target.predicted_roles(self.info.classes, VoxelSpace(self.info.voxel_size_nm))
 
-    def place(self, device: Device, precision: PrecisionName) -> tuple[torch.device, Precision]:
-        """Move the network to a device and find the precision that suits it there."""
+    def place(
+        self, device: Device, precision: PrecisionName, ctx: JobContext | None = None
+    ) -> tuple[torch.device, Precision]:
+        """Move the network to a device and find the precision that suits it there.
+
+        Parameters
+        ----------
+        ctx : JobContext, optional
+            Asked for a cancel while the precision is measured, and warned where that took too long.
+        """
         limit_threads()
         chosen = choose_device(device)
-        fastest = inference_precision(self.network, self.info.plan.network, self.tiling, chosen, precision)
+        fastest = inference_precision(self.network, self.info.plan.network, self.tiling, chosen, precision, ctx)
         self.network.to(chosen)
         fastest.place_network(self.network)
         return chosen, fastest
@@ -150,7 +160,12 @@ def _tiling(info: ModelInfo, network: Network) -> Tiling:
 
 
 def inference_precision(
-    network: Network, settings: object, tiling: Tiling, device: torch.device, precision: PrecisionName
+    network: Network,
+    settings: object,
+    tiling: Tiling,
+    device: torch.device,
+    precision: PrecisionName,
+    ctx: JobContext | None = None,
 ) -> Precision:
     """The precision of predictions: the one a network is bound to, else what the machine does fastest."""
     if network.is_float32_only:
@@ -168,4 +183,5 @@ def inference_precision(
         wanted=precision,
         network_key=str(settings),
         multiple=network.multiple,
+        ctx=ctx,
     )

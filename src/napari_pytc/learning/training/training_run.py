@@ -199,7 +199,10 @@ class TrainingRun:
     def fit(self, memory: MemoryPlan) -> None:
         """Train as far as the plan demands, with the batch, patch and device of a memory plan."""
         if self._features is None:
-            self._precision = measured_precision(self._plan, self._network, len(self._titles), self._data.space, memory)
+            self._ctx.report(self._progress.step, self._plan.steps, "measuring which precision is fastest")
+            self._precision = measured_precision(
+                self._plan, self._network, len(self._titles), self._data.space, memory, ctx=self._ctx
+            )
             self._progress.precision = self._precision
             self._fit_network(memory)
         else:

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import VoxelSpace
+from napari_pytc.jobs.context import JobContext
 from napari_pytc.learning.data.sampling import Batch, BatchSource
 from napari_pytc.learning.machine.devices import choose_device
 from napari_pytc.learning.machine.oom_fallback import MemoryPlan, make_memory_plans
-from napari_pytc.learning.machine.precision import Precision, choose_precision
+from napari_pytc.learning.machine.precision import Precision
+from napari_pytc.learning.machine.precision_choice import choose_precision
 from napari_pytc.learning.machine.prefetch import prefetch
 from napari_pytc.learning.networks.network import Network, build_network
 from napari_pytc.learning.training.memory.step_plans import least_patch
@@ -101,9 +103,21 @@ def memory_plans(plan: TrainPlan, space: VoxelSpace, tiling: Tiling) -> list[Mem
 
 
 def measured_precision(
-    plan: TrainPlan, network: Network, n_channels: int, space: VoxelSpace, memory: MemoryPlan, training: bool = True
+    plan: TrainPlan,
+    network: Network,
+    n_channels: int,
+    space: VoxelSpace,
+    memory: MemoryPlan,
+    training: bool = True,
+    ctx: JobContext | None = None,
 ) -> Precision:
-    """The precision in which a plan's network is fastest with the batch, patch and device of a memory plan."""
+    """The precision in which a plan's network is fastest with the batch, patch and device of a memory plan.
+
+    Parameters
+    ----------
+    ctx : JobContext, optional
+        Asked for a cancel while it is measured, and warned where that took too long.
+    """
     z, y, x = network.multiple or (1, 1, 1)
 
     def compute(one: Network, image: Tensor) -> Sequence[Tensor]:
@@ -118,6 +132,7 @@ def measured_precision(
         network_key=f"{plan.network} {space.anisotropy:.2g} {type(network).__name__}",
         multiple=(max(z, 2 * plan.network.training_margin[0] + 1), y, x),
         compute=compute,
+        ctx=ctx,
     )
 
 
