@@ -187,6 +187,11 @@ class Normalisation(Settings):
         return cls(mean=value, std=1.0, low=value, high=value)
 
     @property
+    def is_of_constant(self) -> bool:
+        """Whether it is `of_constant`: the channel is 0 for the network, whatever it holds."""
+        return self.low == self.high
+
+    @property
     def affine(self) -> tuple[float, float]:
         """What is subtracted, and what is divided by then."""
         if self.method == "min-max":

@@ -162,6 +162,50 @@ def test_a_constant_image_is_normalised_as_in_the_training(model: TrainedModel) 
     assert "7 wherever it was sampled" in found.notes[0]
 
 
+FLAT = Normalisation.of_constant(31)
+
+
+def of_two_channels(model: TrainedModel, *second: Normalisation) -> TrainedModel:
+    """The model with a second channel, of whose volumes each had a normalisation of it; the first volume's counts."""
+    first, (known,) = model.normalisation.channels[0], model.info.volumes
+    volumes = tuple(
+        known.model_copy(update={"digest": str(number), "normalisation": ImageNormalisation.of([first, one])})
+        for number, one in enumerate(second)
+    )
+    info = model.info.model_copy(update={"n_inputs": 2, "volumes": volumes})
+    return replace(model, info=info, normalisation=volumes[0].normalisation)
+
+
+def two_channels() -> MemoryImage:
+    raw = tissue(seed=3).raw
+    return MemoryImage(np.stack([raw, raw[::-1]]), tissue().space, names=("EM", "DAPI"))
+
+
+@pytest.mark.parametrize("setting", ["own", "training"])
+def test_a_channel_of_which_nothing_was_learnt_is_left_out(model: TrainedModel, setting: Any) -> None:
+    found = choose_normalisation(setting, of_two_channels(model, FLAT, FLAT), two_channels(), "d")
+    assert not found.normalisation.apply(two_channels().array)[1].any()
+    assert found.normalisation.apply(two_channels().array)[0].any()
+    (note,) = found.notes
+    assert note.startswith("The channel 'DAPI' of the volume is left out: it was 31 everywhere in the training")
+
+
+def test_a_channel_that_varied_in_some_volume_of_the_training_counts(model: TrainedModel) -> None:
+    both = of_two_channels(model, FLAT, model.normalisation.channels[0])
+    own = choose_normalisation("own", both, two_channels(), "d")
+    assert own.normalisation.apply(two_channels().array)[1].any()
+    assert own.notes == ()
+    (note,) = choose_normalisation("training", both, two_channels(), "d").notes
+    assert "learnt it from other volumes" in note
+    assert "normalisation=own" in note
+
+
+def test_a_comparison_leaves_out_what_the_older_model_did_not_learn(model: TrainedModel) -> None:
+    image = ImageNormalisation.of([Normalisation(mean=1, std=2, low=0, high=9)] * 2)
+    assert model.known_channels(one := ImageNormalisation.of(image.channels[:1])) == one
+    assert of_two_channels(model, FLAT).known_channels(image).channels == (image.channels[0], FLAT)
+
+
 def test_a_normalisation_survives_the_attributes(model: TrainedModel) -> None:
     found = choose_normalisation("own", model, volume(tissue(seed=3).raw), "d")
     assert stored_normalisation(found.attributes) == found

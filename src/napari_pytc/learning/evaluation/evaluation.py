@@ -128,7 +128,9 @@ class ScoredModel:
         ctx.report(plan.steps, plan.steps, f"comparing with {name}")
         device, precision = model.place(plan.device, plan.precision, ctx)
         inferer = model.inferer(device, precision, ctx.warn)
-        normalisations = [model.normalisation_of(one.digest) or one.normalisation for one in self.scorer.volumes]
+        normalisations = [
+            model.normalisation_of(one.digest) or model.known_channels(one.normalisation) for one in self.scorer.volumes
+        ]
         counts = self.scorer.count(inferer, ctx.check, normalisations)
         baseline = ScoredModel(self.scorer, counts, self.voxel_size_nm)
         known = {"mean": _number(self.mean), "baseline_mean": _number(baseline.mean), "n_blocks": len(counts)}

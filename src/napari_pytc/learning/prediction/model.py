@@ -108,6 +108,20 @@ class TrainedModel:
         """The normalisation with which the model learnt from an image; None where it did not, or is not known to."""
         return next((one.normalisation for one in self.info.volumes if one.digest == digest), None)
 
+    def known_channels(self, normalisation: ImageNormalisation) -> ImageNormalisation:
+        """The normalisation of an image with channels that the model learnt nothing from at 0."""
+        channels = zip(normalisation.channels, self.normalisation.channels, strict=True)
+        unlearnt = self.unlearnt_channels
+        return ImageNormalisation.of([then if n in unlearnt else now for n, (now, then) in enumerate(channels)])
+
+    @property
+    def unlearnt_channels(self) -> frozenset[int]:
+        """Numbers of the image's channels that were the same everywhere in each volume of the training."""
+        learnt = [volume.normalisation for volume in self.info.volumes] or [self.normalisation]
+        return frozenset(
+            number for number in range(self.info.n_inputs) if all(one.channels[number].is_of_constant for one in learnt)
+        )
+
     @property
     def roles(self) -> tuple[ChannelRole, ...]:
         """Roles of the network's channels."""

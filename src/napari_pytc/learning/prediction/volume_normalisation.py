@@ -78,14 +78,23 @@ def choose_normalisation(
     parts = list(zip(volume.channels, training.channels, titles, strict=True))
     if model.info.origin is not None:
         return _of_imported(setting, model, parts)
+    unlearnt = model.unlearnt_channels
     if setting == "training":
-        notes = [_training_note(channel, of_training, title) for channel, of_training, title in parts]
+        notes = [
+            _unlearnt_note(of_training, title) if number in unlearnt else _training_note(channel, of_training, title)
+            for number, (channel, of_training, title) in enumerate(parts)
+        ]
         return VolumeNormalisation(setting, training, tuple(note for note in notes if note))
     # Older models did not note their volumes, and counted padding.
     if not model.info.volumes and all(_are_alike(sample_statistics(channel), one) for channel, one, _ in parts):
         return VolumeNormalisation(setting, training)
     settings = model.info.plan.normalisation
-    found = [_own_normalisation(channel, of_training, settings, title) for channel, of_training, title in parts]
+    found = [
+        (of_training, (_unlearnt_note(of_training, title),))
+        if number in unlearnt
+        else _own_normalisation(channel, of_training, settings, title)
+        for number, (channel, of_training, title) in enumerate(parts)
+    ]
     own = ImageNormalisation.of([normalisation for normalisation, _ in found])
     return VolumeNormalisation(setting, own, tuple(note for _, notes in found for note in notes))
 
@@ -123,8 +132,16 @@ def _own_normalisation(
             "it is normalised by those of the training."
         )
         return training, (note,)
-    notes = (padding_note(statistics, title), "" if training is None else _distribution_note(own, training, title))
+    is_comparable = training is not None and not training.is_of_constant
+    notes = (padding_note(statistics, title), _distribution_note(own, training, title) if is_comparable else "")
     return own, tuple(note for note in notes if note)
+
+
+def _unlearnt_note(training: Normalisation, title: str) -> str:
+    return (
+        f"{_image(title)} is left out: it was {training.mean:g} everywhere in the training, so that the network learnt "
+        "nothing from it. It is 0 for the network, as it was there."
+    )
 
 
 def _image(title: str) -> str:
@@ -140,6 +157,12 @@ def _are_alike(statistics: IntensityStatistics, normalisation: Normalisation) ->
 
 def _training_note(channel: VolumeSource, normalisation: Normalisation, title: str) -> str:
     """A note where intensities differ so much from those of the training that the model cannot be trusted; else ""."""
+    if normalisation.is_of_constant:
+        return (
+            f"{_image(title)} was {normalisation.mean:g} everywhere in the volume of the training whose statistics are "
+            "taken, so that it is 0 for the network here, which learnt it from other volumes: normalise the volume by "
+            "its own statistics (normalisation=own)."
+        )
     statistics = sample_statistics(channel, skip_padding=True)
     shift = abs(statistics.mean - normalisation.mean) / normalisation.std
     contrast = statistics.std / normalisation.std
