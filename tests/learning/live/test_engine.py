@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pytc.errors import PytcError
+from napari_pytc.errors import ModelError, PytcError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobMessage
 from napari_pytc.learning.live.blend import Blend
 from napari_pytc.learning.live.tiles import FeatureTiles
+from napari_pytc.learning.live.trainer import NetworkTrainer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.plans import live_messages
 from napari_pytc.plans.live_messages import (
@@ -367,6 +368,52 @@ def test_a_network_that_cannot_train_leaves_the_instant_model(project: LiveProje
     assert "instant model alone" in ctx.warnings[0]
     assert result["shown"] == "instant"
     assert result["model"] == "m-live"
+
+
+def no_numbers(*_: object) -> None:
+    raise ModelError("The network returned values that are not finite numbers.")
+
+
+@pytest.mark.slow
+def test_a_network_that_predicts_no_numbers_gives_the_view_back(
+    project: LiveProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        yield from ctx.wait_for(lambda: ctx.curve("shown") == [0, 1])
+        monkeypatch.setattr(NetworkTrainer, "predict", no_numbers)
+        n = len(ctx.curve("generation"))
+        yield [project.view(2, z=5)]
+        yield from ctx.wait_for(lambda: len(ctx.curve("generation")) > n)
+        yield [stop_message()]
+
+    weak = live_plan().instant.model_copy(update={"learning_rate": 1e-6})
+    ctx = LiveContext(script)
+    plan = live_plan(score_every=40, instant=weak, network=tiny_network(guess_weight=0.0, learning_rate=0.01))
+    result = project.job(plan).run(ctx)
+
+    assert ctx.curve("shown") == [0, 1, 0]
+    assert result["shown"] == "instant"
+    (warning,) = ctx.warnings
+    assert warning.startswith("The network returned values that are not finite numbers.")
+
+
+@pytest.mark.slow
+def test_suggestions_come_without_a_network_that_predicts_no_numbers(
+    project: LiveProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
+        yield [project.view()]
+        yield from ctx.wait_for(lambda: ctx.curve("network/score"))
+        monkeypatch.setattr(NetworkTrainer, "predict_best", no_numbers)
+        yield [suggest_message(3)]
+        yield from ctx.wait_for(lambda: any(kind == "suggestions" for kind, _ in ctx.artifacts))
+        yield [stop_message()]
+
+    ctx = LiveContext(script)
+    assert project.job(live_plan()).run(ctx)["shown"] == "instant"
+    assert json.loads((project.root / "live" / SUGGESTIONS).read_text())["boxes"]
+    assert ["instant model alone" in warning for warning in ctx.warnings] == [True]
 
 
 @pytest.mark.slow

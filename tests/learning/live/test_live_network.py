@@ -40,7 +40,7 @@ def make_network(project: LiveProject, ctx: RecordingContext | None = None, **ch
     image = TrainingImage(data.source, NORMALISATION, (HELD_OUT,))
     unmasked = TrainingImage(data.source, NORMALISATION)
     plan = tiny_network(guess_weight=0.0, learning_rate=0.01, **changes)
-    network = LiveNetwork(plan, data, image, unmasked, ctx or RecordingContext())
+    network = LiveNetwork(plan, data, image, unmasked, project.root / "run", ctx or RecordingContext())
     network.set_data(data, None)
     return network
 
@@ -174,6 +174,59 @@ def test_a_state_goes_on_where_it_stopped(project: LiveProject) -> None:
         second.stop_batches()
 
     assert second.step == 4
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_it_at_that_step_with_its_batch_kept(
+    project: LiveProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(project)
+    try:
+        train(network, 2)
+        monkeypatch.setattr(network._module, "_loss_of", lambda batch: torch.tensor(float("nan"), requires_grad=True))
+        with pytest.raises(ModelError, match="The loss of step 3 is no finite number"):
+            train(network)
+    finally:
+        network.stop_batches()
+    assert (project.root / "run" / "bad-batch-step-000003.npz").exists()
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in network.average().values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_of_a_norm", [False, True])
+def test_weights_that_are_no_numbers_are_neither_shown_nor_kept(project: LiveProject, is_of_a_norm: bool) -> None:
+    network = make_network(project)
+    try:
+        train(network)
+    finally:
+        network.stop_batches()
+    average = network._module.average.module  # type: ignore[union-attr]
+    tensors = average.named_buffers() if is_of_a_norm else average.named_parameters()
+    floats = [tensor for _, tensor in tensors if tensor.is_floating_point()]
+    floats[-1].data.flatten()[0] = float("nan")
+
+    with pytest.raises(ModelError, match="weights are no finite numbers"):
+        network.average()
+    assert network.averaged_bank() is None
+    assert network.state("f", 1.0) is None
+
+
+@pytest.mark.slow
+def test_a_state_that_holds_no_numbers_is_refused(project: LiveProject) -> None:
+    first = make_network(project)
+    try:
+        train(first)
+    finally:
+        first.stop_batches()
+    state = first.state("f", 1.0)
+    assert state is not None
+    name = next(name for name, tensor in state.network.items() if tensor.is_floating_point())
+    state.network[name] = torch.full_like(state.network[name], float("inf"))
+
+    second = make_network(project)
+    with pytest.raises(ModelError, match="not finite"):
+        second.restore(state)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in second.average().values())
 
 
 @pytest.mark.slow

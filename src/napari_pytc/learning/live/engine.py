@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from napari_pytc.annotations.paint_store import PaintStore
-from napari_pytc.errors import OutOfMemory
+from napari_pytc.errors import ModelError, OutOfMemory
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled, JobContext
 from napari_pytc.learning.data.training_image import TrainingImage
@@ -35,7 +35,7 @@ from napari_pytc.learning.live.trainer import CACHE_BYTES, NetworkTrainer
 from napari_pytc.learning.live.view_predictor import ViewPredictor
 from napari_pytc.learning.machine.devices import limit_threads
 from napari_pytc.plans.input_channels import check_n_inputs
-from napari_pytc.plans.live_messages import Inbox, LiveView
+from napari_pytc.plans.live_messages import Inbox, LiveRequest, LiveView
 from napari_pytc.plans.live_spec import SUGGESTIONS, LiveJob
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.volumes.fingerprint import check_image, fingerprint
@@ -150,6 +150,7 @@ class LiveEngine:
         self._reported_view: tuple[int, LiveView] | None = None
         self._features_ahead: tuple[LiveView, list[Box]] | None = None
         self._search: Iterator[SuggestionGrid | None] | None = None
+        self._search_request: LiveRequest | None = None
         self._is_score_due = False
         self._reported = self._saved = self._started
 
@@ -243,7 +244,7 @@ class LiveEngine:
         if self._selector.shown == "network":
             try:
                 found = self._blend.probabilities(box, self._trainer.predict, self._features.get)
-            except OutOfMemory as error:
+            except (OutOfMemory, ModelError) as error:
                 self._trainer.give_up(error.message)
             else:
                 self._network_tiles.add(box)
@@ -286,24 +287,35 @@ class LiveEngine:
         """Rate one candidate of the places to paint next, if suggestions were requested."""
         request = self._inbox.pop_request() if self._instant.is_fitted else None
         if request is not None:
-            finder = SuggestionFinder(
-                self._space,
-                self._job.in_view.held_out,
-                lambda box: self._features.get(box).float(),
-                self._instant.probabilities,
-                self._trainer.predict_best if self._trainer.has_scored_weights else None,
-                self._plan.seed + self._learner.revision,
-            )
-            self._search = finder.find(request, list(self._split.chunks.values()))
-        if self._search is None:
+            self._search, self._search_request = self._begin_search(request), request
+        if self._search is None or self._search_request is None:
             return False
-        places = next(self._search)
+        try:
+            places = next(self._search)
+        except (OutOfMemory, ModelError) as error:
+            if not self._trainer.has_scored_weights:
+                raise
+            self._trainer.give_up(error.message)
+            self._search = self._begin_search(self._search_request)
+            return True
         if places is not None:
             self._search = None
             saturated, text = self._curve.saturation()
             write_suggestions(self._job.prediction.parent / SUGGESTIONS, places, saturated, text)
             self._ctx.artifact("suggestions", places.within)
         return True
+
+    def _begin_search(self, request: LiveRequest) -> Iterator[SuggestionGrid | None]:
+        """The search for places to paint next, by both models where there are two."""
+        finder = SuggestionFinder(
+            self._space,
+            self._job.in_view.held_out,
+            lambda box: self._features.get(box).float(),
+            self._instant.probabilities,
+            self._trainer.predict_best if self._trainer.has_scored_weights else None,
+            self._plan.seed + self._learner.revision,
+        )
+        return finder.find(request, list(self._split.chunks.values()))
 
     def _report(self) -> None:
         """Report the status line, and save the state once a minute."""

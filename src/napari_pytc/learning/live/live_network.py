@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -33,6 +34,8 @@ from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.training.state.checkpoints import TrainingState
 from napari_pytc.learning.training.steps.loop import fit_network, measured_precision, memory_plans
 from napari_pytc.learning.training.steps.module import SegmentationModule
+from napari_pytc.learning.training.steps.nonfinite import LossGuard
+from napari_pytc.learning.training.steps.optimisation import is_reported
 from napari_pytc.plans.optimisation import ConstantSchedule
 from napari_pytc.plans.plan import TrainPlan
 
@@ -55,11 +58,20 @@ class LiveNetwork:
         Normalised, blank in held-out boxes.
     unmasked : TrainingImage
         The same with nothing blank, for predictions.
+    folder : Path
+        Where a batch is kept whose loss is no finite number.
     """
 
     def __init__(
-        self, plan: TrainPlan, data: VolumeData, image: TrainingImage, unmasked: TrainingImage, ctx: JobContext
+        self,
+        plan: TrainPlan,
+        data: VolumeData,
+        image: TrainingImage,
+        unmasked: TrainingImage,
+        folder: Path,
+        ctx: JobContext,
     ) -> None:
+        self._folder = folder
         self.plan, self._data, self._image, self._unmasked, self._ctx = plan, data, image, unmasked, ctx
         torch.manual_seed(plan.seed)
         self.network = build_network(plan.network, len(data.classes), data.space, image.n_channels)
@@ -118,7 +130,15 @@ class LiveNetwork:
             bank.fit_normalisation(features)
 
     def restore(self, state: TrainingState) -> None:
-        """Begin with a checkpoint."""
+        """Begin with a checkpoint.
+
+        Raises
+        ------
+        ModelError
+            If it is of another network, or holds numbers that are not finite.
+        """
+        if not (_are_finite(state.network) and _are_finite(state.average or {})):
+            raise ModelError("The checkpoint holds numbers that are not finite.", "Live learning begins anew.")
         try:
             self.network.load_state_dict(state.network)
         except RuntimeError as error:
@@ -126,9 +146,11 @@ class LiveNetwork:
         self.step, self._saved = state.step, state
 
     def state(self, fingerprint: str, seconds: float, **others: object) -> TrainingState | None:
-        """A checkpoint; None before the first step."""
+        """A checkpoint; None before the first step, and where its weights are no finite numbers."""
         if self._module is None or self._module.optimiser is None:
             return self._saved
+        if not (_are_finite(self.network.state_dict()) and _are_finite(self._averaged())):
+            return None
         return TrainingState.capture(
             self.network,
             self._module.optimiser,
@@ -203,18 +225,32 @@ class LiveNetwork:
         run_with_fallback(self._memory_plans[self._memory_plans.index(self._memory) :], attempt, self._ctx)
 
     def average(self) -> Weights:
-        """A copy of the averaged weights."""
+        """A copy of the averaged weights.
+
+        Raises
+        ------
+        ModelError
+            If they are no finite numbers: such weights are neither shown nor kept.
+        """
+        if self._module is not None:
+            self._module.check_loss()
+        found = self._averaged()
+        if not _are_finite(found):
+            raise ModelError("The network's weights are no finite numbers any more.", "Lower its learning_rate.")
+        return found
+
+    def _averaged(self) -> Weights:
         source = self.network if self._module is None else self._module.average.module
         return {name: tensor.detach().cpu().clone() for name, tensor in source.state_dict().items()}
 
     def averaged_bank(self) -> FilterBank | None:
-        """A copy of the filter bank within the averaged network, on the CPU; None where there is none."""
-        bank = self.network.feature_bank
-        if not isinstance(bank, FilterBank):
+        """A copy of the filter bank within the averaged network, on the CPU; None where there is no sound one."""
+        bank, average = self.network.feature_bank, self._averaged()
+        if not isinstance(bank, FilterBank) or not _are_finite(average):
             return None
         copied = copy.deepcopy(bank).cpu().eval()
         prefix = "bank."
-        learnt = {name.removeprefix(prefix): t for name, t in self.average().items() if name.startswith(prefix)}
+        learnt = {name.removeprefix(prefix): t for name, t in average.items() if name.startswith(prefix)}
         copied.load_state_dict(learnt)
         return copied
 
@@ -238,11 +274,9 @@ class LiveNetwork:
     def _finish_step(self, module: SegmentationModule, loss: Tensor) -> None:
         module.move_average()
         self.step += 1
-        if self.step % 10 == 0 or self.step == 1:
-            value = float(loss)
-            if not np.isfinite(value):
-                raise ModelError("The network's loss is no finite number any more.", "Lower its learning_rate.")
-            self._ctx.metric("network/loss", self.step, value)
+        if is_reported(self.step):
+            module.check_loss()
+            self._ctx.metric("network/loss", self.step, float(loss))
 
     def _take_batch(self) -> Batch:
         return self._current_batches().take()
@@ -277,7 +311,10 @@ class LiveNetwork:
         self._precision = self._measured(training=True)
         self._precision.place_network(self.network)
         roles = self.plan.target.roles(self._data.classes, self._data.space)
-        self._module = SegmentationModule(self.network, _endless(self.plan), self, self._precision.channels_last, roles)
+        guard = LossGuard(self._folder, self)
+        self._module = SegmentationModule(
+            self.network, _endless(self.plan), self, self._precision.channels_last, roles, guard=guard
+        )
         if saved is not None:
             self._module.optimiser_state = saved.optimiser
             if saved.average is not None:
@@ -288,6 +325,11 @@ class LiveNetwork:
         return measured_precision(
             self.plan, self.network, len(self._data.classes), self._data.space, self._memory, training, self._ctx
         )
+
+
+def _are_finite(tensors: Weights) -> bool:
+    """Whether all are numbers; those of a norm may turn to none though the gradients did not."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
 
 
 def _endless(plan: TrainPlan) -> TrainPlan:

@@ -247,7 +247,9 @@ class NetworkTrainer:
     def _make(
         self, data: VolumeData, validation_copy: InstantModel, training: Examples, others: OtherVolumes
     ) -> LiveNetwork:
-        network = LiveNetwork(self._plan.network, data, self._image, self._unmasked, self._ctx)
+        network = LiveNetwork(
+            self._plan.network, data, self._image, self._unmasked, self._job.output.run_folder, self._ctx
+        )
         network.set_data(data, None, others.training_volumes())
         if self._earlier is not None:
             try:
