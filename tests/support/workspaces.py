@@ -453,7 +453,7 @@ class FakeLauncher:
     def __init__(self, workspace: FakeWorkspace) -> None:
         self._workspace = workspace
         self.plan: TrainPlan | None = None
-        self.plan_problem = ""
+        self.plan_problem = self.plan_refusal = ""
         self.parent_model: str | None = None
         self.volumes: list[str] | None = None
         self.trained: list[tuple[TrainPlan, str | None]] = []

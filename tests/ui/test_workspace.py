@@ -320,6 +320,11 @@ def test_train_now_takes_instant_where_nothing_was_chosen_and_refuses_wrong_sett
     workspace.launcher.train_now()
     assert [error.message for error in opened.errors] == ["Steps must be at least 1."]
     workspace.launcher.plan_problem = ""
+    workspace.launcher.plan, workspace.launcher.plan_refusal = FAST, "Even the least takes 2.0 GB."
+    workspace.launcher.train_now()
+    assert [error.message for error in opened.errors[1:]] == ["Even the least takes 2.0 GB."]
+    workspace.launcher.plan, workspace.launcher.plan_refusal = None, ""
+    assert opened.jobs() == []
     workspace.launcher.train_now()
     opened.until(lambda: opened.runner.specs)
     assert opened.runner.specs[0].plan.recipe == "instant"

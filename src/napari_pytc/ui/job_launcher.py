@@ -67,6 +67,8 @@ class JobLauncher(QObject):
         """Training plan of the Train panel; None before the panel was shown, and while its settings are wrong."""
         self.plan_problem = ""
         """Problem with the settings of the Train panel."""
+        self.plan_refusal = ""
+        """Reason why a training with these settings would be refused: its step does not fit into the memory."""
         self.parent_model: str | None = None
         self.volumes: list[str] | None = None
         """Names of the volumes that trainings learn from; None for all that are annotated."""
@@ -86,6 +88,9 @@ class JobLauncher(QObject):
 
     def train_now(self) -> None:
         """Train with the settings of the Train panel; with `instant` where none are chosen."""
+        if self.plan is not None and self.plan_refusal:
+            self._project.failed.emit(InvalidInput(self.plan_refusal))
+            return
         if self.plan is not None:
             self.train(self.plan, self.parent_model)
             return

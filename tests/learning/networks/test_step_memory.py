@@ -53,6 +53,43 @@ def test_networks_with_fixed_features_are_counted_too() -> None:
     assert bank.n_weights > 0
 
 
+@pytest.mark.parametrize(
+    "settings", [UNetNetwork(channels=(4, 8)), FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8))]
+)
+def test_a_parent_that_is_distilled_counts(settings: NetworkSettings) -> None:
+    alone, large = (8, 32, 32), (8, 64, 64)
+    plain = StepMemoryCounter(build_network(settings, 2, space()))
+    both = StepMemoryCounter(build_network(settings, 2, space()), build_network(settings, 2, space()))
+
+    more, more_if_large = (both.count(1, shape).total - plain.count(1, shape).total for shape in (alone, large))
+
+    assert more >= 4 * plain.n_weights + 4 * 4 * 2 * 8 * 32 * 32  # its weights, and logits of two channels
+    assert more_if_large > more
+    assert both.count(1, alone).n_weights == plain.n_weights
+
+
+def test_a_parent_that_computes_other_features_holds_them_too() -> None:
+    settings = FilterUNetNetwork(sigmas=(0.7, 1.6), hidden=(8,), channels=(4, 8))
+    other = FilterUNetNetwork(sigmas=(0.7, 3.2), hidden=(8,), channels=(4, 8))
+    counts = []
+    for parent in (settings, other):
+        counter = StepMemoryCounter(build_network(settings, 2, space()), build_network(parent, 2, space()))
+        counts.append(counter._of_parent(1, (8, 32, 32))[1])
+
+    assert counts[0] < counts[1]
+
+
+def test_a_patch_that_the_parent_does_not_take_is_told() -> None:
+    parent = build_network(MedNeXtCustomNetwork(channels=2, blocks=(1, 1, 1)), 2, space())
+    counter = StepMemoryCounter(build_network(UNetNetwork(channels=(2,)), 2, space()), parent)
+
+    with pytest.raises(
+        InvalidInput, match="The parent, which is distilled, takes no patches of 3x5x5 voxels"
+    ) as caught:
+        counter.count(1, (3, 5, 5))
+    assert "distil_weight=0" in caught.value.hint
+
+
 def test_a_patch_that_the_network_does_not_take_is_told() -> None:
     with pytest.raises(InvalidInput, match="takes no patches of 3x5x5 voxels"):
         step_memory(MedNeXtCustomNetwork(channels=2, blocks=(1, 1, 1)), 2, space(), 1, 1, (3, 5, 5))

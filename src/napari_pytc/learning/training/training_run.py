@@ -177,7 +177,7 @@ class TrainingRun:
         if self._plan.network.learns_from == "voxels":
             return plans
         self._tell_of_levels(plans[0])
-        return fitting_plans(self._network, plans, self._ctx.warn)
+        return fitting_plans(self._network, plans, self._ctx.warn, parent=self._parent_network)
 
     def _tell_of_levels(self, memory: MemoryPlan) -> None:
         """Say which weights of levels the network has no level for, or which levels have none."""

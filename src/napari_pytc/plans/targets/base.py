@@ -63,8 +63,18 @@ class Target(Settings):
         """What is to be told of settings of the target that have no effect."""
         return []
 
+    def least_patch(self, space: VoxelSpace) -> Shape:
+        """The smallest patch (z, y, x) in which every channel can be learnt somewhere."""
+        return (1, 1, 1)
+
     def check_patch(self, shape: Shape) -> None:
         """Refuse channels that a patch of this shape (z, y, x) cannot teach."""
+
+
+def shape_beyond(offsets: Sequence[Shape]) -> Shape:
+    """The smallest patch that holds a voxel together with its partner, for each of these offsets."""
+    z, y, x = (1 + max((abs(offset[axis]) for offset in offsets), default=0) for axis in range(3))
+    return (z, y, x)
 
 
 def refuse_far_offset(offset: Sequence[int], shape: Shape) -> None:

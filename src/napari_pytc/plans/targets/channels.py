@@ -10,7 +10,7 @@ from pydantic import field_validator, model_validator
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
 from napari_pytc.plans.losses import AssignedLoss, LossTerm, assign_loss
-from napari_pytc.plans.targets.base import Target, refuse_far_offset
+from napari_pytc.plans.targets.base import Target, refuse_far_offset, shape_beyond
 from napari_pytc.plans.targets.channel_kinds import (
     CHANNEL_KINDS,
     AffinityChannel,
@@ -234,6 +234,10 @@ class ChannelsTarget(Target):
         found = self.model_copy(update={"channels": channels})
         found._check_titles()
         return found
+
+    def least_patch(self, space: VoxelSpace) -> Shape:
+        """See `Target`."""
+        return shape_beyond([channel.offset for channel in self.channels if isinstance(channel, AffinityChannel)])
 
     def check_patch(self, shape: Shape) -> None:
         """Refuse affinities whose partner never lies in a patch of this shape.

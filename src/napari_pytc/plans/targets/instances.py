@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace
-from napari_pytc.plans.targets.base import Target, refuse_far_offset
+from napari_pytc.plans.targets.base import Target, refuse_far_offset, shape_beyond
 from napari_pytc.settings import setting
 from napari_pytc.volumes.channels import axis_offset
 from napari_pytc.volumes.roles import AffinityRole, BoundaryRole, ChannelRole, ClassRole, DistanceRole
@@ -71,8 +71,7 @@ class InstancesTarget(Target):
     def roles(self, classes: Sequence[str], space: VoxelSpace) -> tuple[ChannelRole, ...]:
         """Affinities, nearest first, then boundary, foreground and distance, as far as they are wanted."""
         found: list[ChannelRole] = []
-        if self.affinities:
-            found += [AffinityRole(offset=offset) for offset in self.offsets or chosen_offsets(space, self.long_range)]
+        found += [AffinityRole(offset=offset) for offset in self._offsets(space)]
         if self.boundary:
             found.append(BoundaryRole())
         if self.foreground:
@@ -81,6 +80,10 @@ class InstancesTarget(Target):
             reach_nm = _REACH_VOXELS * min(space.voxel_size_nm) if self.reach_um is None else 1000 * self.reach_um
             found.append(DistanceRole(reach_nm=reach_nm))
         return tuple(found)
+
+    def _offsets(self, space: VoxelSpace) -> tuple[Shape, ...]:
+        """The offsets of all affinities; none where there are no affinities."""
+        return (self.offsets or chosen_offsets(space, self.long_range)) if self.affinities else ()
 
     @property
     def uses_dice_weight(self) -> bool:
@@ -98,6 +101,10 @@ class InstancesTarget(Target):
             why = "target.offsets names every affinity" if self.affinities else "target.affinities is off"
             found.append(f"target.long_range={list(self.long_range)} has no effect: {why}.")
         return found
+
+    def least_patch(self, space: VoxelSpace) -> Shape:
+        """See `Target`."""
+        return shape_beyond(self._offsets(space))
 
     def check_patch(self, shape: Shape) -> None:
         """Refuse offsets whose partner never lies in a patch of this shape.

@@ -73,6 +73,22 @@ def test_what_else_a_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert "patch_shape" in found["hint"]
 
 
+def test_a_parent_that_is_distilled_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = ("membrane", "inside", "outside")
+    parent = make_model(tmp_path / "parent", classes=classes, plan=PLAN)
+    other = make_model(tmp_path / "other", plan=PLAN)  # of two classes
+    plan = PLAN.model_copy(update={"distil_weight": 0.5})
+
+    alone = check(plan, monkeypatch)["needed_bytes"]
+    distilled = check(plan, monkeypatch, parent=parent)["needed_bytes"]
+
+    assert distilled > alone
+    assert check(PLAN.model_copy(update={"distil_weight": 0.0}), monkeypatch, parent=parent)["needed_bytes"] == alone
+    assert check(plan, monkeypatch, parent=other)["needed_bytes"] == alone
+    found = check(plan, monkeypatch, free=distilled - 1, parent=parent)
+    assert found["begins_with"] == "8x32x32 voxels on cpu"
+
+
 def test_a_network_of_single_voxels_needs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     found = check(load_recipe("instant"), monkeypatch)
     assert 0 < found["needed_bytes"] < 1e9

@@ -687,8 +687,10 @@ def test_a_training_that_cannot_fit_is_refused_before_it_starts(
     assert shown == "⚠ A step needs about 5.0 GB, and 1.0 GB are free on the CPU."
     panel.controller.train()
     assert workspace.launcher.trained == []
+    assert workspace.launcher.plan_refusal == panel.reason.text(), "the shortcut is refused, too"
     editor(panel, "batch_size").set_value(7)
     assert panel.train_button.isEnabled()
+    assert workspace.launcher.plan_refusal == ""
 
 
 @pytest.fixture

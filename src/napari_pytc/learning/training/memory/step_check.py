@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from napari_pytc.learning.training.steps.loop import memory_plans
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.specs import StepMemoryJob
+from napari_pytc.plans.targets import AnyTarget
 
 
 def run(job: StepMemoryJob, ctx: JobContext) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def _step(job: StepMemoryJob, device: str, ctx: JobContext) -> dict[str, Any]:
     def build() -> Network:
         return build_network(plan.network, n_outputs, space, job.n_inputs)
 
-    counter = StepMemoryCounter(build())
+    parent = _distilled(job, target)
+    counter = StepMemoryCounter(build(), copy.deepcopy(parent))
     ctx.check()
     # The alignment of exact tiles takes seconds to measure and decides little: what fits anyway does not wait for it.
     wanted = MemoryPlan(plan.batch_size, plan.patch(space, plan.network.window_multiple(space)), device)
@@ -67,16 +70,31 @@ def _step(job: StepMemoryJob, device: str, ctx: JobContext) -> dict[str, Any]:
         if plan.network.tiles() != "exact":
             raise
     ctx.check()
-    return _fallback(plan, space, build(), counter)
+    return _fallback(plan, space, build(), parent, counter)
 
 
-def _fallback(plan: TrainPlan, space: VoxelSpace, network: Network, counter: StepMemoryCounter) -> dict[str, Any]:
+def _distilled(job: StepMemoryJob, target: AnyTarget) -> Network | None:
+    """The parent's network, with random weights, where the training would distil it; see `load_distilled_model`."""
+    if job.parent is None or not job.plan.distil_weight:
+        return None
+    info = read_model_info(job.parent)
+    space = VoxelSpace(info.voxel_size_nm)
+    if info.plan.target.roles(info.classes, space) != target.roles(job.classes, _space(job)):
+        return None
+    if info.plan.normalisation != job.plan.normalisation:
+        return None
+    return build_network(info.plan.network, len(info.classes), space, info.n_inputs)
+
+
+def _fallback(
+    plan: TrainPlan, space: VoxelSpace, network: Network, parent: Network | None, counter: StepMemoryCounter
+) -> dict[str, Any]:
     """How a training begins that does not fit as it is wanted, or whose patch has to be rounded up first."""
     plans = memory_plans(plan, space, training_tiling(network, plan, space))
     needed = counter.count(plans[0].batch_size, plans[0].shape).total
     found = {"needed_bytes": needed, "step": str(plans[0])}
     try:
-        first, *_ = fitting_plans(network, plans, lambda _: None, free_memory_bytes)
+        first, *_ = fitting_plans(network, plans, lambda _: None, free_memory_bytes, parent)
     except OutOfMemory as error:
         return {**found, "problem": error.message, "hint": error.hint}
     return {**found, "begins_with": "" if first == plans[0] else str(first)}

@@ -20,6 +20,7 @@ def fitting_plans(
     plans: Sequence[MemoryPlan],
     warn: Callable[[str], None],
     free_bytes: Callable[[str], int] = free_memory_bytes,
+    parent: Network | None = None,
 ) -> list[MemoryPlan]:
     """The plans from the first one on whose step fits into the free memory of its device.
 
@@ -31,13 +32,15 @@ def fitting_plans(
         From what is wanted down to the least.
     warn : callable
         Told, in a sentence, if the first one does not fit.
+    parent : Network, optional
+        The network that is distilled in each step; copied, too.
 
     Raises
     ------
     OutOfMemory
         If none fits, with both numbers.
     """
-    counter = StepMemoryCounter(copy.deepcopy(network))
+    counter = StepMemoryCounter(copy.deepcopy(network), copy.deepcopy(parent))
     first, least = "", plans[0]
     needed, free = 0, 0
     for number, plan in enumerate(plans):
@@ -60,13 +63,17 @@ def fitting_plans(
     )
 
 
-def least_patch(patch: Shape, multiple: Shape, margin: Shape = (0, 0, 0)) -> Shape:
+def least_patch(patch: Shape, multiple: Shape, margin: Shape = (0, 0, 0), of_target: Shape = (1, 1, 1)) -> Shape:
     """The smallest patch that a training falls back to.
 
-    It has more than one voxel of the deepest level in the plane, and one that is learnt within the `margin`.
+    It has more than one voxel of the deepest level in the plane, one that is learnt within the `margin`, and is no
+    smaller than what the target needs.
     """
     deepest = (multiple[0], *(2 * m if m > 1 else 1 for m in multiple[1:]))
-    z, y, x = (max(n, m, 2 * edge + 1) for n, m, edge in zip(SMALLEST_PATCH, deepest, margin, strict=True))
+    z, y, x = (
+        max(n, m, 2 * edge + 1, needed)
+        for n, m, edge, needed in zip(SMALLEST_PATCH, deepest, margin, of_target, strict=True)
+    )
     least = whole_multiples((z, y, x), multiple)
     z, y, x = (min(n, p) for n, p in zip(least, patch, strict=True))
     return (z, y, x)

@@ -98,7 +98,7 @@ def memory_plans(plan: TrainPlan, space: VoxelSpace, tiling: Tiling) -> list[Mem
     """Batch, patch and device from those of a plan down to the least that works."""
     multiple = tiling.alignment if isinstance(tiling, NetworkLimits) else plan.network.window_multiple(space)
     device, patch = str(choose_device(plan.device)), plan.patch(space, multiple)
-    least = least_patch(patch, multiple, plan.network.training_margin)
+    least = least_patch(patch, multiple, plan.network.training_margin, plan.target.least_patch(space))
     return make_memory_plans(plan.batch_size, patch, device, multiple=multiple, smallest=least)
 
 

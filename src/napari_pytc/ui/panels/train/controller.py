@@ -85,7 +85,7 @@ class TrainController(QObject):
         self.volumes = TrainingVolumes(workspace, self)
         self.volumes.changed.connect(self._on_strokes_changed)
         self.step_memory = StepMemoryController(workspace, self.recipe, self)
-        self.step_memory.changed.connect(self.readiness_changed)
+        self.step_memory.changed.connect(self._on_step_memory)
         self._n_points = 0
         self.job: JobModel | None = next((job for job in reversed(workspace.jobs.running) if job.kind == "train"), None)
         """The training that runs, or ended last."""
@@ -255,6 +255,10 @@ class TrainController(QObject):
 
     def _on_recipe_changed(self) -> None:
         self.volumes.learn_objects(self.learns_objects)
+        self.readiness_changed.emit()
+
+    def _on_step_memory(self) -> None:
+        self.workspace.launcher.plan_refusal = self.step_memory.refusal  # for the shortcut
         self.readiness_changed.emit()
 
     def _on_strokes_changed(self) -> None:
