@@ -30,6 +30,23 @@ _FAULTS = (
 """What the import of a module of another package may end in."""
 
 
+class KindTaken(InvalidInput):
+    """A kind whose name another one has.
+
+    Parameters
+    ----------
+    kind : str
+        The name.
+    """
+
+    def __init__(self, message: str, hint: str = "", kind: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.message, self.hint, self.kind))
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, and unknown names are errors."""
 
@@ -63,6 +80,8 @@ class TaggedSettings(Settings):
     _loaded: ClassVar[set[str]] = set()
     _unloadable: ClassVar[dict[str, list[str]]] = {}
     """Of each entry-point group: a sentence on each module that could not be imported."""
+    _conflicts: ClassVar[dict[str, dict[str, list[str]]]] = {}
+    """Of each entry-point group, by kind: the sentences on modules that were left out because of its name."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -73,9 +92,10 @@ class TaggedSettings(Settings):
         if isinstance(kind, str):
             other = cls.kinds.get(kind)
             if other is not None and not _are_one(other, cls):
-                raise InvalidInput(
+                raise KindTaken(
                     f"Two kinds of {cls.noun} are called {kind!r}: {_full_name(other)} and {_full_name(cls)}.",
                     "Give one of them another kind.",
+                    kind,
                 )
             cls.kinds[kind] = cls
 
@@ -99,7 +119,18 @@ class TaggedSettings(Settings):
                 except _FAULTS as error:
                     sentence = f"The {cls.noun} of {_source(entry)} was left out: {_one_line(error)}"
                     cls._unloadable.setdefault(cls.entry_point_group, []).append(sentence)
+                    if isinstance(error, KindTaken):
+                        of_group = cls._conflicts.setdefault(cls.entry_point_group, {})
+                        of_group.setdefault(error.kind, []).append(sentence)
                     logger.warning("%s", sentence)
+
+    def name_conflicts(self) -> list[str]:
+        """Sentences on the kinds of other packages that were left out because they are called like this one.
+
+        The first call reads the metadata of all packages.
+        """
+        self.load_others()
+        return list(self._conflicts.get(self.entry_point_group, {}).get(self.kind, ()))
 
     @classmethod
     def parse(cls, value: Any) -> Any:

@@ -62,3 +62,4 @@ def _forget(family: type[TaggedSettings]) -> None:
     """Let the family look for other packages again."""
     TaggedSettings._loaded.discard(family.entry_point_group)
     TaggedSettings._unloadable.pop(family.entry_point_group, None)
+    TaggedSettings._conflicts.pop(family.entry_point_group, None)

@@ -11,7 +11,7 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Shape, VoxelSpace, whole_multiples
 from napari_pytc.plans.augmentation import Augmentation
 from napari_pytc.plans.loop import Averaging, Execution, Gradients, Watching
-from napari_pytc.plans.losses import LossTerm, assign_losses
+from napari_pytc.plans.losses import LossSettings, LossTerm, assign_losses
 from napari_pytc.plans.networks import AnyNetwork, UNetNetwork
 from napari_pytc.plans.normalisation import NormalisationSettings
 from napari_pytc.plans.optimisation import (
@@ -237,6 +237,8 @@ class TrainPlan(Settings):
                     f"dice_weight={self.dice_weight:g} has no effect: every channel of the target names its loss, or "
                     "is a distance or another number."
                 )
+        found += dict.fromkeys(note for loss in self._named_losses for note in loss.name_conflicts())
+        found += self.network.name_conflicts()
         if (note := self._weights_note()) is not None:
             found.append(note)
         if (note := schedule_note(self.schedule, self.steps, self.minutes)) is not None:
@@ -259,14 +261,17 @@ class TrainPlan(Settings):
             "Hold out an annotated box, or set watching.score=loss."
         ]
 
+    @property
+    def _named_losses(self) -> list[LossSettings]:
+        """The losses that the plan names, or the channels of its target."""
+        channels = self.target.channels if isinstance(self.target, ChannelsTarget) else ()
+        return [term.loss for term in self.losses] or [one.loss for one in channels if one.loss is not None]
+
     def _weights_note(self) -> str | None:
         """A sentence on losses that do not weigh small objects; None where all do."""
         if not isinstance(self.target, ChannelsTarget) or self.target.small_object_weight == 1:
             return None
-        losses = [term.loss for term in self.losses] or [
-            channel.loss for channel in self.target.channels if channel.loss is not None
-        ]
-        kinds = sorted({loss.kind for loss in losses if not loss.weighs_voxels})
+        kinds = sorted({loss.kind for loss in self._named_losses if not loss.weighs_voxels})
         if not kinds:
             return None
         return (

@@ -146,3 +146,14 @@ def test_a_loss_with_the_name_of_another_one_is_left_out_and_told(
     with caplog.at_level(logging.WARNING), package(tmp_path, kind="dice"):
         assert LossSettings.variants()["dice"] is DiceLoss
         assert "Two kinds of loss are called 'dice': napari_pytc.plans.losses.overlap.DiceLoss and own." in caplog.text
+
+
+def test_a_plan_with_the_loss_of_that_name_says_which_one_it_is(tmp_path: Path) -> None:
+    with package(tmp_path, kind="dice"):
+        (note,) = TrainPlan(losses=("dice", {"loss": "dice", "weight": 2.0})).notes()
+        assert "own.settings of the package my-package was left out" in note
+        assert "Two kinds of loss are called 'dice'" in note
+        assert TrainPlan(losses=("ce",)).notes() == []
+        of_channel = {"kind": "channels", "channels": [{"role": "foreground", "loss": "dice"}]}
+        assert TrainPlan(target=of_channel).notes() == [note]
+    assert TrainPlan(losses=("dice",)).notes() == []

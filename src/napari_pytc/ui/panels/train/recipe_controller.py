@@ -117,10 +117,12 @@ class RecipeController(QObject):
         """Read a built-in recipe or one of a file."""
 
         def read() -> TrainPlan:
+            from napari_pytc.plans.losses import LossSettings
             from napari_pytc.plans.networks import NetworkSettings
             from napari_pytc.plans.recipes import load_recipe
 
-            NetworkSettings.variants()  # reads the metadata of all packages; the form would in the window's thread
+            for family in (NetworkSettings, LossSettings):
+                family.load_others()  # reads the metadata of all packages; the form would in the window's thread
             return load_recipe(recipe)
 
         self._read(read, lambda plan: str(recipe))
