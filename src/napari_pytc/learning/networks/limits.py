@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 from napari_pytc.errors import ModelError
 from napari_pytc.geometry import Shape
+from napari_pytc.learning.machine.memory import is_out_of_memory
+from napari_pytc.learning.networks.every_voxel_counts import EveryVoxelCounts
 from napari_pytc.plans.networks.base import NetworkLimits
 
 _CANDIDATES = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32)
@@ -28,9 +27,8 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
 
     The alignment is the smallest multiple at which the network returns the shape of its input and treats a shifted
     image alike; the halo is how far the gradient of an aligned block of outputs reaches into the input, rounded up to
-    whole blocks, so that it also holds for tiles that begin within one. The gradient is taken with
-    `EveryVoxelCounts`, so that it reaches what an output depends on for any image where maxima are pooled and units
-    rectified; of other operations that pass on some voxels only, it is what they pass on of one random image.
+    whole blocks, so that it also holds for tiles that begin within one. The gradient is taken with `EveryVoxelCounts`,
+    so that it reaches what an output depends on for any image, not only for one.
 
     Parameters
     ----------
@@ -41,7 +39,8 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
     Raises
     ------
     ModelError
-        If there is no such multiple up to 32, or an output depends on the whole image (instance norm, attention).
+        If there is no such multiple up to 32, an output depends on the whole image (instance norm, attention), or the
+        network has an operation whose reach cannot be measured (sorting, indices of maxima).
     """
     was_training = network.training
     network.eval()
@@ -58,72 +57,6 @@ def measure_limits(network: nn.Module, n_inputs: int = 1, alignment: Shape | Non
     return NetworkLimits(halo=halo, alignment=blocks)
 
 
-def _mean_pool(n_axes: int) -> Callable[..., Tensor]:
-    """The mean of the windows of which a pooling takes the maximum."""
-    pool = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[n_axes - 1]
-    highest = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[n_axes - 1]
-
-    def mean(image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        size, stride, padding, dilation, ceil_mode, *_ = _pool_arguments(*args, **kwargs)
-        sizes, edges, widths = (
-            [one] * n_axes if isinstance(one, int) else list(one) for one in (size, padding, dilation)
-        )
-        # Voxels between those of a dilated window count, too: the reach of the window is the same.
-        spread = [(n - 1) * width + 1 for n, width in zip(sizes, widths, strict=True)]
-        around = functional.pad(image, [edge for edge in reversed(edges) for _ in range(2)])
-        shape = highest(image, *args, **kwargs).shape[2:]
-        found: Tensor = pool(around, spread, size if stride is None else stride, 0, ceil_mode)
-        for axis, n in enumerate(shape):
-            found = found.narrow(axis + 2, 0, n)
-        return found
-
-    return mean
-
-
-def _pool_arguments(
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> tuple[Any, Any, Any, Any, bool, bool]:
-    return kernel_size, stride, padding, dilation, ceil_mode, return_indices
-
-
-def _leaky(input: Tensor, *_: Any, **__: Any) -> Tensor:
-    return functional.leaky_relu(input, 0.5)
-
-
-def _sum(input: Tensor, other: Tensor) -> Tensor:
-    return input + other
-
-
-_REPLACED: Mapping[Any, Callable[..., Tensor]] = {
-    **{function: _mean_pool(1) for function in (functional.max_pool1d, torch.max_pool1d)},
-    **{function: _mean_pool(2) for function in (functional.max_pool2d, torch.max_pool2d)},
-    **{function: _mean_pool(3) for function in (functional.max_pool3d, torch.max_pool3d)},
-    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _leaky),
-    **dict.fromkeys((functional.relu6, functional.hardtanh, functional.threshold, functional.hardswish), _leaky),
-    **dict.fromkeys((torch.maximum, torch.minimum), _sum),
-}
-
-
-class EveryVoxelCounts(TorchFunctionMode):
-    """Operations whose gradient is zero for some images, replaced by ones of the same reach whose gradient never is.
-
-    Which voxel of a window is its maximum depends on the image, and so does which voxels a rectified unit passes on:
-    the gradient at one image misses what counts in another. A mean depends on its whole window, a leaky unit on all
-    that comes in.
-    """
-
-    def __torch_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """See `TorchFunctionMode`."""
-        return _REPLACED.get(function, function)(*args, **(kwargs or {}))
-
-
 @contextmanager
 def _ones_for_zeros(network: nn.Module) -> Iterator[None]:
     """Weights that are all 0 are 1 meanwhile: a scale of 0 hides what a network looks at once it has learnt."""
@@ -135,6 +68,19 @@ def _ones_for_zeros(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in zeros:
             parameter.data.zero_()
+
+
+@contextmanager
+def _constant_weights(network: nn.Module) -> Iterator[None]:
+    """Only what depends on the image has gradients meanwhile."""
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad_()
 
 
 class _Probe:
@@ -184,8 +130,7 @@ class _Probe:
         length = math.ceil(radius / block) * block
         image = self._image(axis, 2 * length + block).requires_grad_()
         with _ones_for_zeros(self._network):
-            with EveryVoxelCounts():
-                output = self._network(image).narrow(axis + 2, length, block)
+            output = self._counting_every_voxel(image).narrow(axis + 2, length, block)
             weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
             (gradient,) = torch.autograd.grad((output * weights).sum(), image)
         others = [a + 2 for a in range(3) if a != axis]
@@ -201,6 +146,26 @@ class _Probe:
                 'Let its settings return "windows" from `tiles`: it is then predicted in overlapping windows.',
             )
         return self.halo(axis, block, radius * 2)
+
+    def _counting_every_voxel(self, image: torch.Tensor) -> torch.Tensor:
+        """The network's output for an image, of which every voxel counts."""
+        try:
+            with _constant_weights(self._network), EveryVoxelCounts():
+                found: torch.Tensor = self._network(image)
+        except (RuntimeError, TypeError, IndexError) as error:
+            if is_out_of_memory(error):
+                raise
+            with torch.no_grad():
+                self._network(image)  # raises as it is where that has nothing to do with the measurement
+            why = str(error).partition("\n")[0]
+            raise ModelError(
+                "It cannot be measured how far the network looks: with means for maxima and differences for conditions "
+                f"it fails ({why}).",
+                EveryVoxelCounts.hint,
+            ) from error
+        if not found.requires_grad:
+            raise ModelError("The network's output does not depend on the image.", EveryVoxelCounts.hint)
+        return found
 
     def _keeps_shape(self, shape: Sequence[int]) -> bool:
         # Zeros suffice, since only shapes matter.
