@@ -20,6 +20,7 @@ from napari_pytc.plans.losses import LossTerm
 from napari_pytc.plans.networks import UNetNetwork
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
+from napari_pytc.plans.targets import chosen_offsets
 from napari_pytc.session.project.recent import RecentProjects
 from napari_pytc.session.records import ClassInfo, MetricPoint, RunRecord
 from napari_pytc.session.session import Session
@@ -493,8 +494,8 @@ def test_channels_of_a_recipe_are_edited_in_the_panel(
     panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot
 ) -> None:
     workspace.open_session(session)
-    channels = panel.recipe.channels
-    assert channels is not None
+    assert panel.recipe.target is not None
+    channels = panel.recipe.target.channels
     assert not channels.isVisible()
     panel.controller.recipe.choose_recipe("bcd")
     qtbot.waitUntil(channels.isVisible)
@@ -514,13 +515,53 @@ def test_channels_of_a_recipe_are_edited_in_the_panel(
     qtbot.waitUntil(lambda: not channels.isVisible())
 
 
+def test_channels_that_separate_objects_are_set_in_the_panel(
+    panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot
+) -> None:
+    workspace.open_session(session)
+    session.objects.revision = 1
+    assert panel.recipe.target is not None
+    objects = panel.recipe.target.objects
+    assert not objects.isVisible()
+    panel.controller.recipe.choose_recipe("neurites")
+    qtbot.waitUntil(objects.isVisible)
+    assert panel.controller.recipe.plan == load_recipe("neurites")
+
+    editor(panel, "target.boundary").set_value(True)
+    assert panel.controller.recipe.plan == load_recipe("neurites", ["target.boundary=true"])
+    editor(panel, "target.affinities").set_value(False)
+    editor(panel, "target.boundary").set_value(False)
+    assert "at least one of affinities, boundary, foreground and distance" in panel.reason.text()
+    assert not panel.train_button.isEnabled()
+    editor(panel, "target.distance").set_value(True)
+    plan = panel.controller.recipe.plan
+    assert plan == load_recipe("neurites", ["target.affinities=false", "target.distance=true"])
+    panel.recipe.reset_button.click()
+    assert panel.controller.recipe.plan == load_recipe("neurites")
+
+    offsets = editor(panel, "target.offsets")
+    offsets.box.setChecked(True)
+    chosen = chosen_offsets(session.image.volume.space, (3, 9))
+    assert offsets.value() == chosen, "they begin with those that the voxel size gives"
+    offsets.inner.line.setText("-1,0,0; 0,-1")
+    assert panel.controller.recipe.plan is None
+    assert "Offsets must be whole numbers z,y,x with semicolons" in panel.reason.text()
+    offsets.inner.line.setText("-1,0,0; 0,-1,0")
+    plan = panel.controller.recipe.plan
+    assert plan is not None
+    assert plan.target.offsets == ((-1, 0, 0), (0, -1, 0))
+    panel.controller.recipe.choose_recipe("fast")
+    qtbot.waitUntil(lambda: not objects.isVisible())
+    assert panel.controller.recipe.plan == load_recipe("fast")
+
+
 @pytest.fixture
 def wrong_channel(panel: TrainPanel, workspace: FakeWorkspace, session: TrainingSession, qtbot: QtBot) -> TrainPanel:
     """A panel with a recipe of channels, in which one has a problem."""
     workspace.open_session(session)
     session.objects.revision = 1
-    channels = panel.recipe.channels
-    assert channels is not None
+    assert panel.recipe.target is not None
+    channels = panel.recipe.target.channels
     panel.controller.recipe.choose_recipe("bcd")
     qtbot.waitUntil(channels.isVisible)
     assert panel.train_button.isEnabled()
@@ -548,8 +589,9 @@ def test_a_reset_replaces_channels_with_a_problem(wrong_channel: TrainPanel) -> 
 
 
 def test_a_channel_that_is_edited_beside_a_wrong_setting_counts(wrong_channel: TrainPanel) -> None:
-    panel, channels = wrong_channel, wrong_channel.recipe.channels
-    assert channels is not None
+    panel = wrong_channel
+    assert panel.recipe.target is not None
+    channels = panel.recipe.target.channels
     panel.recipe.reset_button.click()
     rate = editor(panel, "learning_rate")
     before = rate.value()

@@ -12,10 +12,9 @@ from superqt.utils import QFlowLayout
 from napari_pytc.errors import PytcError
 from napari_pytc.plans.networks import NetworkSettings
 from napari_pytc.plans.plan import TrainPlan
-from napari_pytc.plans.targets import ChannelsTarget
-from napari_pytc.ui.panels.train.channel_table import ChannelTable
 from napari_pytc.ui.panels.train.loss_table import LossTable
 from napari_pytc.ui.panels.train.recipe_controller import RecipeController
+from napari_pytc.ui.panels.train.target_editor import TargetEditor
 from napari_pytc.ui.widgets.buttons import allow
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.forms import SettingsForm
@@ -47,13 +46,13 @@ class RecipeChooser(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._form: SettingsForm | None = None
-        self.channels: ChannelTable | None = None
-        """The channels of a target that says each; None until the first recipe was read."""
+        self.target: TargetEditor | None = None
+        """What is learnt; None until the first recipe was read."""
         self.losses: LossTable | None = None
         """The terms of the loss; None until the first recipe was read."""
         self._last: TrainPlan | None = None
         """The last settings without a problem."""
-        self._channel_box = QWidget()
+        self._target_box = QWidget()
         self.notice = Notice()
         self.combo = Combo(
             "recipeCombo", "A recipe has all settings of a training. Begin with instant; fast is better."
@@ -142,7 +141,7 @@ class RecipeChooser(QWidget):
         self._show_recipes()
         if self._form is None:
             losses = self.losses = LossTable()
-            self.channels = ChannelTable()
+            self.target = TargetEditor()
             self._form = SettingsForm(
                 TrainPlan,
                 plan,
@@ -151,11 +150,11 @@ class RecipeChooser(QWidget):
                 editors={"losses": lambda: losses},
             )
             box, inside = section("Channels")
-            inside.addWidget(self.channels)
-            self._channel_box = box
+            inside.addWidget(self.target)
+            self._target_box = box
             self._settings.insertWidget(0, box)
             self._settings.insertWidget(1, self._form)
-            self.channels.changed.connect(self._on_edited)
+            self.target.changed.connect(self._on_edited)
             self._form.changed.connect(self._on_edited)
             self.built.emit()
         self._show(plan)
@@ -165,31 +164,24 @@ class RecipeChooser(QWidget):
         assert self._form is not None
         self._last = plan
         # The form comes last: it tells that it changed, and what is shown is read then.
-        self._show_channels(plan)
+        assert self.target is not None
+        self.target.set_target(plan.target)
+        self._target_box.setVisible(self.target.has_settings)
         assert self.losses is not None
         self.losses.set_roles(self._controller.roles(plan), plan.network.learns_from == "voxels")
         self._form.set_value(plan)
 
-    def _show_channels(self, plan: TrainPlan) -> None:
-        """Show the channels of a target that says each."""
-        assert self.channels is not None
-        self._channel_box.setVisible(isinstance(plan.target, ChannelsTarget))
-        if isinstance(plan.target, ChannelsTarget):
-            self.channels.set_target(plan.target)
-
     def _edited(self) -> tuple[TrainPlan | None, str]:
         """The settings as they are shown, or None with their problem."""
-        form, channels = self._form, self.channels
+        form, target = self._form, self.target
         assert form is not None
-        assert channels is not None
-        is_of_channels = not self._channel_box.isHidden()
-        problem = form.problem or (channels.problem if is_of_channels else "")
+        assert target is not None
+        problem = form.problem or target.problem
         if problem:
             return None, problem
         plan = form.value()
         assert isinstance(plan, TrainPlan)
-        if is_of_channels:
-            plan = plan.model_copy(update={"target": channels.target})
+        plan = plan.model_copy(update={"target": target.target})
         try:
             plan.check()
         except PytcError as error:
@@ -209,18 +201,21 @@ class RecipeChooser(QWidget):
 
     def _judge_losses(self) -> bool:
         """Judge the losses by the channels of now, without a signal; whether their problem is another one."""
-        last, channels, losses, form = self._last, self.channels, self.losses, self._form
+        last, target, losses, form = self._last, self.target, self.losses, self._form
         assert last is not None
         assert losses is not None
         assert form is not None
-        if channels is not None and channels.target is not None and not self._channel_box.isHidden():
-            last = last.model_copy(update={"target": channels.target})
+        assert target is not None
+        if target.target is not None:
+            last = last.model_copy(update={"target": target.target})
         # Not those of the last plan: a problem of the losses may be mended by another network.
         learns_from = NetworkSettings.variants()[form.shown("network")["kind"]].learns_from
         size = form.shown("voxel_size_nm")
         if size is None or (len(size) == 3 and all(0 < edge < math.inf for edge in size)):
             last = last.model_copy(update={"voxel_size_nm": size})
-        return losses.set_roles(self._controller.roles(last), learns_from == "voxels")
+        roles = self._controller.roles(last)
+        target.suggest_offsets(roles or ())
+        return losses.set_roles(roles, learns_from == "voxels")
 
     def _show_error(self, error: PytcError) -> None:
         self.notice.show_error(error)

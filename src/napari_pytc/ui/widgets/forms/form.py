@@ -36,6 +36,8 @@ class SettingsForm(QWidget):
         Fields that are kept as they are.
     editors : mapping of str to callable
         Makes the editor of a field, where another one is wanted than suits its type.
+    path : str
+        Dotted name of the model in the settings it is part of, as "target".
     """
 
     changed = Signal()
@@ -48,12 +50,13 @@ class SettingsForm(QWidget):
         hidden: Sequence[str] = (),
         parent: QWidget | None = None,
         editors: Mapping[str, Callable[[], Editor]] = {},
+        path: str = "",
     ) -> None:
         super().__init__(parent)
         self._model, self._hidden = model, (*hidden, *kept_fields(model))
         names = [name for name in editable_fields(model) if name not in hidden]
         rest = [name for name in names if name not in simple]
-        self._parts = [Rows(model, simple or rest, editors=editors)]
+        self._parts = [Rows(model, simple or rest, path, editors)]
         self._problem_label = wrapped()
         self._problem_label.setObjectName("settingsProblem")
         layout = QVBoxLayout(self)
@@ -68,7 +71,7 @@ class SettingsForm(QWidget):
         self._nothing = wrapped("No setting is called so.", dim=True)
         self._nothing.hide()
         if simple and rest:
-            self._parts.append(Rows(model, rest, editors=editors))
+            self._parts.append(Rows(model, rest, path, editors))
             inside = QWidget()
             below = QVBoxLayout(inside)
             below.setContentsMargins(8, 0, 0, 0)
