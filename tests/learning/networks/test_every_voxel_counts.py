@@ -91,7 +91,7 @@ def test_what_is_the_same_for_every_image_does_not_count(combine: Callable[[Tens
         (lambda image, around: image + around.long(), "long"),
         (lambda image, around: image * around.mean().item(), "item"),
         (lambda image, around: image if around.mean() > FAR else 2 * image, "bool"),
-        (lambda image, around: image + torch.linalg.vector_norm(around, float("inf")), "vector_norm"),
+        (lambda image, around: image + torch.linalg.vector_norm(around, float("inf")), "linalg_vector_norm"),
         (lambda image, around: image + functional.max_pool3d(around, 1, return_indices=True)[0], "max_pool3d"),
     ],
 )

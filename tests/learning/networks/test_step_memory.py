@@ -80,13 +80,13 @@ def test_a_parent_that_computes_other_features_holds_them_too() -> None:
 
 
 def test_a_patch_that_the_parent_does_not_take_is_told() -> None:
-    parent = build_network(MedNeXtCustomNetwork(channels=2, blocks=(1, 1, 1)), 2, space())
-    counter = StepMemoryCounter(build_network(UNetNetwork(channels=(2,)), 2, space()), parent)
+    parent = build_network(MedNeXtCustomNetwork(channels=2, blocks=(1, 1, 1, 1, 1)), 2, space())
+    counter = StepMemoryCounter(build_network(UNetNetwork(channels=(2, 4)), 2, space()), parent)
 
     with pytest.raises(
-        InvalidInput, match="The parent, which is distilled, takes no patches of 3x5x5 voxels"
+        InvalidInput, match="The parent, which is distilled, takes no patches of 6x6x6 voxels"
     ) as caught:
-        counter.count(1, (3, 5, 5))
+        counter.count(1, (6, 6, 6))
     assert "distil_weight=0" in caught.value.hint
 
 

@@ -116,7 +116,7 @@ class _Trial(Generic[N]):
     longest_s: float
     _pass_s: float = 0.0
     """Time of the longest pass so far, on the clock on the wall."""
-    _started: float = field(default_factory=time.perf_counter)
+    _started: float = field(default_factory=lambda: time.perf_counter())
 
     def seconds_of(self, candidate: Precision) -> float:
         """Seconds of one pass; infinite where memory runs out or its results or gradients are not finite."""

@@ -132,8 +132,9 @@ def _own_normalisation(
             "it is normalised by those of the training."
         )
         return training, (note,)
-    is_comparable = training is not None and not training.is_of_constant
-    notes = (padding_note(statistics, title), _distribution_note(own, training, title) if is_comparable else "")
+    notes = [padding_note(statistics, title)]
+    if training is not None and not training.is_of_constant:
+        notes.append(_distribution_note(own, training, title))
     return own, tuple(note for note in notes if note)
 
 

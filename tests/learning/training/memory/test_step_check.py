@@ -75,8 +75,9 @@ def test_what_else_a_training_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_parent_that_is_distilled_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = ("membrane", "inside", "outside")
-    parent = make_model(tmp_path / "parent", classes=classes, plan=PLAN)
-    other = make_model(tmp_path / "other", plan=PLAN)  # of two classes
+    size = space().voxel_size_nm
+    parent = make_model(tmp_path / "parent", classes=classes, plan=PLAN, voxel_size_nm=size)
+    other = make_model(tmp_path / "other", plan=PLAN, voxel_size_nm=size)  # of two classes
     plan = PLAN.model_copy(update={"distil_weight": 0.5})
 
     alone = check(plan, monkeypatch)["needed_bytes"]

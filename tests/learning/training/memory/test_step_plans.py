@@ -67,7 +67,7 @@ def test_the_least_patch_has_several_voxels_of_the_deepest_level() -> None:
     [
         (InstancesTarget(offsets=((-1, 0, 0), (0, -40, 0))), (16, 41, 32)),
         (InstancesTarget(offsets=((0, -40, 0),), affinities=False, boundary=True), (16, 32, 32)),
-        (InstancesTarget(long_range=(40,)), (16, 41, 41)),
+        (InstancesTarget(long_range=(40,)), (41, 41, 41)),
         (ChannelsTarget(channels=({"role": "affinity", "offset": (-20, 0, 33)}, "boundary")), (21, 32, 34)),
         (ClassesTarget(), (16, 32, 32)),
     ],
