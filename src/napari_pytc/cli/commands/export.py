@@ -8,6 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_pytc.cli.export_options import (
+    Exported,
+    ExportPath,
+    FileCompression,
+    FileFormat,
+    HdfDataset,
+    HdfLayout,
+    IdsOfSegments,
+    ModelOfPrediction,
+    OmeZarrVersion,
+    OverwriteFile,
+    PredictionChoice,
+    Pyramid,
+    SegmentationChoice,
+    SomeSegments,
+    TypeOfVoxels,
+    UnitOfSkeletons,
+    WithSkeletons,
+)
 from napari_pytc.cli.options import (
     AsJson,
     BoxText,
@@ -23,8 +42,7 @@ from napari_pytc.cli.options import (
 )
 from napari_pytc.cli.output import Reply, bytes_text, shape_text, voxel_text
 from napari_pytc.errors import InvalidInput
-from napari_pytc.exporting.options import OF_SEGMENTS, Compression, Layout, OmeVersion, SegmentIds, VoxelType, What
-from napari_pytc.skeletons.units import SkeletonUnit
+from napari_pytc.exporting.options import OF_SEGMENTS
 
 
 def register(app: typer.Typer) -> None:
@@ -36,90 +54,28 @@ def register(app: typer.Typer) -> None:
 def export(
     context: typer.Context,
     project: ProjectFolder,
-    out: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT",
-            help="File or folder to write; its suffix says the format: .tif, .ome.tif, .h5, .zarr, .precomputed, "
-            ".nii.gz, .mrc, .csv of a table, or .swc of skeletons.",
-        ),
-    ],
-    what: Annotated[
-        What,
-        typer.Option(
-            help="The most probable class of every voxel; every channel's probability (0 to 255); the current "
-            "segments with all edits; a table of them (CSV); their skeletons (SWC, a file each "
-            "where OUT has no suffix); or the image itself."
-        ),
-    ] = "classes",
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Export this model's prediction; by default the newest.")
-    ] = None,
-    prediction: Annotated[
-        str | None, typer.Option(metavar="ID|FOLDER", help="Export this prediction; by default the newest.")
-    ] = None,
-    segmentation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Export this segmentation; by default the current one.")
-    ] = None,
+    out: ExportPath,
+    what: Exported = "classes",
+    model: ModelOfPrediction = None,
+    prediction: PredictionChoice = None,
+    segmentation: SegmentationChoice = None,
     volume: VolumeName = None,
     box: BoxText = None,
     channel: Channels = None,
-    file_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="tif, ome-tif, h5, zarr, precomputed, nifti, mrc, or png-series and tif-series: a folder of numbered "
-            "sections; swc or swc-series; by default what the suffix says.",
-        ),
-    ] = None,
-    dtype: Annotated[
-        VoxelType | None,
-        typer.Option(
-            help="Type of the voxels; by default that of the data. Values that do not fit are an error; float32 makes "
-            "probabilities of 0 to 1."
-        ),
-    ] = None,
-    pyramid: Annotated[
-        bool | None,
-        typer.Option(
-            "--pyramid/--no-pyramid",
-            help="Whether OME-Zarr and precomputed have smaller copies to zoom out; by default they have.",
-        ),
-    ] = None,
-    ome: Annotated[OmeVersion | None, typer.Option(help="Version of OME-Zarr; 0.4 is Zarr 2. By default 0.5.")] = None,
-    layout: Annotated[
-        Layout | None,
-        typer.Option(help="Of an HDF5 file; cremi: dataset names, uint64 ids and attributes of the CREMI challenge."),
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Dataset in an HDF5 file; by default main.")
-    ] = None,
-    compression: Annotated[
-        Compression,
-        typer.Option(help="auto is what most programs read; TIFF has zlib, zstd, none too, HDF5 zlib, none."),
-    ] = "auto",
-    ids: Annotated[
-        SegmentIds,
-        typer.Option(help="Of an imported segmentation: the ids of its file (uint64), or those that the window shows."),
-    ] = "original",
-    skeletons: Annotated[
-        bool,
-        typer.Option("--skeletons", help="With a table: path length, branch and end points of skeletons, too."),
-    ] = False,
-    segments: Annotated[
-        str | None, typer.Option(metavar="ID,ID,...", help="Of skeletons: only those of these segments.")
-    ] = None,
-    unit: Annotated[
-        SkeletonUnit | None,
-        typer.Option(help="Of skeletons; by default nm, voxels where the voxel size is not known."),
-    ] = None,
+    file_format: FileFormat = None,
+    dtype: TypeOfVoxels = None,
+    pyramid: Pyramid = None,
+    ome: OmeZarrVersion = None,
+    layout: HdfLayout = None,
+    dataset: HdfDataset = None,
+    compression: FileCompression = "auto",
+    ids: IdsOfSegments = "original",
+    skeletons: WithSkeletons = False,
+    segments: SomeSegments = None,
+    unit: UnitOfSkeletons = None,
     teasar_scale: TeasarScale = None,
     teasar_constant: TeasarConstant = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace a file, or a folder that an export wrote."),
-    ] = False,
+    overwrite: OverwriteFile = False,
     as_json: AsJson = False,
 ) -> Reply:
     """Write the newest prediction, the current segments or the image to a file that other programs read."""

@@ -109,8 +109,7 @@ def train(
 ) -> Reply:
     """Train a model on what is annotated in all volumes, outside of the held-out boxes."""
     from napari_pytc.cli.running import run_in_session
-    from napari_pytc.cli.sessions import comparison_lines, open_project, score_rows
-    from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo
+    from napari_pytc.cli.sessions import comparison_lines, open_project
 
     output = output_of(context)
     if volume is not None and not corrections:
@@ -148,13 +147,7 @@ def train(
         compared, in_use = comparison_lines(session, result["model"]), session.models.resolve().name
     output.print(*_trained(result), *compared)
     document = {"project": str(project), "recipe": plan.recipe, **result, "in_use": in_use, "volumes": learnt}
-    if corrections:
-        document["corrections"] = asdict(sum(collected.values(), CorrectionsInfo()))
-        document["corrections_of"] = {name: asdict(info) for name, info in collected.items()}
-    rows = score_rows(result["scores"])
-    if rows:
-        return Reply(document, table("On held-out voxels", ("class", "Dice", "IoU"), rows))
-    return Reply(document, "No score: nothing annotated is held out (napari-pytc hold-out).")
+    return Reply({**document, **_learnt_from(collected)}, _scored(result["scores"]))
 
 
 def _sources(learnt: list[str], collected: dict[str, CorrectionsInfo], are_several: bool) -> list[str]:
@@ -172,6 +165,26 @@ def _trained(result: dict[str, Any]) -> list[str]:
         f"(ended by {result['stopped']}).",
         f"Folder: {result['folder']}",
     ]
+
+
+def _learnt_from(collected: dict[str, CorrectionsInfo]) -> dict[str, Any]:
+    """The corrections that a training learnt from, for the document; nothing where there are none."""
+    from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo
+
+    if not collected:
+        return {}
+    of_each = {name: asdict(info) for name, info in collected.items()}
+    return {"corrections": asdict(sum(collected.values(), CorrectionsInfo())), "corrections_of": of_each}
+
+
+def _scored(scores: dict[str, Any]) -> Any:
+    """The scores of a model as a table, or why there are none."""
+    from napari_pytc.cli.sessions import score_rows
+
+    rows = score_rows(scores)
+    if rows:
+        return table("On held-out voxels", ("class", "Dice", "IoU"), rows)
+    return "No score: nothing annotated is held out (napari-pytc hold-out)."
 
 
 def _trial(output: Output, job: TrainJob) -> Reply:
