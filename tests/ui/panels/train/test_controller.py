@@ -90,6 +90,18 @@ def test_it_says_what_is_missing_one_thing_after_the_other(
     ]
 
 
+def test_a_wrong_setting_does_not_change_what_is_learnt(controller: TrainController, session: TrainingSession) -> None:
+    session.painted, session.objects.revision = {"membrane": 0, "inside": 0}, 1
+    controller.recipe.set_plan(load_recipe("neurites"))
+    assert controller.why_not() == ""
+    controller.recipe.set_plan(None, "Offsets must be whole numbers.")
+    assert controller.learns_objects
+    assert not controller.learns_classes
+    assert controller.why_not() == "Offsets must be whole numbers."
+    controller.recipe.set_plan(load_recipe("fast"))
+    assert "Paint strokes" in controller.why_not()
+
+
 def test_a_training_takes_the_edited_plan_and_there_is_one_at_a_time(
     controller: TrainController, session: TrainingSession, workspace: FakeWorkspace
 ) -> None:

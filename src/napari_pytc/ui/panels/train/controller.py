@@ -18,6 +18,7 @@ from napari_pytc.ui.widgets.record_text import short_date
 
 if TYPE_CHECKING:
     from napari_pytc.plans.specs import TrainJob
+    from napari_pytc.plans.targets import AnyTarget
     from napari_pytc.session.records import ClassInfo
     from napari_pytc.ui.workspace import Workspace
 
@@ -87,6 +88,8 @@ class TrainController(QObject):
         self.step_memory = StepMemoryController(workspace, self.recipe, self)
         self.step_memory.changed.connect(self._on_step_memory)
         self._n_points = 0
+        self._target: AnyTarget | None = None
+        """What the recipe learns; where its settings are wrong, what it learnt before."""
         self.job: JobModel | None = next((job for job in reversed(workspace.jobs.running) if job.kind == "train"), None)
         """The training that runs, or ended last."""
         self.unfinished: list[TrainJob] = []
@@ -112,14 +115,12 @@ class TrainController(QObject):
     @property
     def learns_objects(self) -> bool:
         """Whether the recipe learns single objects instead of classes."""
-        plan = self.recipe.plan
-        return plan is not None and plan.target.learns_objects
+        return self._target is not None and self._target.learns_objects
 
     @property
     def learns_classes(self) -> bool:
         """Whether the recipe learns classes, be it beside single objects."""
-        plan = self.recipe.plan
-        return plan is None or plan.target.learns_classes
+        return self._target is None or self._target.learns_classes
 
     def why_not(self) -> str:
         """Reason why no training can start now; empty if one can."""
@@ -254,6 +255,8 @@ class TrainController(QObject):
             signal.emit()
 
     def _on_recipe_changed(self) -> None:
+        if self.recipe.plan is not None:
+            self._target = self.recipe.plan.target
         self.volumes.learn_objects(self.learns_objects)
         self.readiness_changed.emit()
 
