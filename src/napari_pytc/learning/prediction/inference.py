@@ -114,9 +114,9 @@ class Inferer(NetworkInferer):
 
     def _undirected(self, block: torch.Tensor, inner: Box, shown: Box) -> torch.Tensor:
         """The combination of copies whose channels are each about the same voxel."""
-        copies, shape = Accumulator(self._modes), block.shape[2:]
+        copies, shape = Accumulator(self._modes), Box.of_shape(block.shape[2:]).shape
         for one in distinct(self._orientations, shape):
-            logits = self.network.forward_inner(self._copy(block, one), one.box(inner, tuple(shape)))
+            logits = self.network.forward_inner(self._copy(block, one), one.box(inner, shape))
             copies.add(self._combined(brought_back(logits, one)[0]))
         return copies.result
 

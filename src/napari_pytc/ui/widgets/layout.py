@@ -133,7 +133,8 @@ def _controls(layout: QLayout) -> Iterator[QWidget]:
         assert item is not None
         widget, inner = item.widget(), item.layout()
         if widget is not None:
-            inner = widget.layout()
+            inside = widget.widget() if isinstance(widget, QScrollArea) else widget
+            inner = None if inside is None else inside.layout()
             if inner is None and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
                 yield widget
         if inner is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -30,7 +30,7 @@ from napari_pytc.ui.panels.predict.window_fields import WindowFields
 from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.flags import APPLY, READING, error_in_window
 from napari_pytc.ui.widgets.labels import wrapped
-from napari_pytc.ui.widgets.layout import order_tabs, row
+from napari_pytc.ui.widgets.layout import Scrolled, order_tabs, row
 from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.notice import Notice
 from napari_pytc.ui.widgets.reading_fields import ReadingFields
@@ -118,6 +118,31 @@ Check = Callable[[ApplyChoices, Callable[[Any], object], Callable[[PytcError], o
 """Describes the job of some choices, then calls back with it or with an error."""
 
 
+class _ScrolledFields(Scrolled):
+    """Fields that are scrolled where a small screen has less height than all of them have once they are unfolded."""
+
+    _MOST_HEIGHT = 560
+
+    def __init__(self, fields: QFormLayout) -> None:
+        inside = QWidget()
+        fields.setContentsMargins(0, 0, 0, 0)
+        inside.setLayout(fields)
+        super().__init__(inside)
+
+    def sizeHint(self) -> QSize:
+        """As large as the fields, up to a height."""
+        inside = self.widget()
+        assert inside is not None
+        wanted = inside.sizeHint()
+        return QSize(max(wanted.width(), self.minimumSizeHint().width()), min(wanted.height(), self._MOST_HEIGHT))
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the fields, and as high up to a height."""
+        inside = self.widget()
+        assert inside is not None
+        return QSize(super().minimumSizeHint().width(), min(inside.minimumSizeHint().height(), self._MOST_HEIGHT))
+
+
 class ApplyDialog(QDialog):
     """Asks for model, files, kind of result, format and folder.
 
@@ -186,7 +211,7 @@ class ApplyDialog(QDialog):
         self.files.setObjectName("applyFiles")
         self.files.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.files.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.files.setMinimumHeight(110)
+        self.files.setFixedHeight(110)
         self.files.setToolTip("Files and containers (Zarr, N5, precomputed); of other folders every file in them.")
         files, folder = QPushButton("Files …"), QPushButton("Folder …")
         self.remove_button = QPushButton("Remove")
@@ -227,16 +252,16 @@ class ApplyDialog(QDialog):
         fields.addRow("", self.copies)
         fields.addRow("Files", self.files)
         fields.addRow("", row(files, folder, self.remove_button))
-        fields.addRow("", row(self.sections, self.include_results))
+        fields.addRow("", self.sections)
         fields.addRow(READING["--channel"], self.channels)
         fields.addRow("", self.reading)
         fields.addRow("Result", row(self.what, self.format))
         fields.addRow("Folder", row(self.folder, browse))
-        fields.addRow("", self.overwrite)
+        fields.addRow("", row(self.overwrite, self.include_results))
         layout = QVBoxLayout(self)
         about = "The results go to a folder, not into the project. What a later run finds finished is left as it is."
         layout.addWidget(wrapped(about, dim=True))
-        layout.addLayout(fields)
+        layout.addWidget(_ScrolledFields(fields), 1)
         layout.addWidget(self.notice)
         layout.addWidget(buttons)
         self.setMinimumWidth(480)

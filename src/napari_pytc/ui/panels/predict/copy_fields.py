@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_pytc.ui.widgets.fold import Fold
 from napari_pytc.ui.widgets.forms import SettingsForm
-from napari_pytc.ui.widgets.forms.editors import ChoiceEditor
+from napari_pytc.ui.widgets.forms.editors import ChoiceEditor, YamlEditor
 from napari_pytc.ui.widgets.labels import wrapped
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class CopyFields(QWidget):
         # It takes a while to import.
         from napari_pytc.plans.test_time import TtaSettings
 
-        self.form = SettingsForm(TtaSettings, editors={"flips": _MirrorEditor})
+        self.form = SettingsForm(TtaSettings, editors={"flips": _MirrorEditor, "exceptions": _ExceptionEditor})
         self.form.setObjectName("ttaForm")
         self.form.changed.connect(self._tell)
         self._inside.insertWidget(0, self.form)
@@ -107,6 +107,7 @@ class CopyFields(QWidget):
         else:
             self.fold.setText(f"{_TITLE}: {value.n_copies} copies")
             self.about.setText(f"{value.n_copies} copies: about {value.cost:.3g} times as long.")
+        self.about.setVisible(bool(self.about.text()))
         self.changed.emit()
 
 
@@ -125,3 +126,17 @@ class _MirrorEditor(ChoiceEditor):
         if text not in texts:
             self.combo.addItem(text, list(value))
         self.combo.setCurrentText(text)
+
+
+class _ExceptionEditor(YamlEditor):
+    """Channels whose copies are combined in another way, as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line.setPlaceholderText("none")
+
+    @property
+    def problem(self) -> str:
+        """See `Editor`."""
+        example = "[{channels: 0:3, combine: min}]"
+        return f"must be a list as {example}, got {self.line.text()!r}" if super().problem else ""
