@@ -11,10 +11,13 @@ import torch
 from napari_pytc.geometry import Box, Shape
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import build_network
+from napari_pytc.learning.prediction.network_inferer import NO_COPIES
+from napari_pytc.learning.prediction.scales import ScaleCombination, scaled_images
 from napari_pytc.learning.prediction.window_blending import RollingArray
 from napari_pytc.learning.prediction.window_inferer import WindowInferer, sweep_axis
 from napari_pytc.learning.prediction.window_predictor import WindowPredictor, fit_window_tile
 from napari_pytc.plans.networks import UNetNetwork
+from napari_pytc.plans.test_time import TtaSettings
 from napari_pytc.plans.windows import Windows
 from napari_pytc.volumes.resampling import resampled
 from tests.support.contexts import RecordingContext
@@ -26,10 +29,10 @@ NORMALISATION = one_channel(mean=120, std=60, low=-1000, high=1000)
 WINDOWS = Windows(shape=(4, 8, 8), batch_size=2)
 
 
-def inferer() -> WindowInferer:
+def inferer(tta: TtaSettings = NO_COPIES) -> WindowInferer:
     torch.manual_seed(0)
     network = build_network(UNetNetwork(channels=(4, 8)), 2, space()).eval()
-    return WindowInferer(network, WINDOWS, torch.device("cpu"), Precision())
+    return WindowInferer(network, WINDOWS, torch.device("cpu"), Precision(), tta=tta)
 
 
 def most_held(predictor: WindowPredictor, shape: Shape, box: Box | None = None) -> int:
@@ -51,6 +54,37 @@ def test_memory_does_not_grow_with_the_length_of_a_volume() -> None:
     predictor = WindowPredictor(inferer(), NORMALISATION, (4, 8, 8))
     short, long = (most_held(predictor, (length, 8, 8)) for length in (24, 96))
     assert short == long < 2 * 20 * 8 * 8
+
+
+def test_memory_does_not_grow_with_the_length_of_a_volume_where_copies_are_kept_apart() -> None:
+    tta = TtaSettings(turns=True, combine="min", scales=(0.5, 1, 1.5))
+    held = []
+    for length in (24, 96):
+        source = volume((length, 8, 8))
+        size = source.space.voxel_size_nm
+        scaled = scaled_images(source, tta, size, size)
+        predictor = WindowPredictor(
+            inferer(tta), NORMALISATION, (4, 8, 8), None, scaled, ScaleCombination(("min",), [True, True])
+        )
+        held.append(most_held(predictor, (length, 8, 8)))
+    assert held[0] == held[1] < 8 * 20 * 12 * 12
+
+
+def test_scales_are_swept_along_the_axis_of_the_volume() -> None:
+    # On its own the smaller image would be swept along another axis than tiles follow one another.
+    shape: Shape = (4, 8, 14)
+    tta, source = TtaSettings(scales=(0.5, 1)), volume(shape)
+    size = source.space.voxel_size_nm
+    (small,) = scaled_images(source, tta, size, size)
+    assert (sweep_axis(shape, WINDOWS), sweep_axis(small.shape, WINDOWS)) == (2, 0)
+    found = []
+    for tile in (shape, (4, 8, 5)):
+        sink = Sink(shape)
+        WindowPredictor(
+            inferer(tta), NORMALISATION, tile, None, [small], ScaleCombination(("mean",), [True, True])
+        ).predict(source, sink, Box.of_shape(shape), RecordingContext())
+        found.append(sink.data)
+    assert np.abs(found[0] - found[1]).max() < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.ui.panels.predict.apply_dialog import ApplyChoices, ApplyDialog
 from napari_pytc.ui.panels.predict.controller import PredictController
 from napari_pytc.ui.panels.predict.panel import PredictPanel
+from napari_pytc.ui.widgets.layout import order_tabs
 from napari_pytc.volumes.spec import ReadOptions
 from tests.session.models import make_model
 from tests.support.workspaces import FakeWorkspace, model
@@ -158,6 +159,20 @@ def test_copies_and_what_a_model_brings_along_are_those_of_the_job(qtbot: QtBot,
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
     described = replace(asked, model=make_model(tmp_path / "m"), inputs=(str(tmp_path / "a.npy"),)).describe()
     assert described.plan.copies == TtaSettings(scales=(0.75, 1))
+
+
+def test_the_tab_key_walks_through_the_fields_that_scroll(dialog: ApplyDialog) -> None:
+    dialog.show()
+    order_tabs(dialog)
+    fields = [dialog.model, dialog.files, dialog.sections, dialog.what, dialog.folder, dialog.overwrite]
+    wanted = [*fields, dialog.apply_button]
+    walked: list[object] = []
+    at = dialog.model
+    for _ in range(200):
+        if at in wanted and at not in walked:
+            walked.append(at)
+        at = at.nextInFocusChain()
+    assert [wanted.index(one) for one in walked] == list(range(len(wanted)))
 
 
 def test_results_of_earlier_runs_are_left_out_until_they_are_wanted(

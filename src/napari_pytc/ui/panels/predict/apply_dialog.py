@@ -125,7 +125,7 @@ class _ScrolledFields(Scrolled):
 
     def __init__(self, fields: QFormLayout) -> None:
         inside = QWidget()
-        fields.setContentsMargins(0, 0, 0, 0)
+        fields.setContentsMargins(0, 0, 6, 0)
         inside.setLayout(fields)
         super().__init__(inside)
 
