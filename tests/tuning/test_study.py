@@ -75,6 +75,17 @@ def test_a_study_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, c
     assert read_record(job.output).created == read_record(job.output).created
 
 
+def test_every_second_trial_groups_the_supervoxels_of_the_best_anew(tmp_path: Path, cells: np.ndarray) -> None:
+    job = describe(tmp_path, cells, TuneRequest(trials=9))
+    job.run(RecordingContext())
+    trials = read_record(job.output).trials
+    for number in (1, 3, 5, 7):
+        best = min(trials[:number], key=lambda trial: trial.score or 0.0)
+        other = {name for name, value in trials[number].decoder.items() if value != best.decoder[name]}
+        assert other <= {"threshold", "smallest_um3"}
+    assert trials[2].decoder["seed_distance_um"] != trials[4].decoder["seed_distance_um"]
+
+
 def test_other_seeds_try_other_settings(tmp_path: Path, cells: np.ndarray) -> None:
     jobs = [describe(tmp_path, cells, TuneRequest(trials=3, seed=seed)) for seed in (0, 1)]
     assert jobs[0].output != jobs[1].output

@@ -39,7 +39,7 @@ from napari_pytc.tuning.regions import (
     truth_notes,
 )
 from napari_pytc.tuning.scores import APART, LOWER_IS_BETTER, SCORE_TITLES, ScoreName, is_better
-from napari_pytc.tuning.search_space import DecoderSpace, TunedSetting
+from napari_pytc.tuning.search_space import DecoderSpace, TunedSetting, regrouping_settings
 from napari_pytc.tuning.trial_scoring import TrialScorer
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run(job: TuneJob, ctx: JobContext) -> dict[str, Any]:
     _require_optuna()
     job.output.parent.mkdir(parents=True, exist_ok=True)
     with _locked(job), warnings.catch_warnings():
-        # Libraries' own: optuna calls its multivariate sampler experimental, SQLAlchemy speaks to programmers.
+        # Libraries' own: SQLAlchemy speaks to programmers, optuna calls its samplers experimental.
         for module in ("optuna", "sqlalchemy", "alembic"):
             warnings.filterwarnings("ignore", module=module)
         _quieten()
@@ -134,7 +134,7 @@ class _Tuning:
         import optuna
 
         number = len(self.trials)
-        study.sampler = _sampler(self.job.seed, number)
+        study.sampler = _sampler(self.job.seed, number, self._kept_supervoxels(number))
         if number == 0:
             space = next((space for space in self.job.spaces if space.values_of(self.job.default) is not None), None)
             if space is not None:
@@ -161,6 +161,25 @@ class _Tuning:
         else:
             study.tell(trial, ended.score)
         self.trials.append(ended)
+
+    def _kept_supervoxels(self, number: int) -> dict[str, Any]:
+        """What a trial keeps of the best one: every second groups its supervoxels anew, which takes milliseconds.
+
+        Drawn freely, no two trials would have the same supervoxels.
+        """
+        known = [trial for trial in self.trials if trial.score is not None]
+        if number % 2 == 0 or not known:
+            return {}
+        is_least = self.score in LOWER_IS_BETTER
+        best = min(known, key=lambda trial: (trial.score or 0.0) * (1 if is_least else -1))
+        space = next((space for space in self.job.spaces if space.kind == best.decoder["kind"]), None)
+        values = None if space is None else space.values_of(space.decoder(best.decoder))
+        if space is None or values is None:
+            return {}
+        regrouping = regrouping_settings(type(space.decoder({})))
+        if not regrouping & set(values):
+            return {}
+        return _parameters(self.job, space, {name: one for name, one in values.items() if name not in regrouping})
 
     def _show(self) -> None:
         """Write the record, and report the newest trial."""
@@ -248,12 +267,19 @@ def _parameters(job: TuneJob, space: DecoderSpace, values: dict[str, Any]) -> di
     return chosen | {f"{space.kind}.{name}": value for name, value in values.items()}
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of a trial: its random numbers depend on the seed and the number of trials before."""
+def _sampler(seed: int, number: int, kept: dict[str, Any]) -> optuna.samplers.BaseSampler:
+    """The sampler of a trial: its random numbers depend on the seed and the number of trials before.
+
+    Parameters
+    ----------
+    kept : dict
+        Parameters that are not drawn, with their values.
+    """
     import optuna
 
     drawn = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    return optuna.samplers.TPESampler(n_startup_trials=_N_RANDOM, multivariate=True, group=True, seed=drawn)
+    sampler = optuna.samplers.TPESampler(n_startup_trials=_N_RANDOM, multivariate=True, group=True, seed=drawn)
+    return optuna.samplers.PartialFixedSampler(kept, sampler) if kept else sampler
 
 
 @contextmanager
@@ -331,7 +357,8 @@ def _require_optuna() -> None:
 
 
 def _quieten() -> None:
-    """Keep optuna's log, a line a trial, away from the terminal."""
+    """Keep optuna's log, a line a trial, and its remarks on samplers away from the terminal."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
