@@ -14,6 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
+from napari_pytc.decoding import DecoderSettings
 from napari_pytc.plans.losses import LossSettings, LossTerm
 from napari_pytc.plans.networks import NetworkSettings
 from napari_pytc.plans.optimisation import OptimiserSettings, ScheduleSettings
@@ -40,8 +41,8 @@ _ACTIVATIONS = {
 _INTRODUCTION = """\
 # Settings
 
-Every setting of training and prediction, made from the program's own models when this page was built. Change one on the
-command line with `key=value` and dots between the levels, for example
+Every setting of training, prediction and decoding, made from the program's own models when this page was built. Change
+one on the command line with `key=value` and dots between the levels, for example
 
 ```console
 $ napari-pytc train cells.pytc --recipe fast steps=800 augmentation.blur=0.2 'network.channels=[16,32,64]'
@@ -108,6 +109,8 @@ def settings_page() -> str:
             title = family.noun.capitalize()
             sections += [f"\n## {title} `{kind}`\n", f"{_first_paragraph(one)}\n", *_table(one, prefix)]
     sections += ["\n## Prediction\n", *_table(PredictPlan, "")]
+    for kind, decoder in sorted(DecoderSettings.variants().items()):
+        sections += [f"\n## Decoder `{kind}`\n", f"{_first_paragraph(decoder)}\n", *_table(decoder, "")]
     return "\n".join(sections) + "\n"
 
 

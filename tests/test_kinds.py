@@ -10,7 +10,9 @@ import pytest
 from napari_pytc.annotations.label_transform import LabelTransform
 from napari_pytc.batch.jobs import ApplyJob, BatchInput
 from napari_pytc.decoding import (
+    AffinityComponentsDecoder,
     AgglomerationDecoder,
+    BcdWatershedDecoder,
     ComponentsDecoder,
     DecoderSettings,
     MulticutDecoder,
@@ -197,7 +199,10 @@ class TestDecoders(KindContract):
         ComponentsDecoder(threshold=0.25, connectivity=26, object_class="axon"),
         WatershedDecoder(seeds="boundary", seed_threshold=0.2, smoothing_um=0),
         MutexWatershedDecoder(repulsion_step=3, fill=False),
+        AffinityComponentsDecoder(threshold=0.75, smallest_um3=0),
+        BcdWatershedDecoder(seed_distance=0.3, contour=0.9, flooding="measured", smallest_seed=5),
         AgglomerationDecoder(threshold=0.75, sections="each", smallest_um3=0.001),
+        AgglomerationDecoder(score="quantile", quantile=0.75, join_from=0.1, drop_below=0.5),
         MulticutDecoder(beta=0.25, solver="kernighan_lin"),
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from napari_pytc.decoding import (
+    AffinityComponentsDecoder,
     AgglomerationDecoder,
+    BcdWatershedDecoder,
     ComponentsDecoder,
     MulticutDecoder,
     MutexWatershedDecoder,
@@ -23,6 +25,38 @@ class TestComponentsOfABoundary(DecoderContract):
     settings = ComponentsDecoder(smallest_um3=SMALL, threshold=0.5, connectivity=26)
     offers = ("boundary",)
     worst_blockwise = 0.0
+
+
+class TestAffinityComponents(DecoderContract):
+    settings = AffinityComponentsDecoder(smallest_um3=SMALL, threshold=0.6)
+    worst_blockwise = 0.0
+
+
+class TestAffinityComponentsOfEdgesBefore(DecoderContract):
+    settings = AffinityComponentsDecoder(smallest_um3=SMALL, threshold=0.6)
+    offers = ("before",)
+    worst_blockwise = 0.0
+
+
+class TestBcdWatershed(DecoderContract):
+    settings = BcdWatershedDecoder(
+        smallest_um3=SMALL, seed_foreground=0.6, foreground=0.5, seed_distance=0.15, distance=-0.05, smallest_seed=10
+    )
+    offers = ("foreground", "boundary", "distance")
+
+
+class TestBcdWatershedOfForegroundAndBoundary(DecoderContract):
+    settings = BcdWatershedDecoder(
+        smallest_um3=SMALL, seed_foreground=0.8, foreground=0.4, seed_contour=0.2, smallest_seed=10
+    )
+    offers = ("foreground", "boundary")
+
+
+class TestBcdWatershedOfDistances(DecoderContract):
+    settings = BcdWatershedDecoder(
+        smallest_um3=SMALL, seed_distance=0.15, distance=-0.05, smallest_seed=10, flooding="measured"
+    )
+    offers = ("distance",)
 
 
 class TestWatershed(DecoderContract):
@@ -52,6 +86,19 @@ class TestAgglomeration(DecoderContract):
 class TestAgglomerationOfClasses(DecoderContract):
     settings = AgglomerationDecoder(smallest_um3=SMALL)
     offers = ("classes",)
+
+
+class TestAgglomerationByQuantiles(DecoderContract):
+    settings = AgglomerationDecoder(smallest_um3=SMALL, score="quantile", quantile=0.5)
+
+
+class TestAgglomerationByQuantilesOfMaxima(DecoderContract):
+    settings = AgglomerationDecoder(smallest_um3=SMALL, score="quantile_of_maxima", quantile=0.5, threshold=0.85)
+    offers = ("before",)
+
+
+class TestAgglomerationThatDropsDust(DecoderContract):
+    settings = AgglomerationDecoder(smallest_um3=SMALL, join_from=0.2)
 
 
 class TestMulticut(DecoderContract):

@@ -16,7 +16,7 @@ from napari_pytc.decoding import (
     WatershedDecoder,
 )
 from napari_pytc.decoding.jobs import SegmentJob
-from napari_pytc.decoding.notes import BlockCounts, DecodingNotes
+from napari_pytc.decoding.notes import BlockCounts, DecodingNotes, is_on_grouping
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.labels.segmentation import read_record
 from napari_pytc.volumes.channels import BoundaryRole, ClassRole
@@ -118,3 +118,15 @@ def test_less_than_half_is_no_note() -> None:
     assert explain.on_dropped(np.array([False, True, False, False]))[0].startswith("2 of 3 objects")
     assert explain.on_joined(np.array([0, 1, 2, 3]), np.array([0, 1, 1, 3])) == []
     assert explain.on_blocks(BlockCounts.total([np.array([0, 0]), np.array([0, 0])], 250)) == []
+
+
+def test_segments_that_join_none_and_are_dropped_are_told() -> None:
+    notes = DecodingNotes(AgglomerationDecoder(smallest_um3=0.001), (4, 9, 9), VoxelSpace((10, 10, 10)))
+    before, after = np.array([0, 1, 2, 3]), np.array([0, 1, 0, 0])
+    (note,) = notes.on_joined(before, after)
+    assert note == (
+        "2 of 3 segments are smaller than smallest_um3=0.001 µm³ (1000 voxels), join no neighbour and are background; "
+        "a lower join_from or drop_below keeps them."
+    )
+    assert is_on_grouping(note)
+    assert notes.on_joined(before, np.array([0, 1, 2, 0])) == []

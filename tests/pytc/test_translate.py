@@ -134,7 +134,7 @@ def test_the_dialect_of_stages(tmp_path: Path) -> None:
     assert plan.voxel_size_nm == (30, 6, 6)
     assert plan.augmentation.misaligned_section == 0.4
     assert (plan.augmentation.flips, plan.augmentation.turns, plan.augmentation.contrast) == (True, "never", 0)
-    assert plan.decoder == {"kind": "agglomeration"}
+    assert (plan.decoder["kind"], plan.decoder["threshold"]) == ("agglomeration", 0.5)
     windows = found.predict.windows
     assert (windows.shape, windows.overlap, windows.blending, windows.batch_size, windows.average) == (
         (32, 160, 160),
@@ -150,6 +150,9 @@ def test_the_dialect_of_stages(tmp_path: Path) -> None:
         "napari-pytc annotate config.pytc seg.h5 --instances --dense --volume volume-1",
         "napari-pytc annotate config.pytc seg2.h5 --instances --dense --volume volume-2",
         "napari-pytc train config.pytc --recipe r.yaml",
+        "napari-pytc predict config.pytc --all",
+        "napari-pytc segment config.pytc --decoder agglomeration threshold=0.5 score=quantile_of_maxima quantile=0.5 "
+        "smallest_um3=0 smallest_um2=0 --all",
     ]
 
 

@@ -95,6 +95,15 @@ def test_segments_and_their_edits_are_counted() -> None:
     assert "proofread with 4 edits (3 merge, 1 delete segment) in 2.5 minutes" in text
 
 
+def test_agglomeration_by_quantiles_is_told_as_such() -> None:
+    decoder = {"kind": "agglomeration", "score": "quantile", "quantile": 0.85}
+    found = methods(facts(segmentations=[{**SEGMENTATION, "decoder": decoder}]))
+    assert "agglomeration by a quantile of the evidence" in found.text
+    assert REFERENCES["waterz"] in found.references
+    by_mean = methods(facts(segmentations=[{**SEGMENTATION, "decoder": {**decoder, "score": "mean"}}]))
+    assert "agglomeration by mean evidence" in by_mean.text
+
+
 def test_every_reference_has_authors_a_year_and_a_title() -> None:
     for name, text in REFERENCES.items():
         year = text.partition("(")[2][:4]

@@ -80,6 +80,13 @@ class DecoderContract:
                 assert field.title, name
                 assert field.description, name
 
+    def test_what_has_no_effect_changes_nothing(self, evidence, whole, tissue):
+        names = self.settings.without_effect(evidence.kind)
+        assert names <= set(type(self.settings).model_fields)
+        changed = {name: 0.37 for name in names if isinstance(getattr(self.settings, name), float)}
+        again = self.settings.model_copy(update=changed).decode(evidence, tissue.space)
+        np.testing.assert_array_equal(again.labels, whole.labels)
+
     def test_finds_the_cells(self, whole, tissue):
         inside = (tissue.classes != MEMBRANE) & (whole.labels > 0)
         assert inside.sum() > 0.7 * (tissue.classes != MEMBRANE).sum()
@@ -133,7 +140,7 @@ class DecoderContract:
     def test_a_constant_prediction_is_decoded(self, evidence, tissue, value):
         arrays = {
             name: np.full_like(getattr(evidence, name), value)
-            for name in ("boundary", "affinities", "distance", "classes")
+            for name in ("boundary", "affinities", "distance", "classes", "masks")
             if getattr(evidence, name) is not None
         }
         labels = self.settings.decode(_with(evidence, **arrays), tissue.space).labels
@@ -186,6 +193,6 @@ def _with(evidence: Evidence, **changes) -> Evidence:
 
 
 def _cut(evidence: Evidence, box: Box) -> Evidence:
-    names = ("boundary", "affinities", "distance", "foreground", "classes", "predicted", "barrier")
+    names = ("boundary", "affinities", "distance", "foreground", "classes", "predicted", "barrier", "masks")
     arrays = {name: getattr(evidence, name) for name in names}
     return _with(evidence, **{name: a[(..., *box.slices)] for name, a in arrays.items() if a is not None})

@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_pytc.decoding.evidence import Evidence
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.volumes.channels import AffinityRole, BoundaryRole, ChannelRole, ClassRole, DistanceRole, roles_to_json
+from napari_pytc.volumes.roles import ForegroundRole
 from napari_pytc.volumes.zarr_output import create_ome_zarr
 
 NEAR = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -61,13 +62,16 @@ def write_prediction(
 def prediction_of(
     path: Path, cells: np.ndarray, space: VoxelSpace, what: Sequence[str] = ("near",), noise: float = 0.1, seed: int = 0
 ) -> Path:
-    """A prediction of cells on disk: any of near, far, boundary, distance, classes."""
+    """A prediction of cells on disk: any of near, before, far, foreground, boundary, distance, classes."""
     channels: list[np.ndarray] = []
     roles: list[ChannelRole] = []
-    for offset in (*NEAR * ("near" in what), *FAR * ("far" in what)):
+    before = tuple((-z, -y, -x) for z, y, x in NEAR)
+    for offset in (*NEAR * ("near" in what), *before * ("before" in what), *FAR * ("far" in what)):
         channels += [affinities_of(cells, [offset], noise, seed=seed + len(roles))[0]]
         roles += [AffinityRole(offset=offset)]
     membrane = boundary_of(cells, noise, seed=seed)
+    if "foreground" in what:
+        channels, roles = [*channels, 1 - membrane], [*roles, ForegroundRole()]
     if "boundary" in what:
         channels, roles = [*channels, membrane], [*roles, BoundaryRole()]
     if "distance" in what:

@@ -22,9 +22,9 @@ from napari_pytc.settings import TaggedSettings, setting
 ASSUMED_VOXEL_NM = 10.0
 """Assumed edge of a voxel of unknown size, so that settings in micrometres mean something."""
 
-Stitching = Literal["touching", "matching"]
-"""Rule for joining pieces across a block's face: all that touch, or those that are mostly the same where the
-blocks overlap."""
+Stitching = Literal["touching", "joined", "matching"]
+"""Rule for joining pieces across a block's face: all that touch, those that `DecoderSettings.joined_faces` joins, or
+those that are mostly the same where the blocks overlap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +89,31 @@ class DecoderSettings(TaggedSettings):
     tuned: ClassVar[Mapping[str, TunedRange]] = {}
     """The settings that a tuning tries, by name; of two smallest sizes the one that counts."""
 
-    def check(self, kind: EvidenceKind) -> None:
-        """Raise `InvalidInput` if a prediction of this kind cannot be decoded so."""
+    def check_class(self, kind: EvidenceKind) -> None:
+        """Raise `InvalidInput` if a prediction of this kind does not have the class whose objects are wanted."""
         if self.object_class and self.object_class not in kind.object_names:
             raise InvalidInput(
                 f"The prediction has no class called {self.object_class!r}; it has {kind}.",
                 "Choose one of its classes.",
             )
+
+    def check(self, kind: EvidenceKind) -> None:
+        """Raise `InvalidInput` if a prediction of this kind cannot be decoded so."""
+        self.check_class(kind)
         if not self.object_class and not kind.has_boundary_map:
             raise InvalidInput(
                 f"{self.title} needs boundaries, affinities, distances or a class to decode, but the prediction has "
                 f"{kind}.",
                 "Choose the class whose objects are wanted, or the class that stands for the boundary.",
             )
+
+    def assumptions(self, kind: EvidenceKind) -> list[str]:
+        """Notes on what the decoder does without in a prediction of this kind."""
+        return []
+
+    def without_effect(self, kind: EvidenceKind) -> frozenset[str]:
+        """Names of settings that change nothing for predictions of this kind, so that no tuning tries them."""
+        return frozenset()
 
     def fitted(self, shape: Shape, space: VoxelSpace) -> Self:
         """The settings for what is decoded: of a single section `smallest_um2` counts, as so thick a volume.
@@ -134,6 +146,31 @@ class DecoderSettings(TaggedSettings):
     def supervoxels(self, evidence: Evidence, space: VoxelSpace) -> np.ndarray:
         """Supervoxels of an array, uint32 (z, y, x), any ids from 1; the same for the same evidence, always."""
         raise NotImplementedError(f"{type(self).__name__} has no supervoxels")
+
+    @property
+    def needs_histograms(self) -> bool:
+        """Whether `group` needs the scores of all faces of a contact, and not their mean alone."""
+        return False
+
+    @property
+    def piece_connectivity(self) -> int:
+        """Neighbours (6, 18 or 26) by which voxels of one supervoxel hang together."""
+        return 26 if self.stitching == "matching" else 6
+
+    def joined_faces(self, evidence: Evidence) -> np.ndarray:
+        """Faces across which supervoxels are one: bool (3, z, y, x), at ``[axis, voxel]`` between it and the next.
+
+        For decoders that are stitched as "joined"; it depends on the two voxels alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} joins no faces")
+
+    def seed_voxels(self, evidence: Evidence) -> np.ndarray | None:
+        """Voxels of which an object needs some, wherever in it: bool (z, y, x); None where it needs none."""
+        return None
+
+    def well_seeded(self, n_seed_voxels: np.ndarray) -> np.ndarray:
+        """Mask of the supervoxels with enough voxels of `seed_voxels`, bool (n + 1,)."""
+        return np.asarray(n_seed_voxels > 0)
 
     def large_enough(self, sizes: np.ndarray, graph: RegionGraph, space: VoxelSpace) -> np.ndarray:
         """Mask of the supervoxels that stay: bool (n + 1,); the others become background."""
@@ -181,12 +218,16 @@ class DecoderSettings(TaggedSettings):
         fitted = self.fitted(evidence.shape, space)
         raw = in_order(fitted.supervoxels(evidence, space))
         join = contact_join(evidence)
-        graph = contact_edges(raw, join)
+        graph = contact_edges(raw, join, histograms=self.needs_histograms)
         sizes = np.bincount(raw.ravel(), minlength=1).astype(np.uint64)
         keep = fitted.large_enough(sizes, graph, space)
+        seeds = fitted.seed_voxels(evidence)
+        if seeds is not None:
+            keep &= fitted.well_seeded(np.bincount(raw[seeds], minlength=len(sizes)))
         labels = in_order(np.where(keep[raw], raw, 0))
         if not keep[1:].all():
-            graph, sizes = contact_edges(labels, join), np.bincount(labels.ravel(), minlength=1).astype(np.uint64)
+            graph = contact_edges(labels, join, histograms=self.needs_histograms)
+            sizes = np.bincount(labels.ravel(), minlength=1).astype(np.uint64)
         segments = fitted.partition(graph, sizes, space)
         return Decoding(labels, segments, graph, most_probable(class_sums(labels, evidence, len(sizes))))
 

@@ -128,6 +128,8 @@ class Evidence:
         Names of the masks.
     unused : tuple of str
         Titles of channels that are left out.
+    goes_on : tuple of (bool, bool)
+        Along z, y, x: whether what is decoded goes on before the box's first voxel and beyond its last.
     """
 
     boundary: np.ndarray | None = None
@@ -143,6 +145,7 @@ class Evidence:
     masks: np.ndarray | None = None
     mask_names: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    goes_on: tuple[tuple[bool, bool], ...] = ((False, False),) * 3
 
     @classmethod
     def of_channels(
@@ -247,6 +250,16 @@ class Evidence:
         else:
             return np.asarray(1 - self.boundary_map())
         return found if self.barrier is None else found * (1 - self.barrier)
+
+    def open_ends(self) -> np.ndarray:
+        """Voxels at those ends of the box beyond which what is decoded goes on: bool (z, y, x)."""
+        found = np.zeros(self.shape, bool)
+        for axis, (before, beyond) in enumerate(self.goes_on):
+            if before:
+                found[_along(axis, slice(0, 1))] = True
+            if beyond:
+                found[_along(axis, slice(-1, None))] = True
+        return found
 
     def nearest(self) -> np.ndarray | None:
         """Affinities of face neighbours, float32 (3, z, y, x), at ``[axis, voxel]`` between it and the next.

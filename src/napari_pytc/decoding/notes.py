@@ -16,6 +16,7 @@ MOST_DROPPED = 0.5
 _MOST_UNPREDICTED = 0.001
 _MOST_SWALLOWED = 0.01
 _JOINED = "joined a neighbour; a lower value keeps them apart."
+_DUST = "join no neighbour and are background; a lower join_from or drop_below keeps them."
 _UNUSED = "is not used."
 
 
@@ -85,11 +86,22 @@ class DecodingNotes:
         return [f"{what} smaller than {self._smallest} and {verb}; a lower value keeps them."]
 
     def on_joined(self, before: np.ndarray, after: np.ndarray) -> list[str]:
-        """Notes on segments that joined a neighbour for their size; both are the segment of each supervoxel."""
-        n, n_after = len(np.unique(before[1:])), len(np.unique(after[1:]))
-        if n - n_after <= MOST_DROPPED * n:
-            return []
-        return [f"{n - n_after} of {n} segments are smaller than {self._smallest} and {_JOINED}"]
+        """Notes on segments that joined a neighbour for their size, or found none and are background.
+
+        Parameters
+        ----------
+        before, after : ndarray, shape (n + 1,)
+            The segment of each supervoxel; afterwards 0 for what is background.
+        """
+        is_dust = after[1:] == 0
+        n, n_dust = len(np.unique(before[1:])), len(np.unique(before[1:][is_dust]))
+        n_joined = n - n_dust - len(np.unique(after[1:][~is_dust]))
+        counts = ((n_joined, "and ", _JOINED), (n_dust, "", _DUST))
+        return [
+            f"{number} of {n} segments are smaller than {self._smallest}{' ' if word else ', '}{word}{what}"
+            for number, word, what in counts
+            if number > MOST_DROPPED * n
+        ]
 
     @property
     def _smallest(self) -> str:
@@ -123,7 +135,7 @@ def unused_sizes(changes: Mapping[str, Any], depth: int) -> list[str]:
 
 def is_on_grouping(note: str) -> bool:
     """Whether a note is about sizes of segments, which another grouping of the same supervoxels changes."""
-    return note.endswith((_JOINED, _UNUSED))
+    return note.endswith((_JOINED, _DUST, _UNUSED))
 
 
 def _percent(part: int, whole: int) -> str:

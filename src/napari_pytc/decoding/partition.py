@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_pytc.decoding.contact_scores import MEAN, ContactScores, ScoreRule
 from napari_pytc.labels.region_graph import RegionGraph, packed
 
 _Result = TypeVar("_Result")
@@ -18,7 +19,7 @@ _NO_BEST = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class MergeHierarchy:
-    """The order in which mean-affinity agglomeration joins supervoxels.
+    """The order in which agglomeration joins supervoxels.
 
     ::
 
@@ -27,15 +28,15 @@ class MergeHierarchy:
                0.6 |    |     +-+-+        threshold 0.2: {1 2 3 4}
                0.3 |    +---+---+
 
-    The score between two groups is the mean over all faces between them. A merge never makes a score that is higher
-    than its own, so one hierarchy holds the result of every threshold.
+    The score between two groups is the mean, or a quantile, over all faces between them. A merge never makes a score
+    that is higher than its own, so one hierarchy holds the result of every threshold.
 
     Parameters
     ----------
     pairs : ndarray of uint32, shape (k, 2)
         A supervoxel of either side of each merge.
     scores : ndarray of float64, shape (k,)
-        The mean score at which they merge.
+        The score at which they merge.
     n : int
         Number of supervoxels, the background included.
     """
@@ -49,9 +50,15 @@ class MergeHierarchy:
         return components_of(self.pairs[self.scores >= threshold], self.n)
 
 
-def hierarchy_of(graph: RegionGraph, n: int) -> MergeHierarchy:
-    """The merge hierarchy of a graph over n supervoxels, the background included; made once."""
-    return cached(graph, f"hierarchy {n}", lambda: _agglomerated(graph, n))
+def hierarchy_of(graph: RegionGraph, n: int, rule: ScoreRule = MEAN) -> MergeHierarchy:
+    """The merge hierarchy of a graph over n supervoxels, the background included; made once.
+
+    Raises
+    ------
+    InvalidInput
+        If the graph lacks what the rule needs.
+    """
+    return cached(graph, f"hierarchy {n} {rule}", lambda: _agglomerated(graph, n, rule))
 
 
 def cached(graph: RegionGraph, what: str, make: Callable[[], _Result]) -> _Result:
@@ -85,7 +92,14 @@ def counted(groups: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(is_first) - 1)[groups].astype(np.uint32))
 
 
-def absorb_small(segments: np.ndarray, sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.ndarray:
+def absorb_small(
+    segments: np.ndarray,
+    sizes: np.ndarray,
+    graph: RegionGraph,
+    smallest: float,
+    rule: ScoreRule = MEAN,
+    least: float = 0.0,
+) -> np.ndarray:
     """Join each segment that is too small to the neighbour with which its contact scores best, until none has one.
 
     Parameters
@@ -94,20 +108,35 @@ def absorb_small(segments: np.ndarray, sizes: np.ndarray, graph: RegionGraph, sm
         The segment and the number of voxels of each supervoxel.
     smallest : float
         Segments of fewer voxels are too small.
+    rule : ScoreRule
+        The score of a contact; of the contacts between two segments together it is found anew after each round.
+    least : float
+        Over contacts that score less none is joined.
     """
     n = len(segments)
-    while smallest > 0:
+    all_scores = rule.scores(graph) if smallest > 0 else None
+    while all_scores is not None:
         voxels = np.bincount(segments, weights=sizes, minlength=n)
         small = voxels < smallest
         ends = segments[graph.edges]
         rows = np.flatnonzero((ends[:, 0] != ends[:, 1]) & small[ends].any(axis=1))
         if not len(rows):
             break
-        pairs, _, means = _combined(ends[rows], graph.contacts[rows], graph.scores[rows])
-        best = _best_edge(pairs, means, n)
+        pairs, scores = _combined(ends[rows], all_scores.take(rows))
+        good = scores.values >= least
+        pairs = pairs[good]
+        best = _best_edge(pairs, scores.values[good], n)
         chosen = np.unique(best[small & (best < _NO_BEST)])
+        if not len(chosen):
+            break
         segments = components_of(pairs[chosen], n)[segments]
     return np.asarray(smallest_members(segments))
+
+
+def without_dust(segments: np.ndarray, sizes: np.ndarray, smallest: float) -> np.ndarray:
+    """Segments of which those of fewer voxels than the smallest are background: 0."""
+    voxels = np.bincount(segments, weights=np.asarray(sizes), minlength=len(segments))
+    return np.where(voxels[segments] < smallest, 0, segments).astype(np.uint32)
 
 
 def large_islands(sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.ndarray:
@@ -119,29 +148,28 @@ def large_islands(sizes: np.ndarray, graph: RegionGraph, smallest: float) -> np.
     return np.asarray(keep)
 
 
-def _agglomerated(graph: RegionGraph, n: int) -> MergeHierarchy:
+def _agglomerated(graph: RegionGraph, n: int, rule: ScoreRule) -> MergeHierarchy:
     """Agglomerate to the end, in rounds.
 
     In a round every two groups that are each other's best neighbour merge. Because a merge never makes a better score
     than its own, this is the hierarchy that merging one by one, best first, gives; but each round is a few numpy calls.
     """
     group = np.arange(n)
-    pairs, weights = np.asarray(graph.edges, np.int64), np.asarray(graph.contacts, float)
-    means = np.asarray(graph.scores, float)
-    merges, scores = [], []
+    pairs, scores = np.asarray(graph.edges, np.int64), rule.scores(graph)
+    merges, found = [], []
     while len(pairs):
-        best = _best_edge(pairs, means, n)
+        best = _best_edge(pairs, scores.values, n)
         edge = np.arange(len(pairs))
         mutual = np.flatnonzero((best[pairs[:, 0]] == edge) & (best[pairs[:, 1]] == edge))
         merges.append(pairs[mutual])
-        scores.append(means[mutual])
+        found.append(scores.values[mutual])
         group[pairs[mutual, 1]] = pairs[mutual, 0]  # a group is in at most one pair, and its name is a member's
         pairs = group[pairs]
-        apart = pairs[:, 0] != pairs[:, 1]
-        pairs, weights, means = _combined(pairs[apart], weights[apart], means[apart])
+        apart = np.flatnonzero(pairs[:, 0] != pairs[:, 1])
+        pairs, scores = _combined(pairs[apart], scores.take(apart))
     if not merges:
         return MergeHierarchy(np.zeros((0, 2), np.uint32), np.zeros(0), n)
-    return MergeHierarchy(np.concatenate(merges).astype(np.uint32), np.concatenate(scores), n)
+    return MergeHierarchy(np.concatenate(merges).astype(np.uint32), np.concatenate(found), n)
 
 
 def _best_edge(pairs: np.ndarray, means: np.ndarray, n: int) -> np.ndarray:
@@ -157,15 +185,13 @@ def _best_edge(pairs: np.ndarray, means: np.ndarray, n: int) -> np.ndarray:
     return best
 
 
-def _combined(pairs: np.ndarray, weights: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges between the same two groups as one: weights add up, scores are averaged over them."""
+def _combined(pairs: np.ndarray, scores: ContactScores) -> tuple[np.ndarray, ContactScores]:
+    """Edges between the same two groups as one, with the score over all their faces."""
     pairs = np.sort(pairs, axis=1)
     if not len(pairs):
-        return pairs, weights, means
+        return pairs, scores
     keys = packed(pairs)
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    total = np.add.reduceat(weights[order].astype(float), starts)
-    mean = np.add.reduceat((weights * means)[order], starts) / total
-    return pairs[order][starts], total, mean
+    return pairs[order][starts], scores.take(order).added(starts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from napari_pytc.geometry import Box, Shape
+from napari_pytc.labels.contact_histograms import ContactHistograms
 from napari_pytc.labels.region_graph import RegionGraph, merged, packed
 
+_HISTOGRAM = "histogram_"
 _FAR = np.iinfo(np.int64).max
 
 
@@ -72,16 +74,22 @@ class BlockTables:
     def of(cls, arrays: Mapping[str, np.ndarray]) -> BlockTables:
         """Tables from the result of `arrays`."""
         own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "graph"}
-        graph = RegionGraph(arrays["edges"], arrays["scores"], arrays["contacts"], arrays["places"])
+        histograms = None
+        if f"{_HISTOGRAM}starts" in arrays:
+            histograms = ContactHistograms(*(arrays[f"{_HISTOGRAM}{name}"] for name in ("starts", "bins", "counts")))
+        graph = RegionGraph(arrays["edges"], arrays["scores"], arrays["contacts"], arrays["places"], histograms)
         return cls(**own, graph=graph)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it by name."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "graph"}
         graph = self.graph
-        return own | {
+        found = own | {
             "edges": graph.edges, "scores": graph.scores, "contacts": graph.contacts, "places": graph.places
         }  # fmt: skip
+        if graph.histograms is not None:
+            found |= {f"{_HISTOGRAM}{name}": array for name, array in graph.histograms.arrays().items()}
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,4 +143,4 @@ def renamed(graph: RegionGraph, new: np.ndarray) -> RegionGraph:
     ends = np.sort(new[graph.edges], axis=1).astype(np.uint32).reshape(-1, 2)
     rows = np.flatnonzero(ends[:, 0] > 0)
     rows = rows[np.argsort(packed(ends[rows]), kind="stable")]
-    return RegionGraph(ends[rows], graph.scores[rows], graph.contacts[rows], graph.places[rows])
+    return replace(graph.take(rows), edges=ends[rows])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from napari_pytc.errors import InvalidInput, VolumeError
+from napari_pytc.labels.contact_histograms import ContactHistograms, joined
 
 UNDECIDED = 0.5
 _FILES = ("edges", "scores", "contacts", "places")
@@ -30,12 +31,15 @@ class RegionGraph:
         Faces of voxels between the two.
     places : ndarray of float32, shape (m, 3)
         Mean place of these faces, in voxels (z, y, x) of the volume.
+    histograms : ContactHistograms, optional
+        The scores of all faces of each contact, where a decoder asks for more than their mean.
     """
 
     edges: np.ndarray
     scores: np.ndarray
     contacts: np.ndarray
     places: np.ndarray
+    histograms: ContactHistograms | None = None
     _stored_index: tuple[np.ndarray, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +49,8 @@ class RegionGraph:
             raise InvalidInput(
                 f"A region graph needs edges (m, 2), scores (m,), contacts (m,) and places (m, 3), got {shapes}."
             )
+        if self.histograms is not None and len(self.histograms) != m:
+            raise InvalidInput(f"A region graph of {m} contacts needs as many histograms, got {len(self.histograms)}.")
 
     @classmethod
     def empty(cls) -> RegionGraph:
@@ -55,6 +61,13 @@ class RegionGraph:
 
     def __len__(self) -> int:
         return len(self.edges)
+
+    def take(self, rows: np.ndarray) -> RegionGraph:
+        """The graph of some edges alone, in this order: indices or a mask."""
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        histograms = None if self.histograms is None else self.histograms.take(chosen)
+        edges, scores, contacts, places = (np.asarray(getattr(self, name))[chosen] for name in _FILES)
+        return RegionGraph(edges, scores, contacts, places, histograms)
 
     def neighbours(self, supervoxel: int) -> np.ndarray:
         """Indices of the edges that end at a supervoxel, ascending; in time of the answer."""
@@ -98,6 +111,8 @@ class RegionGraph:
             np.save(folder / f"{name}.npy", getattr(self, name))
         for name, array in zip(_INDEX, self._index, strict=True):
             np.save(folder / f"{name}.npy", array)
+        if self.histograms is not None:
+            self.histograms.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> RegionGraph:
@@ -113,7 +128,9 @@ class RegionGraph:
             stored = None
             if all((folder / f"{name}.npy").exists() for name in _INDEX):
                 stored = tuple(open_array(folder / f"{name}.npy") for name in _INDEX)
-            return cls(edges, scores, contacts, places, stored)
+            files = ContactHistograms.files(folder)
+            histograms = ContactHistograms(*(open_array(file) for file in files)) if files else None
+            return cls(edges, scores, contacts, places, histograms, stored)
         except (OSError, ValueError, InvalidInput) as error:
             raise VolumeError(f"The region graph in {folder} is damaged: {error}", "Segment again.") from error
 
@@ -131,6 +148,8 @@ def contact_edges(
     join: np.ndarray | None = None,
     origin: Sequence[int] = (0, 0, 0),
     owned: Sequence[int] | None = None,
+    *,
+    histograms: bool = False,
 ) -> RegionGraph:
     """All pairs of different labels that touch by a face; 0 touches nothing.
 
@@ -153,6 +172,8 @@ def contact_edges(
         Place of the first voxel in the volume.
     owned : sequence of int, optional
         Lengths along z, y, x; everything by default.
+    histograms : bool
+        Whether to keep the scores of all faces of each contact besides their mean.
     """
     shape = labels.shape
     if labels.ndim != 3 or (join is not None and join.shape not in (shape, (3, *shape))):
@@ -163,20 +184,34 @@ def contact_edges(
     limits = shape if owned is None else tuple(owned)
     found = [_faces(labels, join, axis, limits) for axis in range(3)]
     pairs, scores, places = (np.concatenate([part[k] for part in found]) for k in range(3))
-    if not len(pairs):
-        return RegionGraph.empty()
-    return _summed(pairs, np.ones(len(pairs)), scores, places + np.asarray(origin, float))
+    graph = RegionGraph.empty()
+    if len(pairs):
+        graph = _summed(pairs, np.ones(len(pairs)), scores, places + np.asarray(origin, float))
+    if not histograms:
+        return graph
+    return replace(
+        graph,
+        histograms=ContactHistograms.of_faces(np.searchsorted(packed(graph.edges), pairs), scores, len(graph)),
+    )
 
 
 def merged(graphs: Sequence[RegionGraph]) -> RegionGraph:
     """The graph of a volume from those of its blocks: contacts add up, scores and places are averaged over them."""
+    wanted = any(graph.histograms is not None for graph in graphs)
     graphs = [graph for graph in graphs if len(graph)]
     if not graphs:
-        return RegionGraph.empty()
+        none = RegionGraph.empty()
+        return replace(none, histograms=ContactHistograms.empty()) if wanted else none
     pairs = np.concatenate([packed(graph.edges) for graph in graphs])
     contacts, scores = (np.concatenate([getattr(g, name) for g in graphs]) for name in ("contacts", "scores"))
     places = np.concatenate([graph.places for graph in graphs])
-    return _summed(pairs, contacts.astype(float), scores, places)
+    graph = _summed(pairs, contacts.astype(float), scores, places)
+    if not wanted:
+        return graph
+    order = np.argsort(pairs, kind="stable")
+    first = np.flatnonzero(np.r_[True, pairs[order][1:] != pairs[order][:-1]])
+    parts = [graph.histograms for graph in graphs if graph.histograms is not None]
+    return replace(graph, histograms=joined(parts).take(order).added(first))
 
 
 def packed(edges: np.ndarray) -> np.ndarray:

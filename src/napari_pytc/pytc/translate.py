@@ -18,6 +18,7 @@ from napari_pytc.plans.specs import ImportModelJob
 from napari_pytc.plans.windows import WindowSettings
 from napari_pytc.pytc.architectures import network_settings
 from napari_pytc.pytc.config_file import ConfigFile, Dialect, embedded_config, read_config
+from napari_pytc.pytc.decoding_steps import decoder_settings
 from napari_pytc.pytc.dialects import foreign_keys
 from napari_pytc.pytc.embedded_config import read_embedded_config
 from napari_pytc.pytc.keys import ForeignKeys, ImportedKey
@@ -30,16 +31,6 @@ from napari_pytc.pytc.yacs import READ_AS_LISTS
 VoxelSize = tuple[float, float, float]
 
 _BLENDINGS = {"bump": "bump", "gaussian": "gaussian", "constant": "constant"}
-_DECODERS = {
-    "decode_waterz": "agglomeration",
-    "naive_waterz": "agglomeration",
-    "decode_abiss": "agglomeration",
-    "decode_affinity_cc": "components",
-    "decode_mutex_watershed": "mutex_watershed",
-    "decode_distance_watershed": "watershed",
-    "decode_instance_binary_contour_distance": "watershed",
-    "decode_binary_contour_distance_watershed": "watershed",
-}
 _REASONS = {
     "data.train": "data belong to a project: napari-pytc new, add and annotate",
     "data.val": "truth is what is held out in a project: napari-pytc hold-out",
@@ -56,8 +47,9 @@ _REASONS = {
     "monitor": "curves, scores and checkpoints are kept with the model",
     "test": "data belong to a project: napari-pytc new and add",
     "tune": "decoders are tuned by their slider and regroup",
+    "decoding.postprocessing": "objects are as the decoder makes them: smallest sizes and proofreading are nearest",
     "evaluation": "scores are of held-out boxes, and napari-pytc evaluate",
-    "decoding": "decoders here have other settings: napari-pytc segment",
+    "decoding": "predictions are decoded block by block: napari-pytc segment",
     "model.input_size": "windows have the shape of the patch",
     "model.output_size": "windows have the shape of the patch",
     "model.primary_head": "losses and predictions name their heads",
@@ -150,8 +142,17 @@ class ImportedConfig(BaseModel):
             prediction=self.prediction,
         )
 
+    def segment_command(self, project: str) -> list[str]:
+        """Words of the command that decodes a prediction as it is done there; the recipe's decoder does the same."""
+        decoder = dict(self.plan.decoder)
+        kind = decoder.pop("kind", None)
+        settings = [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in decoder.items()
+        ]
+        return ["segment", project, *([] if kind is None else ["--decoder", kind, *settings])]
+
     def commands(self, recipe: Path | str) -> list[str]:
-        """Commands that make a project of the files that it trains on, and train."""
+        """Commands that make a project of the files that it trains on, train, predict and decode."""
         project = f"{self.name}.pytc"
         names = ",".join(self.classes) or "background,object"
         found = []
@@ -167,7 +168,9 @@ class ImportedConfig(BaseModel):
         for number, label in enumerate(self.labels[: len(self.images)]):
             volume = ["--volume", f"volume-{number + 1}"] if len(self.images) > 1 else []
             found.append(["annotate", project, label, *how, *volume])
-        found.append(["train", project, "--recipe", str(recipe)])
+        every = ["--all"] if len(self.images) > 1 else []
+        found += [["train", project, "--recipe", str(recipe)], ["predict", project, *every]]
+        found.append([*self.segment_command(project), *every])
         return [f"napari-pytc {shlex.join(words)}" for words in found]
 
 
@@ -253,7 +256,6 @@ def _translated(config: ConfigFile, keys: ForeignKeys, voxel_size_nm: VoxelSize 
         "voxel_size_nm": size,
         "class_balance": 0.0,
         "batch_size": max(1, int(keys.number("data.dataloader.batch_size", 4))),
-        **_decoder(keys),
     }
     keys.taken("data.dataloader.batch_size", f"batch_size={values['batch_size']}", 4)
     try:
@@ -262,6 +264,8 @@ def _translated(config: ConfigFile, keys: ForeignKeys, voxel_size_nm: VoxelSize 
         plan = plan.model_copy(update={"patch_shape": _patch(keys, plan, space)})
         classes = plan.target.class_names
         plan = _with_fitting_losses(keys, plan, space)
+        decoder = decoder_settings(keys, size, plan.target.predicted_roles(classes, space))
+        plan = plan.model_copy(update={"decoder": decoder})
         plan.check()
         predict, window = _prediction(keys, plan, space, config.dialect)
     except ValidationError as error:
@@ -377,18 +381,6 @@ def _normalisation(keys: ForeignKeys) -> dict[str, Any]:
     for key in ("clip_percentile_low", "clip_percentile_high"):
         keys.taken(f"{where}.{key}", f"normalisation.clip_percentiles={low:g},{high:g}")
     return found
-
-
-def _decoder(keys: ForeignKeys) -> dict[str, Any]:
-    """The kind of decoder for what the first known step does; thresholds are not comparable."""
-    key = "decoding.steps"
-    steps = keys.get(key) or []
-    names = [str(step.get("name")) for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    kind = next((_DECODERS[name] for name in names if name in _DECODERS), None)
-    if kind is None:
-        return {}
-    keys.changed(key, f"decoder.kind={kind}", "its settings are its own: adjust them with the slider")
-    return {"decoder": {"kind": kind}}
 
 
 def _prediction(

@@ -55,6 +55,10 @@ REFERENCES = {
     "mutex": "Wolf, S. et al. (2018). The mutex watershed: efficient, parameter-free image partitioning. ECCV.",
     "gala": "Nunez-Iglesias, J. et al. (2013). Machine learning of hierarchical clustering to segment 2D and 3D "
     "images. PLoS ONE 8.",
+    "mitoem": "Wei, D. et al. (2020). MitoEM dataset: large-scale 3D mitochondria instance segmentation from EM "
+    "images. MICCAI.",
+    "waterz": "Funke, J. et al. (2019). Large scale image segmentation with structured loss based deep learning for "
+    "connectome reconstruction. IEEE Trans. Pattern Anal. Mach. Intell. 41.",
     "multicut": "Beier, T. et al. (2017). Multicut brings automated neurite segmentation closer to human performance. "
     "Nature Methods 14.",
 }
@@ -86,9 +90,18 @@ _NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "fpn_3d": ("the feature pyramid network of PyTorch Connectomics", ("fpn", "pytc")),
     "section_unet": ("a two-dimensional U-Net on each section and its neighbours", ("unet",)),
 }
+_QUANTILES = (
+    "a watershed into supervoxels and their agglomeration by a quantile of the evidence",
+    ("watershed", "waterz"),
+)
 _DECODERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "components": ("connected components above a threshold", ()),
+    "affinity_components": ("connected components of the affinities above a threshold", ("affinities",)),
     "watershed": ("a seeded watershed", ("watershed",)),
+    "bcd_watershed": (
+        "a watershed of the distance from seeds with strict thresholds on foreground, contour and distance",
+        ("mitoem", "pytc"),
+    ),
     "mutex_watershed": ("the mutex watershed", ("mutex",)),
     "agglomeration": ("a watershed into supervoxels and their agglomeration by mean evidence", ("watershed", "gala")),
     "multicut": ("a watershed into supervoxels and a multicut of their contacts", ("watershed", "multicut")),
@@ -130,6 +143,8 @@ def methods(facts: Mapping[str, Any]) -> Paragraph:
     if segmentation is not None:
         kind = segmentation["decoder"].get("kind", "")
         name, cited = _DECODERS.get(kind, ("a decoder of its own kind", ()))
+        if segmentation["decoder"].get("score", "mean") != "mean":
+            name, cited = _QUANTILES
         made = f"Objects were made of the prediction {segmentation['prediction']} by {name}, block by block"
         if kind == IMPORTED:
             made = "Objects were imported from labels that another program made"

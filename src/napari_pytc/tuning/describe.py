@@ -146,6 +146,7 @@ def _decoders(
     needed = {name: fixed[name] for name in ("object_class",) if name in fixed}
     kinds: list[str | None] = list(dict.fromkeys(request.decoders)) or [None]
     chosen = [choose_decoder(prediction, kind, needed, model, boundary_class) for kind in kinds]
+    kind = EvidenceReader.open(prediction, boundary_class or chosen[0].boundary_class).kind
     spaces, used = [], set[str]()
     for one in chosen:
         known = type(checked_decoder(one.content | needed)).model_fields
@@ -153,7 +154,8 @@ def _decoders(
         of_it = {name: ends for name, ends in ranges.items() if name in known or len(chosen) == 1}
         used |= {*own, *of_it}
         decoder = checked_decoder(one.content | own)
-        spaces.append(space_of(decoder, is_flat, tuple(own), of_it))
+        useless = decoder.without_effect(kind) - set(of_it)
+        spaces.append(space_of(decoder, is_flat, (*own, *sorted(useless)), of_it))
     unknown = sorted({*fixed, *ranges} - used)
     if unknown:
         raise InvalidInput(

@@ -45,7 +45,8 @@ class ComparedSupervoxels:
     def n_bytes(self) -> int:
         """Memory that they take, with the merge hierarchy that their contacts may get."""
         graph = self.graph
-        arrays = (graph.edges, graph.scores, graph.contacts, graph.places, self.sizes)
+        arrays = [graph.edges, graph.scores, graph.contacts, graph.places, self.sizes]
+        arrays += [] if graph.histograms is None else graph.histograms.arrays().values()
         return 2 * sum(a.nbytes for a in arrays) + self.supervoxels.nbytes + self.objects.nbytes + self.counts.nbytes
 
     def segments(self, decoder: DecoderSettings, space: VoxelSpace) -> np.ndarray:
@@ -142,7 +143,7 @@ class TrialScorer:
         evidence = self._evidence.read(region.read)
         decoder.check(evidence.kind)
         labels = in_order(decoder.supervoxels(evidence, self._space))
-        graph = contact_edges(labels, contact_join(evidence))
+        graph = contact_edges(labels, contact_join(evidence), histograms=decoder.needs_histograms)
         sizes = np.bincount(labels.ravel(), minlength=1).astype(np.uint64)
         inner, truth = labels[region.box.relative_to(region.read.start).slices], region.truth
         if region.known is not None:

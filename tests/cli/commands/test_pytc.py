@@ -102,6 +102,7 @@ def test_a_model_is_made_and_said_how_to_predict_with(cli: Command, tmp_path: Pa
     brought = PredictionDefaults.model_validate(document["brought_along"])
     assert brought.windows == WindowSettings(overlap=0.25, blending="bump", average="logits")
     assert read_model_info(folder).prediction == brought
+    assert document["segment"] == "napari-pytc segment PROJECT"  # the configuration has no step that makes objects
     assert any(row["outcome"] == "taken" for row in document["keys"])
     assert is_one_error(cli(*words, "--out", folder), "already something")
     assert "moving average" in cli(*words, "--out", tmp_path / "other").out

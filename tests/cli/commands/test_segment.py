@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from napari_pytc.annotations.object_relations import BACKGROUND
+from napari_pytc.decoding import DecoderSettings
 from napari_pytc.geometry import Box
 from napari_pytc.labels.store import LabelStore
 from tests.cli.conftest import SHAPE, TINY, Command, is_one_error
@@ -164,3 +165,10 @@ def test_annotate_objects_explains_what_is_wrong(cli: Command, project: Path, ti
     assert is_one_error(cli("annotate", project, tmp_path / "none.npy", "--instances"), "no object")
     words = ("annotate", project, f"{tissue_file}:cells", "--instances", "--offset", "9,0,0")
     assert is_one_error(cli(*words), "--offset")
+
+
+@pytest.mark.slow
+def test_help_lists_the_decoders_that_are_installed(cli: Command) -> None:
+    words = " ".join(cli("segment", "--help").out.replace("│", " ").split())
+    for kind in DecoderSettings.variants():
+        assert kind in words

@@ -110,6 +110,7 @@ def import_model(
     job = found.job(plain_path(checkpoint), folder)
     result = run_alone(output_of(context), job, "import", "Nothing was written.")
     command = f"napari-pytc predict PROJECT --model {shlex.quote(str(folder))}"
+    segment = f"napari-pytc {shlex.join(found.segment_command('PROJECT'))}"
     document = {
         **result,
         "notes": [*found.notes, *result["notes"]],
@@ -118,6 +119,7 @@ def import_model(
         "predict": found.predict.model_dump(mode="json"),
         "brought_along": None if found.prediction is None else found.prediction.model_dump(mode="json"),
         "command": command,
+        "segment": segment,
     }
     weights = f"the {result['weights']} of its weights" if result["weights"] != "last" else "its last weights"
     text = [
@@ -127,6 +129,7 @@ def import_model(
         f"Folder: {folder}",
         f"Predict as it did there: {command}",
         *plan_with_defaults(PredictPlan(), found.prediction)[1],
+        f"Decode as it did there: {segment}",
     ]
     return Reply(document, Group(*text))
 

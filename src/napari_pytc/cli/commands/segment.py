@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from napari_pytc.cli.options import (
     AllVolumes,
@@ -28,7 +29,22 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("segment", rich_help_panel="Objects")(segment)
+    app.command("segment", cls=SegmentCommand, rich_help_panel="Objects")(segment)
+
+
+class SegmentCommand(TyperCommand):
+    """The command, whose help lists the decoders that are installed; nothing else imports them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        from napari_pytc.decoding import DecoderSettings
+
+        option = next(one for one in self.params if one.name == "decoder")
+        *first, last = sorted(DecoderSettings.variants())
+        option.help = (  # type: ignore[attr-defined]
+            f"{', '.join(first)} or {last}; by default what the model's recipe names, else what fits the prediction."
+        )
+        super().format_help(ctx, formatter)
 
 
 def segment(
@@ -39,8 +55,7 @@ def segment(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="components, watershed, mutex_watershed, agglomeration or multicut; by default what the model's "
-            "recipe names, else what fits the prediction.",
+            help="Kind of decoder; by default what the model's recipe names, else what fits the prediction.",
         ),
     ] = None,
     prediction: Annotated[

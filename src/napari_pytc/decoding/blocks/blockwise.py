@@ -17,10 +17,11 @@ from napari_pytc.decoding.base import (
     in_order,
     most_probable,
 )
+from napari_pytc.decoding.blocks.block_pieces import BlockPieces
 from napari_pytc.decoding.blocks.block_results import BlockResults
 from napari_pytc.decoding.blocks.block_steps import BlockSteps
 from napari_pytc.decoding.blocks.reuse import PreviousSegmentation, Reused, keep_ids
-from napari_pytc.decoding.blocks.stitching import opposite, overlapping_pairs, slabs, touching_pairs
+from napari_pytc.decoding.blocks.stitching import slabs
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.decoding.long_range import reach_of
@@ -30,7 +31,7 @@ from napari_pytc.decoding.tables import BlockTables, VolumeTables, add_up
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box, Shape, Tile, TileGrid, VoxelSpace
 from napari_pytc.jobs.context import JobContext
-from napari_pytc.labels.region_graph import RegionGraph, contact_edges
+from napari_pytc.labels.region_graph import contact_edges
 from napari_pytc.labels.segmentation import (
     RECORD,
     Segmentation,
@@ -43,6 +44,8 @@ from napari_pytc.labels.segmentation import (
 _THICK_BLOCK: Shape = (16, 512, 512)
 _CUBIC_BLOCK: Shape = (96, 256, 256)
 _NEIGHBOURHOOD = (2, 2, 2)
+_SEEDED = 2**31
+"""Stands for the number of seed voxels of what is taken over, which needs none."""
 _UNKNOWN_SIZE = "The voxel size is not known: sizes in µm are reckoned with voxels of 10 nm."
 
 
@@ -104,6 +107,7 @@ class _Blockwise:
         self.notes: list[str] = []
         self._note([*job.notes, *([] if self.space.known else [_UNKNOWN_SIZE])])
         self._note(unused_channels(self.reader.kind.unused))
+        self._note(job.decoder.assumptions(self.reader.kind))
         whole = Box.of_shape(self.reader.shape)
         self.box = whole if job.box is None else job.box
         if self.box.is_empty or not whole.contains(self.box):
@@ -147,7 +151,8 @@ class _Blockwise:
         self.ctx.check()
         locks = np.zeros(len(tables.sizes), np.uint32)
         locks[self.stitched] = np.maximum(locks[self.stitched], self.reused.locks)
-        keep = self.decoder.large_enough(tables.sizes, tables.graph, self.space) | (locks > 0)
+        keep = self.decoder.large_enough(tables.sizes, tables.graph, self.space) & self._well_seeded(len(tables.sizes))
+        keep |= locks > 0
         self._note(self.explain.on_dropped(keep))
         tables, final = tables.in_order_of(keep)
         fixed = np.zeros(len(tables.sizes), np.uint32)
@@ -183,7 +188,7 @@ class _Blockwise:
     def _decode(self, index: int) -> None:
         """Save the labels of a block, from 1, their origins, and its labels of voxels of its neighbours."""
         tile = self.grid[index]
-        labelled, origins, locks, counts = self._label_tile(tile)
+        labelled, origins, locks, counts, seeds = self._label_tile(tile)
         labels = in_order(labelled[tile.inner.slices])
         own = np.zeros(len(origins), np.uint32)
         own[labelled[tile.inner.slices]] = labels
@@ -193,26 +198,29 @@ class _Blockwise:
             arrays[name] = np.zeros(n + 1, np.uint32)
             arrays[name][own[source > 0]] = source[source > 0]
             arrays[name][0] = 0
-        if self.decoder.stitching != "touching":
+        if seeds is not None:
+            found = np.bincount(labels[seeds[tile.inner.slices]], minlength=n + 1)
+            arrays["seeds"] = np.where((arrays["origins"] > 0) | (arrays["locks"] > 0), _SEEDED, found)
+        if self.decoder.stitching == "matching":
             for name, box in slabs(tile, self.grid):
                 arrays[name] = own[labelled[box.relative_to(tile.read.start).slices]]
         self.results.raw.write(tile.write, labels)
         self.results.save("decode", index, arrays)
 
-    def _label_tile(self, tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _label_tile(self, tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """Labels of the box that a block reads, and for each its reused and its locked supervoxel, 0 for none.
 
-        The last array is the numbers of unpredicted and of swallowed voxels in the block, as `BlockCounts` adds them.
+        Then the numbers of unpredicted and of swallowed voxels in the block, as `BlockCounts` adds them, and the seeds.
         """
-        counts = np.zeros(2, np.int64)
+        counts, seeds = np.zeros(2, np.int64), None
         locked = self.previous.locked(tile.read)
         if self.previous.is_reused(tile):
-            box = tile.write if self.decoder.stitching == "touching" else tile.read
+            box = tile.read if self.decoder.stitching == "matching" else tile.write
             labelled = np.zeros(tile.read.shape, np.uint32)
-            connectivity = getattr(self.decoder, "connectivity", 26)
-            labelled[box.relative_to(tile.read.start).slices], origins = self.previous.pieces(box, connectivity)
+            pieces, origins = self.previous.pieces(box, self.decoder.piece_connectivity)
+            labelled[box.relative_to(tile.read.start).slices] = pieces
         else:
-            evidence = self.reader.read(tile.read)
+            evidence = replace(self.reader.read(tile.read), goes_on=_goes_on(tile.read, self.box))
             if locked is not None:  # no object grows into a locked segment
                 free = locked == 0
                 evidence = replace(
@@ -220,6 +228,7 @@ class _Blockwise:
                 )
             labelled = in_order(self.decoder.supervoxels(evidence, self.space))
             counts[:] = self._left_out(evidence, labelled, tile)
+            seeds = self.decoder.seed_voxels(evidence)
             origins = np.zeros(int(labelled.max()) + 1, np.uint32)
         locks = np.zeros(len(origins), np.uint32)
         if locked is not None:
@@ -227,7 +236,17 @@ class _Blockwise:
             ids, inverse = np.unique(locked[here], return_inverse=True)
             labelled[here] = inverse.reshape(-1) + len(origins)
             locks, origins = np.r_[locks, ids], np.r_[origins, np.zeros(len(ids), np.uint32)]
-        return labelled, origins, locks, counts
+        return labelled, origins, locks, counts, seeds
+
+    def _well_seeded(self, n: int) -> np.ndarray:
+        """Mask of n objects, the background included: those that hold enough of their seeds, in all blocks together."""
+        stored = [self.results.load("decode", index, ["seeds", "n"]) for index in range(len(self.grid))]
+        if not any("seeds" in one for one in stored):
+            return np.ones(n, bool)
+        counts = [one["seeds"][1:] if "seeds" in one else np.full(int(one["n"]), _SEEDED) for one in stored]
+        found = np.zeros(n, np.int64)
+        np.add.at(found, self.stitched[1:], np.concatenate(counts))
+        return self.decoder.well_seeded(found)
 
     def _left_out(self, evidence: Evidence, labelled: np.ndarray, tile: Tile) -> tuple[int, int]:
         """Numbers of voxels in a block that are not predicted, and that the decoder dropped."""
@@ -263,8 +282,7 @@ class _Blockwise:
         """The segment of each supervoxel; those of locked segments join no other."""
         graph = tables.graph
         if fixed.any():
-            free = ~fixed[graph.edges].any(axis=1)
-            graph = RegionGraph(graph.edges[free], graph.scores[free], graph.contacts[free], graph.places[free])
+            graph = graph.take(~fixed[graph.edges].any(axis=1))
         groups = self.decoder.group(graph, tables.sizes, self.space)
         segments = self.decoder.join_small(groups, graph, tables.sizes, self.space)
         self._note(self.explain.on_joined(groups, segments))
@@ -273,53 +291,19 @@ class _Blockwise:
     def _stitch(self) -> np.ndarray:
         """The object of each label of `BlockResults.read`, counted from 1: uint32 (n_labels + 1,)."""
         found: dict[int, np.ndarray] = {}
+        is_matching = self.decoder.stitching == "matching"
+
+        pieces = BlockPieces(self.grid, self.results, self.reader, self.decoder, self.reused)
 
         def pairs_of(index: int) -> None:
-            found[index] = self._touching(index) if self.decoder.stitching == "touching" else self._overlapping(index)
+            found[index] = pieces.overlapping(index) if is_matching else pieces.touching(index)
 
         self.steps.run(pairs_of, "stitching blocks")
         pairs = np.concatenate([self.reused.pairs(self.previous), *(found[index] for index in range(len(self.grid)))])
         groups = components_of(pairs, self.results.n_labels + 1)
-        if self.decoder.stitching != "touching":
+        if is_matching:
             groups = components_of(self.reused.separated(pairs, groups), self.results.n_labels + 1)
         return counted(groups)
-
-    def _touching(self, index: int) -> np.ndarray:
-        around = self.grid[index].write.grow((1, 1, 1)).intersect(self.box)
-        return self.reused.allowed(
-            touching_pairs(self.results.read(around, self.grid), getattr(self.decoder, "connectivity", 6))
-        )
-
-    def _overlapping(self, index: int) -> np.ndarray:
-        """Pairs of labels that match across the far faces of a block."""
-        found = [np.zeros((0, 2), np.uint32)]
-        tile = self.grid[index]
-        beyond = self._beyond(index)
-        for name, above in slabs(tile, self.grid):
-            axis = int(name[-1])
-            if not name.startswith("high"):
-                continue
-            (other,) = self.grid.overlapping(above)
-            theirs = self._beyond(other)[opposite(name)]
-            below = Box.at(
-                [s if a != axis else tile.write.stop[axis] - theirs.shape[axis] for a, s in enumerate(above.start)],
-                theirs.shape,
-            )
-            here, there = self.results.read(below, self.grid), self.results.read(above, self.grid)
-            contact = np.stack([here.take(-1, axis).ravel(), there.take(0, axis).ravel()], axis=1)
-            pairs = overlapping_pairs(
-                np.concatenate([here, beyond[name]], axis),
-                np.concatenate([theirs, there], axis),
-                contact,
-            )
-            found.append(self.reused.allowed(pairs, contact))
-        return np.concatenate(found)
-
-    def _beyond(self, index: int) -> dict[str, np.ndarray]:
-        """A block's labels of the voxels beyond its faces, with ids as `BlockResults.read` gives them."""
-        stored = self.results.load("decode", index)
-        start = np.uint32(self.results.starts[index])
-        return {name: np.where(a > 0, a + start, 0).astype(np.uint32) for name, a in stored.items() if a.ndim == 3}
 
     def _measure(self, index: int) -> None:
         """Save sizes, boxes, classes and contacts of the labels in a block."""
@@ -332,11 +316,17 @@ class _Blockwise:
         join = contact_join(evidence)
         if join is not None:
             join = join[(..., *near.relative_to(around.start).slices)]
-        graph = contact_edges(labels, join, near.start, tile.write.shape)
+        histograms = self.decoder.needs_histograms
+        graph = contact_edges(labels, join, near.start, tile.write.shape, histograms=histograms)
         inner = tile.write.relative_to(around.start)
         own = labels[tile.write.relative_to(near.start).slices]
         tables = BlockTables.measured(own, tile.write, self.reader.shape, _classes_of(evidence, inner), graph)
         self.results.save("graph", index, tables.arrays())
+
+
+def _goes_on(read: Box, whole: Box) -> tuple[tuple[bool, bool], ...]:
+    """Along z, y, x: whether the whole goes on before and beyond a box."""
+    return tuple((read.start[a] > whole.start[a], read.stop[a] < whole.stop[a]) for a in range(3))
 
 
 def _classes_of(evidence: Evidence, inner: Box) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -51,9 +51,23 @@ def touching_pairs(labels: np.ndarray, connectivity: int) -> np.ndarray:
         here = labels[tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, labels.shape, strict=True))]
         there = labels[tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, labels.shape, strict=True))]
         differ = (here != there) & (here > 0) & (there > 0)
-        found.append(_unique_pairs(here[differ], there[differ]))
+        found.append(unique_pairs(here[differ], there[differ]))
     pairs = np.concatenate(found)
-    return _unique_pairs(pairs[:, 0], pairs[:, 1])
+    return unique_pairs(pairs[:, 0], pairs[:, 1])
+
+
+def unique_pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pairs (m, 2) of labels, each once, the smaller first."""
+    keys = np.unique(packed(np.stack([np.minimum(first, second), np.maximum(first, second)], axis=1)))
+    return np.stack([keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+
+
+def both_sides(box: Box, axis: int) -> Box:
+    """The last layer of a box along an axis and the one beyond it."""
+    beyond = _layer(box, axis, 1)
+    start = list(beyond.start)
+    start[axis] -= 1
+    return Box((start[0], start[1], start[2]), beyond.stop)
 
 
 def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray) -> np.ndarray:
@@ -89,8 +103,3 @@ def _layer(box: Box, axis: int, thickness: int) -> Box:
     else:
         start[axis], stop[axis] = box.stop[axis], box.stop[axis] + thickness
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-
-
-def _unique_pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    keys = np.unique(packed(np.stack([np.minimum(first, second), np.maximum(first, second)], axis=1)))
-    return np.stack([keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)

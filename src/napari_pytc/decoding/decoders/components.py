@@ -39,6 +39,11 @@ class ComponentsDecoder(DecoderSettings):
         "smallest_um2": TunedRange(1e-5, 1e-2, is_logarithmic=True, regroups=True),
     }
 
+    @property
+    def piece_connectivity(self) -> int:
+        """Neighbours by which voxels of one supervoxel hang together."""
+        return self.connectivity
+
     def halo(self, space: VoxelSpace) -> Shape:
         """No halo: whether a voxel is inside depends on nothing else.
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from napari_pytc.session.session import Session
 
 MaskMode = Literal["inside", "not_through"]
-PREFERRED = ("agglomeration", "watershed", "mutex_watershed", "components", "multicut")
+PREFERRED = (
+    "agglomeration",
+    "watershed",
+    "bcd_watershed",
+    "mutex_watershed",
+    "affinity_components",
+    "components",
+    "multicut",
+)
 """Decoders in the order in which they are offered where the model's recipe names none and they fit."""
 
 

@@ -52,14 +52,10 @@ class PreviewSource:
     @classmethod
     def read(cls, folder: Path, box: Box) -> PreviewSource:
         """Take a segmentation's voxels in a box, its tables and its graph into memory."""
-        from napari_pytc.labels.region_graph import RegionGraph
         from napari_pytc.labels.segmentation import Segmentation
 
         found = Segmentation.open(folder)
-        graph = found.graph
-        graph_in_memory = RegionGraph(
-            np.array(graph.edges), np.array(graph.scores), np.array(graph.contacts), np.array(graph.places)
-        )
+        graph_in_memory = found.graph.take(np.arange(len(found.graph)))
         voxels = found.supervoxels.read(box)
         tables, notes = (np.array(found.segments), np.array(found.sizes)), found.record.notes
         return cls(found.shape, found.space, box, voxels, *tables, graph_in_memory, notes)
