@@ -71,3 +71,8 @@ def test_drawn_numbers_have_few_digits_and_stay_within_the_range() -> None:
     assert (tuned.value(0.12345), tuned.value(0.98765)) == (0.12345, 0.98765)
     (slider,) = [one for one in space_of(AgglomerationDecoder()).tuned if one.name == "threshold"]
     assert slider.value(0.81449) == 0.81, "as the slider of the window shows it"
+
+
+def test_the_quantile_is_tried_on_the_same_supervoxels() -> None:
+    assert {"threshold", "quantile", "smallest_um3"} <= regrouping_settings(AgglomerationDecoder)
+    assert "score" not in regrouping_settings(AgglomerationDecoder)

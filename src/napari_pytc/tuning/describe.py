@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from napari_pytc.decoding.base import DecoderSettings
 from napari_pytc.decoding.describe import checked_decoder, choose_decoder
-from napari_pytc.decoding.evidence import MaskSettings
+from napari_pytc.decoding.evidence import EvidenceReader, MaskSettings
 from napari_pytc.errors import InvalidInput
 from napari_pytc.geometry import Box
 from napari_pytc.plans.recipe_checks import explain
@@ -146,7 +146,7 @@ def _decoders(
     needed = {name: fixed[name] for name in ("object_class",) if name in fixed}
     kinds: list[str | None] = list(dict.fromkeys(request.decoders)) or [None]
     chosen = [choose_decoder(prediction, kind, needed, model, boundary_class) for kind in kinds]
-    kind = EvidenceReader.open(prediction, boundary_class or chosen[0].boundary_class).kind
+    evidence = EvidenceReader.open(prediction, boundary_class or chosen[0].boundary_class).kind
     spaces, used = [], set[str]()
     for one in chosen:
         known = type(checked_decoder(one.content | needed)).model_fields
@@ -154,7 +154,7 @@ def _decoders(
         of_it = {name: ends for name, ends in ranges.items() if name in known or len(chosen) == 1}
         used |= {*own, *of_it}
         decoder = checked_decoder(one.content | own)
-        useless = decoder.without_effect(kind) - set(of_it)
+        useless = decoder.without_effect(evidence) - set(of_it)
         spaces.append(space_of(decoder, is_flat, (*own, *sorted(useless)), of_it))
     unknown = sorted({*fixed, *ranges} - used)
     if unknown:
