@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
-from superqt.utils import QFlowLayout
+from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_pytc.plans.model_scores import comparability_note, figures_of, measured_on
 from napari_pytc.session.records import ModelRecord
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import clear
 from napari_pytc.ui.widgets.record_text import short_date, short_name
+
+_N_COLUMNS = 2
+"""Side by side as the narrowest panel has room for."""
 
 
 class ModelScores(QWidget):
@@ -23,10 +25,11 @@ class ModelScores(QWidget):
         super().__init__(parent)
         self.setObjectName(name)
         self._figures = QWidget()
-        self._flow = QFlowLayout(self._figures)
-        self._flow.setContentsMargins(0, 0, 0, 0)
-        self._flow.setHorizontalSpacing(12)
-        self._flow.setVerticalSpacing(2)
+        self._grid = QGridLayout(self._figures)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(_N_COLUMNS - 1, 1)
         self._of, self._not_comparable = wrapped(dim=True), wrapped()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -44,16 +47,16 @@ class ModelScores(QWidget):
             The model that it is chosen instead of, or is seen beside.
         """
         self.setVisible(model is not None and not model.problem)
-        clear(self._flow)
+        clear(self._grid)
         if model is None:
             return
         figures = figures_of(model.scores)
-        for figure in figures:
+        for number, figure in enumerate(figures):
             label = QLabel(f"{figure.title} <b>{figure.text}</b>")
             label.setObjectName(f"score-{figure.key}")
             label.setTextFormat(Qt.TextFormat.RichText)
             label.setToolTip(figure.tip)
-            self._flow.addWidget(label)
+            self._grid.addWidget(label, *divmod(number, _N_COLUMNS))
         self._figures.setVisible(bool(figures))
         when = f"measured {short_date(model.created)}" if short_date(model.created) else ""
         self._of.setText(measured_on(model.scores, when))

@@ -25,7 +25,7 @@ from napari_pytc.ui.widgets.record_list import Column, Line, RecordList
 from napari_pytc.ui.widgets.record_text import short_date
 
 _ACTIVE = "● "
-_NAME, _PRECISION, _RECORD = 0, 2, Qt.ItemDataRole.UserRole
+_NAME, _PRECISION, _GAIN, _TRAINED, _RECORD = 0, 2, 3, 5, Qt.ItemDataRole.UserRole
 _COLUMNS = (
     Column("Model", stretches=True),
     Column("Dice", "Mean Dice on the held-out boxes: 1 is perfect.", is_number=True),
@@ -121,8 +121,11 @@ class ModelList(QWidget):
         records = self._controller.records
         active = [record.id for record in records if record.active]
         self.records.show_lines([_line(record) for record in reversed(records)], () if self.selected else active)
-        # Most models learn classes, of which there is none.
-        self.tree.setColumnHidden(_PRECISION, not any(_precision(record) for record in records))
+        # Names need the room: most models learn classes, which have no average precision, and the first have no gain.
+        has_precision = any(_precision(record) for record in records)
+        self.tree.setColumnHidden(_PRECISION, not has_precision)
+        self.tree.setColumnHidden(_GAIN, not any(record.comparisons for record in records))
+        self.tree.setColumnHidden(_TRAINED, has_precision)
         with QSignalBlocker(self.tree):
             items = QTreeWidgetItemIterator(self.tree)
             while (item := items.value()) is not None:
