@@ -402,8 +402,10 @@ def test_a_network_that_predicts_no_numbers_gives_the_view_back(
 def test_suggestions_come_without_a_network_that_predicts_no_numbers(
     project: LiveProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    big = LiveProject(project.root / "big", tissue=live_tissue(shape=(6, 300, 300)))
+
     def script(ctx: LiveContext) -> Iterator[list[JobMessage]]:
-        yield [project.view()]
+        yield [big.view()]
         yield from ctx.wait_for(lambda: ctx.curve("network/score"))
         monkeypatch.setattr(NetworkTrainer, "predict_best", no_numbers)
         yield [suggest_message(3)]
@@ -411,8 +413,8 @@ def test_suggestions_come_without_a_network_that_predicts_no_numbers(
         yield [stop_message()]
 
     ctx = LiveContext(script)
-    assert project.job(live_plan()).run(ctx)["shown"] == "instant"
-    assert json.loads((project.root / "live" / SUGGESTIONS).read_text())["boxes"]
+    assert big.job(live_plan()).run(ctx)["shown"] == "instant"
+    assert json.loads((big.root / "live" / SUGGESTIONS).read_text())["boxes"]
     assert ["instant model alone" in warning for warning in ctx.warnings] == [True]
 
 
