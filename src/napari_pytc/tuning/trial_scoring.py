@@ -32,6 +32,8 @@ class ComparedSupervoxels:
         Voxels of each, with the context.
     supervoxels, objects, counts : ndarray, shape (m,)
         Pairs of a supervoxel and a true object, and the number of known voxels that they share.
+    n_seed_voxels : ndarray, shape (n + 1,), optional
+        Voxels of each in `DecoderSettings.seed_voxels`, where the decoder needs some.
     """
 
     graph: RegionGraph
@@ -39,6 +41,7 @@ class ComparedSupervoxels:
     supervoxels: np.ndarray
     objects: np.ndarray
     counts: np.ndarray
+    n_seed_voxels: np.ndarray | None = None
     _kept: dict[bytes, RegionGraph] = field(default_factory=dict, repr=False)
 
     @property
@@ -58,6 +61,8 @@ class ComparedSupervoxels:
             As `DecoderSettings.fitted`.
         """
         keep = decoder.large_enough(self.sizes, self.graph, space)
+        if self.n_seed_voxels is not None:
+            keep = keep & decoder.well_seeded(self.n_seed_voxels)
         graph, sizes = self.graph, self.sizes
         if not keep[1:].all():
             graph, sizes = self._graph_of(keep), np.where(keep, sizes, 0).astype(np.uint64)
@@ -145,10 +150,12 @@ class TrialScorer:
         labels = in_order(decoder.supervoxels(evidence, self._space))
         graph = contact_edges(labels, contact_join(evidence), histograms=decoder.needs_histograms)
         sizes = np.bincount(labels.ravel(), minlength=1).astype(np.uint64)
+        seeds = decoder.seed_voxels(evidence)
+        n_seed_voxels = None if seeds is None else np.bincount(labels[seeds], minlength=len(sizes))
         inner, truth = labels[region.box.relative_to(region.read.start).slices], region.truth
         if region.known is not None:
             inner, truth = inner[region.known], truth[region.known]
         table = ContingencyTable()
         table.add(inner, truth)
         supervoxels, objects, counts = table.overlaps()
-        return ComparedSupervoxels(graph, sizes, supervoxels.astype(np.int64), objects, counts)
+        return ComparedSupervoxels(graph, sizes, supervoxels.astype(np.int64), objects, counts, n_seed_voxels)
