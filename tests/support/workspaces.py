@@ -19,6 +19,7 @@ from napari_pytc.jobs.runners.inline import InlineRunner
 from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.specs import ModelOutput, TrainJob, VolumeInputs
+from napari_pytc.plans.tracking import Tracking
 from napari_pytc.session.records import (
     ClassInfo,
     MetricPoint,
@@ -456,6 +457,7 @@ class FakeLauncher:
         self.plan_problem = self.plan_refusal = ""
         self.parent_model: str | None = None
         self.volumes: list[str] | None = None
+        self.tracking: Tracking | None = None
         self.trained: list[tuple[TrainPlan, str | None]] = []
         self.resumed: list[TrainJob] = []
         self.calls: list[tuple[Any, ...]] = []

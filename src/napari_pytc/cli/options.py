@@ -13,6 +13,7 @@ from napari_pytc.errors import InvalidInput
 if TYPE_CHECKING:
     from napari_pytc.cli.output import Output
     from napari_pytc.geometry import Box
+    from napari_pytc.plans.tracking import Tracking
     from napari_pytc.volumes.spec import ChannelChoice, ReadOptions
 
 # Read by `main.Commands` before the command line is parsed, so that errors of parsing are JSON too.
@@ -157,6 +158,23 @@ def _was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="TRACKER",
+        help="Record the training by tensorboard or wandb, also by both: --track tensorboard --track wandb. Settings "
+        "follow the name: --track 'wandb project=mito tags=[first] pictures=false'. Nothing is sent without this.",
+    ),
+]
+TrackFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--track-folder", metavar="FOLDER", help="Where trackers write; by default the folder tracking of the project."
+    ),
+]
+
+
 def output_of(context: typer.Context) -> Output:
     """The streams of the running command."""
     output: Output = context.obj
@@ -250,6 +268,32 @@ def read_settings(words: Sequence[str]) -> dict[str, Any]:
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise InvalidInput(f"The settings cannot be read: {str(error).splitlines()[0]}.") from error
     return {str(key): value for key, value in dict(values or {}).items()}
+
+
+def read_trackers(trackers: Sequence[str] | None, folder: Path | None) -> Tracking | None:
+    """Trackers from the command line, each its name and perhaps ``key=value`` words; None where none is named."""
+    import shlex
+
+    from napari_pytc.files import plain_path
+    from napari_pytc.plans.tracking import read_tracking
+
+    if not trackers:
+        if folder is not None:
+            raise InvalidInput(
+                "--track-folder says where trackers write, but none is named.", "Add --track tensorboard."
+            )
+        return None
+    found = []
+    for text in trackers:
+        try:
+            name, *settings = shlex.split(text)
+        except ValueError as error:  # no name at all, or a quote that does not end
+            raise InvalidInput(
+                f"A tracker is a name and perhaps settings, got {text!r}.",
+                "For example: --track tensorboard, or --track 'wandb project=mito'.",
+            ) from error
+        found.append((name, read_settings(settings)))
+    return read_tracking(found, None if folder is None else plain_path(folder))
 
 
 def read_names(text: str, what: str) -> list[str]:

@@ -11,6 +11,7 @@ from napari_pytc.geometry import Box, Shape, VoxelSpace
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.plans.plan import PredictPlan, TrainPlan
 from napari_pytc.plans.prediction_defaults import PredictionDefaults
+from napari_pytc.plans.tracking import Tracking
 from napari_pytc.settings import Settings
 from napari_pytc.volumes.spec import VolumeSpec
 
@@ -54,6 +55,7 @@ class TrainJob(JobSpec):
     plan: TrainPlan
     output: ModelOutput
     resume: bool = Field(True, description="Go on from the run folder's checkpoint, if it has one.")
+    tracking: Tracking | None = Field(None, description="Trackers that record the training; the model is the same.")
     profile: bool = Field(False, description="Write a table and a trace of a few steps into the run's folder.")
 
     @model_validator(mode="before")

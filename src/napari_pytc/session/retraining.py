@@ -26,6 +26,7 @@ from napari_pytc.jobs.context import ProgressCallback
 from napari_pytc.jobs.spec import JobSpec
 from napari_pytc.labels.segmentation import SegmentationRecord, read_record
 from napari_pytc.plans.model_folder import read_model_info
+from napari_pytc.plans.tracking import Tracking
 from napari_pytc.session.corrections import MINUTES, Corrections
 from napari_pytc.session.jobs import Jobs
 from napari_pytc.session.models import Models
@@ -68,6 +69,7 @@ class State(Settings):
     prediction: str = Field(description="Id of the prediction that it was made of.")
     parent: str = Field(description="Id of the model to go on from.")
     minutes: float = Field(MINUTES, gt=0, description="How long to train at most.")
+    tracking: Tracking | None = Field(None, description="Trackers that record the training.")
     insisted: bool = Field(False, description="The new model is used although it was found worse.")
     model: str | None = None
     new_prediction: str | None = None
@@ -145,6 +147,10 @@ class Retraining:
     def is_over(self) -> bool:
         """Whether everything is done."""
         return self.state.step == "over"
+
+    def track(self, tracking: Tracking | None) -> None:
+        """Let other trackers record the training, where it is not over."""
+        self._set(tracking=tracking)
 
     def insist(self) -> None:
         """Go on with a model that was found worse."""
@@ -267,9 +273,9 @@ class Retraining:
         state = self.state
         for begun in self._jobs.unfinished_trainings():
             if begun.output.run_folder.name == state.model:
-                return begun
+                return begun.model_copy(update={"tracking": state.tracking})
         plan = self._corrections.plan(state.parent, state.minutes)
-        job = self._jobs.train_job(plan, state.parent, corrections=True)
+        job = self._jobs.train_job(plan, state.parent, corrections=True, tracking=state.tracking)
         self._set(model=job.output.model_folder.name)
         return job
 
@@ -370,6 +376,14 @@ class Retraining:
         self._project.project.folder.discard(self._folder)
 
 
+def _state_of(content: dict[str, Any]) -> State:
+    """The state that was saved; without trackers that are not installed here any more."""
+    try:
+        return State.model_validate(content)
+    except InvalidInput:
+        return State.model_validate({**content, "tracking": None})
+
+
 class Retrainings:
     """Begins the retraining of a volume, and finds the one that is not over."""
 
@@ -398,8 +412,8 @@ class Retrainings:
             corrections_beside=corrections_beside,
         )
 
-    def begin(self, minutes: float = MINUTES) -> Retraining:
-        """Begin with the current segmentation and its edits.
+    def begin(self, minutes: float = MINUTES, tracking: Tracking | None = None) -> Retraining:
+        """Begin with the current segmentation and its edits, its training recorded by trackers, if any.
 
         Raises
         ------
@@ -421,7 +435,9 @@ class Retrainings:
                 "Predict and segment with a model of the project first.",
             )
         self._corrections.boundary_class(read_model_info(model.folder).plan)
-        state = State(former=place.name, prediction=prediction.id, parent=prediction.model, minutes=minutes)
+        state = State(
+            former=place.name, prediction=prediction.id, parent=prediction.model, minutes=minutes, tracking=tracking
+        )
         found = self._open(state)
         found.save()
         return found
@@ -430,7 +446,7 @@ class Retrainings:
         """The one that was begun and is not over; None where there is none."""
         try:
             content = json.loads((self._project.folder.retraining / _STATE).read_text(encoding="utf-8"))
-            return self._open(State.model_validate(content))
+            return self._open(_state_of(content))
         except (OSError, ValueError, ValidationError):
             return None
 

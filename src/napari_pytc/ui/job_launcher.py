@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_pytc.jobs.spec import JobSpec
     from napari_pytc.plans.plan import PredictPlan, TrainPlan
     from napari_pytc.plans.specs import TrainJob
+    from napari_pytc.plans.tracking import Tracking
     from napari_pytc.session.records import PredictionRecord
     from napari_pytc.session.session import Session
     from napari_pytc.ui.canvas.project_layers import ProjectLayers
@@ -72,18 +73,21 @@ class JobLauncher(QObject):
         self.parent_model: str | None = None
         self.volumes: list[str] | None = None
         """Names of the volumes that trainings learn from; None for all that are annotated."""
+        self.tracking: Tracking | None = None
+        """Trackers that record trainings; None for none."""
         self.give_way: Callable[[Callable[[], object]], object] = lambda then: then()
         """Called before a job starts: live learning, which has the worker to itself, ends and then calls back."""
 
     def train(self, plan: TrainPlan, parent: str | None = None) -> None:
         """Train on the strokes as they are on the canvas; one training at a time."""
-        volumes = self.volumes
+        volumes, tracking = self.volumes, self.tracking
         if volumes == []:
             error = InvalidInput("No volume is ticked to learn from.", "Tick one in the Train panel.")
             self._project.failed.emit(error)
             return
         self._start_training(
-            f"Train {plan.recipe}", lambda session: session.jobs.train_job(plan, parent, volumes=volumes)
+            f"Train {plan.recipe}",
+            lambda session: session.jobs.train_job(plan, parent, volumes=volumes, tracking=tracking),
         )
 
     def train_now(self) -> None:
@@ -102,8 +106,9 @@ class JobLauncher(QObject):
         self._project.background.run(lambda: load_recipe("instant"), self.train, self._project.failed.emit)
 
     def resume_training(self, job: TrainJob) -> None:
-        """Go on with a training that was paused, cancelled or cut short."""
-        self._start_training(f"Train {job.plan.recipe} (resumed)", lambda session: job)
+        """Go on with a training that was paused, cancelled or cut short, recorded by the trackers chosen now."""
+        tracked = job.model_copy(update={"tracking": self.tracking})
+        self._start_training(f"Train {job.plan.recipe} (resumed)", lambda session: tracked)
 
     def predict(self, scope: Scope = "all", model: str | None = None, plan: PredictPlan | None = None) -> None:
         """Predict the box in view, the drawn box, or everything from the view outwards."""

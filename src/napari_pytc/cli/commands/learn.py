@@ -21,6 +21,8 @@ from napari_pytc.cli.options import (
     ProjectFolder,
     Settings,
     Time,
+    Track,
+    TrackFolder,
     VolumeName,
     VoxelSize,
     output_of,
@@ -28,6 +30,7 @@ from napari_pytc.cli.options import (
     read_names,
     read_options,
     read_settings,
+    read_trackers,
     read_triple,
     refuse_given,
 )
@@ -105,6 +108,8 @@ def train(
             "--profile", help="Profile a few steps: a table (profile.txt) and a trace beside the model, and say where."
         ),
     ] = False,
+    track: Track = None,
+    track_folder: TrackFolder = None,
     as_json: AsJson = False,
 ) -> Reply:
     """Train a model on what is annotated in all volumes, outside of the held-out boxes."""
@@ -117,10 +122,11 @@ def train(
     if fast_dev_run:
         refuse_given(
             context,
-            ("steps", "minutes", "profile"),
+            ("steps", "minutes", "profile", "track", "track_folder"),
             "for a training: --fast-dev-run takes two steps and keeps nothing.",
             "Leave --fast-dev-run out to train.",
         )
+    tracking = read_trackers(track, track_folder)
     with closing(open_project(project)) as session:
         names = None if volumes is None else read_names(volumes, "Volumes")
         edited = names if volume is None else [volume]
@@ -128,7 +134,7 @@ def train(
         if corrections:
             parent = str(session.models.resolve(parent))
         plan = training_plan(_settings_of(session, recipe, parent, corrections), settings or (), steps, minutes)
-        job = session.jobs.train_job(plan, parent, not fresh, corrections, names, edited)
+        job = session.jobs.train_job(plan, parent, not fresh, corrections, names, edited, tracking)
         learnt = [one.name for one in job.inputs]
         output.print(*_sources(learnt, collected, len(session.volumes.names) > 1))
         if fast_dev_run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Group
 
-from napari_pytc.cli.options import AsJson, ProjectFolder, VolumeName, output_of
+from napari_pytc.cli.options import AsJson, ProjectFolder, Track, TrackFolder, VolumeName, output_of, read_trackers
 from napari_pytc.cli.output import Output, Reply, table
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def retrain(
     discard: Annotated[
         bool, typer.Option("--discard", help="Give up a retraining that was begun, with all that it made so far.")
     ] = False,
+    track: Track = None,
+    track_folder: TrackFolder = None,
     as_json: AsJson = False,
 ) -> Reply:
     """Learn from the edits of the current segmentation, segment again what changed, and carry the edits over.
@@ -42,6 +44,7 @@ def retrain(
     from napari_pytc.cli.sessions import open_session, volume_option
     from napari_pytc.session.proofreading.edit_transfer import MARK
 
+    tracking = read_trackers(track, track_folder)
     with closing(open_session(project, volume)) as session:
         unfinished = session.retraining.find()
         if discard:
@@ -50,7 +53,9 @@ def retrain(
                 session.project.empty_trash()
             text = "Discarded: everything is as it was before." if unfinished else "No retraining was begun."
             return Reply({"project": str(project), "discarded": unfinished is not None}, text)
-        retraining = unfinished or session.retraining.begin(minutes)
+        retraining = unfinished or session.retraining.begin(minutes, tracking)
+        if unfinished is not None and tracking is not None:
+            unfinished.track(tracking)
         while not retraining.is_over:
             if anyway and retraining.is_refused:
                 retraining.insist()

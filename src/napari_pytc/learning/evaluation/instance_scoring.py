@@ -126,7 +126,7 @@ class InstanceScorer:
             patch = LabelledPatch(labels, self._space, ids=names, counts_cut=self._counts_cut)
             targets = object_targets(patch, self._roles)
             counts[:, -1, 2] += np.bincount(block[counted], minlength=len(counts))
-            for role, predicted, target in _without_levels(self._roles, found, targets):
+            for role, predicted, target in without_levels(self._roles, found, targets):
                 known = counted & (target != IGNORED)
                 group = self._groups.index(group_of(role))
                 counts[:, group] += _counted(role, predicted[known], target[known], block[known], len(counts))
@@ -193,7 +193,7 @@ def _is_probability(role: ChannelRole) -> bool:
     return role.is_probability and not isinstance(role, DistanceLevelRole)
 
 
-def _without_levels(
+def without_levels(
     roles: Sequence[ChannelRole], found: np.ndarray, targets: np.ndarray
 ) -> Iterator[tuple[ChannelRole, np.ndarray, np.ndarray]]:
     """Each role with its channel of a prediction and of a target; levels as the distance that they stand for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ class Checkpoint:
     info: ModelInfo
     stopped: str
     notes: tuple[str, ...] = ()
+    tracked: dict[str, str] = field(default_factory=dict)
+    """Folders of the trackers that recorded the training, by kind."""
 
     def summary(self) -> dict[str, Any]:
         """The result of the job."""
-        return {
+        found = {
             "model": self.info.id,
             "folder": str(self.folder),
             "scores": self.info.scores,
@@ -35,6 +37,7 @@ class Checkpoint:
             "stopped": self.stopped,
             "notes": list(self.notes),
         }
+        return {**found, "tracked": self.tracked} if self.tracked else found
 
 
 def most_annotated_normalisation(

@@ -12,18 +12,22 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.plugins.precision import Precision as LightningPrecision
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_pytc.errors import InvalidInput, ModelError
 from napari_pytc.geometry import VoxelSpace
 from napari_pytc.jobs.context import JobCancelled, JobContext
+from napari_pytc.jobs.execution import in_one_sentence
 from napari_pytc.learning.evaluation.evaluation import ScoredModel, not_compared
 from napari_pytc.learning.evaluation.instance_scoring import group_of
 from napari_pytc.learning.evaluation.object_scoring import ObjectScorer, precision_curves
+from napari_pytc.learning.evaluation.patch_pictures import PatchPictures
 from napari_pytc.learning.machine.precision import Precision
 from napari_pytc.learning.networks.network import Network
 from napari_pytc.learning.prediction.predictor import BoxInferer
 from napari_pytc.learning.prediction.tiling import make_inferer
+from napari_pytc.learning.tracking.recorder import Recorder
+from napari_pytc.learning.training.losses import TrainingLoss
 from napari_pytc.learning.training.state.best_weights import BestWeights
 from napari_pytc.learning.training.state.checkpoints import TrainingState, save_training_state
 from napari_pytc.learning.training.steps.module import SegmentationModule
@@ -41,7 +45,7 @@ class Learner(Protocol):
     """Learner of a training: a `SegmentationModule` in Lightning's loop, or a `FilterBankFit` in its own."""
 
     rate: LearningRate
-    loss: nn.Module
+    loss: TrainingLoss
     gradient_norm: Tensor | None
     optimiser: torch.optim.Optimizer | None
     optimiser_state: dict[str, Any] | None
@@ -109,6 +113,10 @@ class ProgressCallback(pl.Callback):
         Folders of the models that the new one is compared with.
     objects : ObjectScorer, optional
         Scores single objects; nothing is decided by them.
+    recorder : Recorder, optional
+        Gets, beside the metrics of `ctx`, parts of the loss and pictures.
+    pictures : PatchPictures, optional
+        Draws these.
     """
 
     def __init__(
@@ -124,9 +132,12 @@ class ProgressCallback(pl.Callback):
         started: float,
         baselines: Sequence[Path] = (),
         objects: ObjectScorer | None = None,
+        recorder: Recorder | None = None,
+        pictures: PatchPictures | None = None,
     ) -> None:
         self._objects = objects
         self._plan, self._ctx, self._tiling = plan, ctx, tiling
+        self._recorder, self._pictures = recorder, pictures
         self._baselines = tuple(baselines)
         self._run_folder, self._fingerprint = run_folder, fingerprint
         self._had_run_folder = run_folder.is_dir()
@@ -210,11 +221,14 @@ class ProgressCallback(pl.Callback):
                 self._ctx.metric("gradient norm", self.step, float(learner.gradient_norm))
             if learner.optimiser is not None:
                 self._ctx.metric("learning rate", self.step, learner.optimiser.param_groups[-1]["lr"])
+            self._record_parts(learner)
+        learner.loss.forget_parts()
         self._ctx.report(self.step, self._plan.steps, "training")
         try:
             self._ctx.check()
             if self._score_is_due():
                 self._validate(learner)
+                self._record_pictures(learner)
         except JobCancelled:
             self._save(learner)
             raise
@@ -228,6 +242,21 @@ class ProgressCallback(pl.Callback):
         self._parts = []  # of a step that ran out of memory
         self._scaler.attach(trainer)
         trainer.should_stop |= self.begin(module)
+
+    def _record_parts(self, learner: Learner) -> None:
+        if self._recorder is not None:
+            for name, value in learner.loss.take_parts().items():
+                self._recorder.scalar(f"loss/{name}", self.step, value)
+
+    def _record_pictures(self, learner: Learner) -> None:
+        number = self.step // self._plan.validate_every
+        if self._recorder is not None and self._pictures is not None and self._pictures.are_due(number):
+            try:
+                with self._inferer(learner) as inferer:
+                    self._recorder.pictures(self.step, self._pictures.draw(inferer, self._ctx.check))
+            except Exception as error:  # the trackers' boundary, as in the recorder: a picture is worth no training
+                self._pictures = None
+                self._recorder.tell(f"No more pictures are recorded: {in_one_sentence(error)}. The training goes on.")
 
     def begin(self, learner: Learner) -> bool:
         """Score the model that the training begins as, or catch up on the score before an interruption.

@@ -16,6 +16,8 @@ from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.machine.devices import limit_threads, one_thread
 from napari_pytc.learning.machine.oom_fallback import run_with_fallback
 from napari_pytc.learning.prediction.model import TrainedModel
+from napari_pytc.learning.tracking.recorder import RecordedContext, Recorder, recorded
+from napari_pytc.learning.tracking.tracker import TrainingOutcome
 from napari_pytc.learning.training.finished_model import Checkpoint
 from napari_pytc.learning.training.folders import TrainingFolders
 from napari_pytc.learning.training.progress import check_watched_score
@@ -26,6 +28,7 @@ from napari_pytc.plans.model_folder import read_model_info
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.recipes import load_recipe
 from napari_pytc.plans.specs import TrainJob
+from napari_pytc.plans.tracking import Tracking
 
 
 def run(job: TrainJob, ctx: JobContext) -> dict[str, Any]:
@@ -39,7 +42,12 @@ def run(job: TrainJob, ctx: JobContext) -> dict[str, Any]:
         resume=job.resume,
         in_use=output.baseline,
     )
-    return train(job.plan, data, folders, ctx, job.profile).summary()
+    tracking = job.tracking or Tracking()
+    recorder = Recorder(tracking, tracking.folder_of(output.run_folder), ctx.warn)
+    with recorded(recorder):
+        done = train(job.plan, data, folders, RecordedContext(ctx, recorder), job.profile, recorder)
+        recorder.finish(TrainingOutcome("finished", _outcome(done)))
+    return replace(done, notes=(*done.notes, *recorder.notes), tracked=recorder.folders).summary()
 
 
 def train(
@@ -48,6 +56,7 @@ def train(
     folders: TrainingFolders,
     ctx: JobContext,
     profile: bool = False,
+    recorder: Recorder | None = None,
 ) -> Checkpoint:
     """Train a model on annotations and write its folder.
 
@@ -65,6 +74,8 @@ def train(
         checkpoint.
     profile : bool
         Whether a few steps are profiled, see `StepProfile`.
+    recorder : Recorder, optional
+        Records what `ctx` is not told; its caller ends it.
 
     Raises
     ------
@@ -103,14 +114,31 @@ def train(
     threads = one_thread() if plan.network.learns_from == "voxels" else nullcontext()
     with threads:
         teach = partial(_train_teacher, plan, data, folders, ctx)
-        run = TrainingRun(plan, data, task, folders, normalisations, ctx, started, teach, profile=profile)
+        run = TrainingRun(
+            plan, data, task, folders, normalisations, ctx, started, teach, profile=profile, recorder=recorder
+        )
         run_with_fallback(run.memory_plans(), run.fit, ctx)
         if run.has_lost_a_class:
             ctx.warn("Near its parent the model found hardly any voxel of a class that is painted: trained afresh.")
             afresh = replace(folders, resume=False)
-            run = TrainingRun(plan, data, task, afresh, normalisations, ctx, started, teach, distils=False)
+            run = TrainingRun(
+                plan, data, task, afresh, normalisations, ctx, started, teach, distils=False, recorder=recorder
+            )
             run_with_fallback(run.memory_plans(), run.fit, ctx)
     return replace(run.finish(), notes=(*notes, *run.notes))
+
+
+def _outcome(done: Checkpoint) -> dict[str, float | str]:
+    """The final numbers of a training for trackers."""
+    info, scores = done.info, done.info.scores
+    found: dict[str, float | str] = {"stopped by": done.stopped, "steps": info.steps, "seconds": round(info.seconds, 2)}
+    for name in ("mean", "mean_iou", "accuracy", "mean_accuracy"):
+        if scores.get(name) is not None:
+            found[f"final/{name}"] = scores[name]
+    for kind in ("dice", "iou"):
+        of_kind = scores.get(kind) or {}
+        found |= {f"final/{kind}/{name}": value for name, value in of_kind.items() if value is not None}
+    return found
 
 
 def _train_teacher(plan: TrainPlan, data: TrainingData, folders: TrainingFolders, ctx: JobContext) -> TrainedModel:

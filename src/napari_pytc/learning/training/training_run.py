@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -21,6 +22,7 @@ from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.training_image import CACHE_BYTES, TrainingImage
 from napari_pytc.learning.data.voxel_features import annotated_features
 from napari_pytc.learning.evaluation.object_scoring import ObjectScorer
+from napari_pytc.learning.evaluation.patch_pictures import PatchPictures
 from napari_pytc.learning.machine.devices import spare_thread
 from napari_pytc.learning.machine.oom_fallback import MemoryPlan
 from napari_pytc.learning.machine.precision import Precision
@@ -31,6 +33,7 @@ from napari_pytc.learning.networks.step_memory import StepMemoryCounter
 from napari_pytc.learning.prediction.image_statistics import input_names
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.tiling import training_tiling
+from napari_pytc.learning.tracking.recorder import Recorder
 from napari_pytc.learning.training.finished_model import Checkpoint, most_annotated_normalisation, trained_volumes
 from napari_pytc.learning.training.folders import TrainingFolders
 from napari_pytc.learning.training.memory.step_plans import fitting_plans
@@ -81,6 +84,8 @@ class TrainingRun:
         Whether predictions of the parent are distilled where nothing is annotated, if the plan says so.
     profile : bool
         Whether a few steps are profiled, see `StepProfile`.
+    recorder : Recorder, optional
+        Records the training; told here that it begins.
     """
 
     def __init__(
@@ -95,8 +100,9 @@ class TrainingRun:
         train_teacher: Callable[[], TrainedModel],
         distils: bool = True,
         profile: bool = False,
+        recorder: Recorder | None = None,
     ) -> None:
-        self._profile = profile
+        self._profile, self._recorder = profile, recorder
         self.notes: list[str] = []
         """What is told of the training while it runs."""
         self._task, self._titles = task, tuple(role.title for role in task.roles)
@@ -125,6 +131,8 @@ class TrainingRun:
             is_normalised, fits = start_from(self._network, plan, self._parent, folders.parent, self._titles, ctx.warn)
         self._precision = Precision()
         fingerprint = training_fingerprint(plan, data, self._parent)
+        wants_pictures = recorder is not None and recorder.wants_pictures
+        pictures = PatchPictures(data, task.roles, normalisations) if wants_pictures else None
         self._progress = ProgressCallback(
             plan,
             task,
@@ -137,6 +145,8 @@ class TrainingRun:
             started,
             folders.baselines,
             ObjectScorer.of(plan, data, normalisations, task.roles, self._tell),
+            recorder,
+            pictures,
         )
         if not self._progress.has_scores:
             for sentence in plan.notes_without_scores():
@@ -160,6 +170,10 @@ class TrainingRun:
         if self._saved is not None and self._saved.fingerprint != fingerprint:
             ctx.warn("The checkpoint in the run folder is of other settings or classes; training starts anew.")
             self._saved = None
+        if recorder is not None:
+            info = self._info({}, 0).model_dump(mode="json", exclude={"plan", "scores", "seconds", "steps"})
+            first = 0 if self._saved is None else self._saved.step
+            recorder.begin(folders.model.name, plan.model_dump(mode="json"), info, first)
 
     @property
     def has_lost_a_class(self) -> bool:
@@ -312,7 +326,21 @@ class TrainingRun:
         weights, scores = self._progress.final(self._learner)
         self._progress.check_folder()
         folder = self._folders.model
-        info = ModelInfo(
+        info = self._info(scores, self._progress.step)
+        normalisation = most_annotated_normalisation(self._data, self._task, self._normalisations)
+        write_model_folder(folder, info, normalisation, lambda path: self._write(path, weights))
+        delete_training_state(self._folders.run)
+        self._progress.kept.delete()
+        if self._profile:
+            for name in PROFILE_FILES:
+                (self._folders.run / name).unlink(missing_ok=True)
+        shutil.rmtree(self._teacher, ignore_errors=True)
+        return Checkpoint(folder, info, self._progress.stopped)
+
+    def _info(self, scores: dict[str, Any], n_steps: int) -> ModelInfo:
+        """The description of the model that this training makes."""
+        folder = self._folders.model
+        return ModelInfo(
             id=folder.name,
             name=folder.name,
             recipe=self._plan.recipe,
@@ -323,7 +351,7 @@ class TrainingRun:
             limits=self.tiling if isinstance(self.tiling, NetworkLimits) else None,
             window_shape=self.tiling.shape if isinstance(self.tiling, Windows) else None,
             seconds=round(self._progress.seconds, 2),
-            steps=self._progress.step,
+            steps=n_steps,
             boundary_class=self._data.boundary_class,
             n_annotated=self._task.n_annotated,
             n_inputs=self._data.n_inputs,
@@ -333,15 +361,6 @@ class TrainingRun:
             plan=self._plan,
             scores=scores,
         )
-        normalisation = most_annotated_normalisation(self._data, self._task, self._normalisations)
-        write_model_folder(folder, info, normalisation, lambda path: self._write(path, weights))
-        delete_training_state(self._folders.run)
-        self._progress.kept.delete()
-        if self._profile:
-            for name in PROFILE_FILES:
-                (self._folders.run / name).unlink(missing_ok=True)
-        shutil.rmtree(self._teacher, ignore_errors=True)
-        return Checkpoint(folder, info, self._progress.stopped)
 
     def _write(self, path: Path, weights: dict[str, torch.Tensor]) -> None:
         """Write weights into a model folder that is being made, and what is kept beside them."""

@@ -18,6 +18,7 @@ from napari_pytc.session.runs import training_runs
 
 if TYPE_CHECKING:
     from napari_pytc.plans.specs import ImportModelJob, TrainJob, VolumeInputs
+    from napari_pytc.plans.tracking import Tracking
     from napari_pytc.pytc.translate import ImportedConfig
 
 
@@ -32,6 +33,7 @@ class TrainingJobs(VolumeJobs):
         corrections: bool = False,
         volumes: Sequence[str] | None = None,
         edited: Sequence[str] | None = None,
+        tracking: Tracking | None = None,
     ) -> TrainJob:
         """Describe a training on what is annotated now.
 
@@ -46,6 +48,8 @@ class TrainingJobs(VolumeJobs):
             or objects, and with `corrections` those that have some.
         edited : sequence of str, optional
             Names of the volumes whose corrections are learnt from; by default those of all volumes to learn from.
+        tracking : Tracking, optional
+            Trackers that record the training; none by default.
 
         Raises
         ------
@@ -83,6 +87,7 @@ class TrainingJobs(VolumeJobs):
             plan=plan,
             output=output,
             resume=resume,
+            tracking=tracking,
         )
         name = (self._begun(draft) if resume else None) or self._new_model(plan.recipe)
         return draft.model_copy(update={"output": output.model_copy(update=self._places(name))})
@@ -98,12 +103,10 @@ class TrainingJobs(VolumeJobs):
         Run one again to resume it, also with more strokes. Those of other classes, held-out boxes or volumes than the
         project has now are left out.
         """
-        from napari_pytc.plans.specs import TrainJob
-
         folder, found = self._folder, []
         for name, note in training_runs.unfinished_runs(folder.runs, folder.models, self._active.subjects()):
             try:
-                job = TrainJob.model_validate(note.get("job"))
+                job = _noted_job(note)
             except (ValidationError, PytcError):  # of another version, or damaged
                 continue
             parent = job.output.parent
@@ -168,6 +171,19 @@ class TrainingJobs(VolumeJobs):
                     f"Learn from the corrections of one of them: --volume {name}.",
                 )
         return chosen
+
+
+def _noted_job(note: dict[str, Any]) -> TrainJob:
+    """The training of a run's note; without trackers that are not installed here any more."""
+    from napari_pytc.plans.specs import TrainJob
+
+    content = note.get("job")
+    try:
+        return TrainJob.model_validate(content)
+    except PytcError:
+        if not isinstance(content, dict) or not content.get("tracking"):
+            raise
+        return TrainJob.model_validate({**content, "tracking": None})
 
 
 def _check_decoder(settings: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from napari_pytc.learning.training.losses.choice import make_loss
 from napari_pytc.learning.training.losses.classes import SparseDiceCrossEntropy
 from napari_pytc.learning.training.losses.distance_from_parent import Distillation
 from napari_pytc.learning.training.losses.masked import Loss, MaskedLoss, weighted_mean
+from napari_pytc.learning.training.losses.parts import TrainingLoss
 from napari_pytc.learning.training.losses.supervision import deeply_supervised
 from napari_pytc.learning.training.losses.terms import ChannelTerms, ClassTerms, LossTerms
 
@@ -17,6 +18,7 @@ __all__ = [
     "LossTerms",
     "MaskedLoss",
     "SparseDiceCrossEntropy",
+    "TrainingLoss",
     "deeply_supervised",
     "make_loss",
     "weighted_mean",

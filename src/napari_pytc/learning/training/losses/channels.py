@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from napari_pytc.learning.data.instance_targets import IGNORED, ONE, ZERO
+from napari_pytc.learning.evaluation.instance_scoring import group_of
+from napari_pytc.learning.training.losses.parts import TrainingLoss
 from napari_pytc.volumes.roles import SLOPES, ChannelRole
 
 
-class ChannelLoss(nn.Module):
+class ChannelLoss(TrainingLoss):
     """A loss for every channel over the voxels whose target is known; their mean.
 
     Probabilities get binary cross entropy and Dice of the network's output as a logit; distances and other quantities
@@ -33,6 +34,7 @@ class ChannelLoss(nn.Module):
         self.dice_weight = dice_weight
         self.balance = balance
         self._indices = [[c for c, one in enumerate(roles) if is_quantity(one) == which] for which in (False, True)]
+        self._groups = [group_of(role) for role in roles]
         self._quantities = [roles[channel] for channel in self._indices[1]]
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -46,6 +48,7 @@ class ChannelLoss(nn.Module):
             (b, c, z, y, x) uint8 as `instance_targets` makes them.
         """
         losses, n_known = self.each(logits, targets)
+        self.note(self._groups, losses, n_known)
         return losses.sum() / (n_known > 0).sum().clamp(min=1)
 
     def each(

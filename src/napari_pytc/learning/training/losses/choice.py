@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from napari_pytc.learning.training.losses.channels import ChannelLoss
 from napari_pytc.learning.training.losses.classes import SparseDiceCrossEntropy
+from napari_pytc.learning.training.losses.parts import TrainingLoss
 from napari_pytc.learning.training.losses.target_loss import TargetLoss
 from napari_pytc.learning.training.losses.terms import ChannelTerms, ClassTerms, LossTerms
 from napari_pytc.plans.losses import assign_losses
@@ -16,7 +15,7 @@ from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.volumes.channels import ChannelRole
 
 
-def make_loss(plan: TrainPlan, roles: Sequence[ChannelRole], guess_weight: float = 0.0) -> nn.Module:
+def make_loss(plan: TrainPlan, roles: Sequence[ChannelRole], guess_weight: float = 0.0) -> TrainingLoss:
     """The loss of a plan, a module of logits and labels as in `Batch`.
 
     Parameters

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from monai.losses import DiceLoss
-from torch import nn
+
+from napari_pytc.learning.training.losses.parts import TrainingLoss
 
 
-class SparseDiceCrossEntropy(nn.Module):
+class SparseDiceCrossEntropy(TrainingLoss):
     """Dice + cross entropy over the voxels whose label is not 0; pseudo-labels are weighed apart.
 
     Voxels labelled as "any but one class" count as much, taken together, as those labelled with a class.
@@ -60,10 +61,12 @@ class SparseDiceCrossEntropy(nn.Module):
         n_each = onehot.sum(dim=1)
         log_probable = logits.log_softmax(0)
         entropy = -(log_probable * onehot).sum() / n_each.sum()
+        self.note(["cross entropy"], entropy)
         if not self.dice_weight:
             return entropy
-        dice = self._dice((log_probable.exp() * onehot.sum(dim=0))[None], onehot[None]).flatten()
-        return (1 - self.dice_weight) * entropy + self.dice_weight * dice[n_each > 0].mean()
+        dice = self._dice((log_probable.exp() * onehot.sum(dim=0))[None], onehot[None]).flatten()[n_each > 0].mean()
+        self.note(["Dice"], dice)
+        return (1 - self.dice_weight) * entropy + self.dice_weight * dice
 
 
 def any_but(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_pytc.learning.data.instance_targets import ONE, ZERO
 from napari_pytc.learning.training.losses.build import build_losses
 from napari_pytc.learning.training.losses.channels import ChannelLoss
 from napari_pytc.learning.training.losses.classes import SparseDiceCrossEntropy
+from napari_pytc.learning.training.losses.parts import TrainingLoss, told_apart
 from napari_pytc.learning.training.losses.terms import values_and_mask, voxel_weights
 from napari_pytc.plans.plan import TrainPlan
 from napari_pytc.plans.targets import ChannelsTarget
 from napari_pytc.volumes.roles import ChannelRole
 
 
-class TargetLoss(nn.Module):
+class TargetLoss(TrainingLoss):
     """Weighted mean of the losses of the entries that have a target anywhere.
 
     An entry has the loss that it names. Without one, classes have Dice and cross entropy, other channels the
@@ -38,11 +39,15 @@ class TargetLoss(nn.Module):
         self._named = target.assigned_losses(roles)
         self._losses = build_losses(self._named)
         plain = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.named_loss is None]
-        self._classes = [(entry.weight, numbers) for entry, numbers in plain if entry.from_strokes]
         self._class_loss = SparseDiceCrossEntropy(plan.dice_weight)
         others = [(entry, numbers) for entry, numbers in plain if not entry.from_strokes]
         self._plain = [number for _, numbers in others for number in range(numbers.start, numbers.stop)]
         self._entry_of = [n for n, (_, numbers) in enumerate(others) for _ in range(numbers.start, numbers.stop)]
+        classes = [(entry, numbers) for entry, numbers in plain if entry.from_strokes]
+        self._classes = [(entry.weight, numbers) for entry, numbers in classes]
+        named = [(entry, numbers) for entry, numbers in target.entries(roles) if entry.named_loss is not None]
+        self._titles = told_apart([entry.role for entry, _ in (*others, *classes, *named)])
+        """Of the losses, in the order in which they are computed."""
         self._plain_weights = [entry.weight for entry, _ in others]
         self._plain_loss = ChannelLoss([roles[n] for n in self._plain], plan.dice_weight, plan.class_balance)
 
@@ -73,6 +78,7 @@ class TargetLoss(nn.Module):
                 losses.append(loss(*(of[:, channels] for of in (logits, values, mask))))
                 weights.append(one.term.weight * mask[:, channels].any())
         total = torch.stack([torch.as_tensor(weight, device=logits.device) for weight in weights])
+        self.note(self._titles, torch.stack(losses), total)
         return (torch.stack(losses) * total).sum() / torch.where(total.sum() > 0, total.sum(), 1.0)
 
     def _of_plain(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

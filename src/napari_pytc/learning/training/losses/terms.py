@@ -12,13 +12,14 @@ from napari_pytc.learning.data.instance_targets import IGNORED, ONE, ZERO
 from napari_pytc.learning.data.targets.patch_targets import SMALL
 from napari_pytc.learning.training.losses.build import build_losses
 from napari_pytc.learning.training.losses.classes import any_but
+from napari_pytc.learning.training.losses.parts import TrainingLoss, told_apart
 from napari_pytc.plans.losses import AssignedLoss
 from napari_pytc.volumes.roles import ChannelRole
 
 Balancing = Literal["fixed", "uncertainty"]
 
 
-class LossTerms(nn.Module):
+class LossTerms(TrainingLoss):
     """Sum of losses, each of its own channels.
 
     Parameters
@@ -33,17 +34,19 @@ class LossTerms(nn.Module):
     def __init__(self, assigned: Sequence[AssignedLoss], balancing: Balancing = "fixed") -> None:
         super().__init__()
         self._assigned = tuple(assigned)
+        self._names = told_apart([one.term.title for one in assigned])
         self._losses = build_losses(assigned)
         self.log_variances = nn.Parameter(torch.zeros(len(assigned))) if balancing == "uncertainty" else None
 
     def forward(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See `Loss`."""
-        each = torch.stack(
-            [
-                one.term.weight * loss(*(_channels(values, one.channels) for values in (logits, target, mask)))
-                for one, loss in zip(self._assigned, self._losses, strict=True)
-            ]
-        )
+        plain = [
+            loss(*(_channels(values, one.channels) for values in (logits, target, mask)))
+            for one, loss in zip(self._assigned, self._losses, strict=True)
+        ]
+        for name, value in zip(self._names, plain, strict=True):
+            self.note([name], value)
+        each = torch.stack([one.term.weight * value for one, value in zip(self._assigned, plain, strict=True)])
         if self.log_variances is None:
             return each.sum()
         return (each * (-self.log_variances).exp() + self.log_variances).sum() / 2
@@ -57,7 +60,7 @@ def _channels(values: Tensor, channels: tuple[int, ...]) -> Tensor:
     return values[:, first:last] if last - first == len(channels) else values[:, list(channels)]
 
 
-class ClassTerms(nn.Module):
+class ClassTerms(TrainingLoss):
     """Terms over annotated voxels of classes, and apart from them over pseudo-labels.
 
     Voxels labelled as "any but one class" have the loss of `SparseDiceCrossEntropy`.
@@ -97,7 +100,7 @@ class ClassTerms(nn.Module):
         return loss
 
 
-class ChannelTerms(nn.Module):
+class ChannelTerms(TrainingLoss):
     """Terms over targets as `instance_targets` makes them.
 
     Parameters

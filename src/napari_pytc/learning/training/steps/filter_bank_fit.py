@@ -165,5 +165,6 @@ class FilterBankFit:
         n = len(batch.image)
         logits = self.network.head(torch.cat([batch.image, seen[rows].to(batch.image)]))
         cross_entropy = targets.cross_entropy(logits[n:], rows)
+        self.loss.note(["distance from the parent"], cross_entropy)
         loss: Tensor = self.loss(logits[:n], batch.labels) + self._plan.distil_weight * cross_entropy
         return loss

@@ -121,8 +121,9 @@ class SegmentationModule(pl.LightningModule):
             parent = parent.to(batch.image.device)
             wanted = parent(batch.image) if batch.features is None else parent.logits_of_features(batch.features)
             wanted = without_margin(wanted, self._plan.network.training_margin)
-        found: Tensor = self._plan.distil_weight * self._distil(logits, wanted, labels)
-        return found
+        distance: Tensor = self._distil(logits, wanted, labels)
+        self.loss.note(["distance from the parent"], distance)
+        return self._plan.distil_weight * distance
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Set the learning rate of the step."""

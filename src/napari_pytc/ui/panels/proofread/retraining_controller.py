@@ -160,7 +160,7 @@ class RetrainingController(QObject):
 
         self.problem, self.outcome = None, None
         try:
-            self._retraining = session.retraining.begin(minutes)
+            self._retraining = session.retraining.begin(minutes, self._project.launcher.tracking)
         except PytcError as error:
             self.problem = error
             self.changed.emit()
@@ -171,6 +171,8 @@ class RetrainingController(QObject):
         """Resume where it stopped."""
         if self.phase == "stopped":
             self.problem = None
+            if self._retraining is not None and self._retraining.state.step == "train":
+                self._retraining.track(self._project.launcher.tracking)
             self._run_next()
 
     def insist(self) -> None:

@@ -12,6 +12,7 @@ from napari_pytc.jobs.job import JobState
 from napari_pytc.ui.panels.train.models_controller import ModelsController, read_curves
 from napari_pytc.ui.panels.train.recipe_controller import RecipeController
 from napari_pytc.ui.panels.train.step_memory_controller import StepMemoryController
+from napari_pytc.ui.panels.train.tracking_controller import TrackingController
 from napari_pytc.ui.panels.train.training_volumes import TrainingVolumes
 from napari_pytc.ui.tasks.job_board import JobModel
 from napari_pytc.ui.widgets.record_text import short_date
@@ -68,6 +69,8 @@ class TrainController(QObject):
         The volumes that are learned from.
     step_memory : StepMemoryController
         The memory that a training step will need.
+    tracking : TrackingController
+        The trackers that record trainings.
     """
 
     progress_changed = Signal()
@@ -87,6 +90,8 @@ class TrainController(QObject):
         self.volumes.changed.connect(self._on_strokes_changed)
         self.step_memory = StepMemoryController(workspace, self.recipe, self)
         self.step_memory.changed.connect(self._on_step_memory)
+        self.tracking = TrackingController(workspace, self)
+        self.tracking.changed.connect(self.readiness_changed)
         self._n_points = 0
         self._target: AnyTarget | None = None
         """What the recipe learns; where its settings are wrong, what it learnt before."""
@@ -137,12 +142,19 @@ class TrainController(QObject):
             is_left_out = any(volume.n_objects for volume in self.volumes.listed)
             return "Tick a volume in which objects are marked." if is_left_out else _NO_OBJECTS
         if not self.learns_classes:
-            return self.recipe.problem or self.step_memory.refusal
+            return self._refusal
         painted = [name for name, n_voxels in self.painted.items() if n_voxels]
         if len(painted) < 2:
             return "Paint strokes of at least two classes first; " + (
                 f"so far only {painted[0]} has some." if painted else "there are none yet."
             )
+        return self._refusal
+
+    @property
+    def _refusal(self) -> str:
+        """What speaks against a training whose data are there."""
+        if self.tracking.problem:
+            return f"Track experiments: {self.tracking.problem}"
         return self.recipe.problem or self.step_memory.refusal
 
     def train(self) -> None:

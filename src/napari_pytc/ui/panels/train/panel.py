@@ -17,6 +17,7 @@ from napari_pytc.ui.panels.train.recipe import RecipeChooser
 from napari_pytc.ui.panels.train.scores import ClassTable
 from napari_pytc.ui.panels.train.step_memory_line import StepMemoryLine
 from napari_pytc.ui.panels.train.suggestion_controller import SuggestionController
+from napari_pytc.ui.panels.train.tracking_box import TrackingBox
 from napari_pytc.ui.panels.train.volume_choice import VolumeChoice
 from napari_pytc.ui.widgets.buttons import allow, main_button
 from napari_pytc.ui.widgets.curves import CurvesPlot
@@ -57,6 +58,7 @@ class TrainPanel(QWidget):
         self.live = LiveBox(workspace, live, suggestions)
         self.recipe = RecipeChooser(controller.recipe)
         self.step_memory = StepMemoryLine(controller.step_memory)
+        self.tracking = TrackingBox(controller.tracking)
         self.train_button = main_button("Train")
         self.train_button.setObjectName("trainButton")
         self.reason = wrapped()
@@ -106,6 +108,7 @@ class TrainPanel(QWidget):
         for widget in (
             self.volumes,
             self.step_memory,
+            self.tracking,
             self.train_button,
             self.reason,
             self.progress,
@@ -124,6 +127,7 @@ class TrainPanel(QWidget):
         layout.addStretch(1)
         order_tabs(self)
         self.recipe.built.connect(lambda: order_tabs(self))
+        self.tracking.toggled.connect(lambda _: order_tabs(self))
 
     def _show_project(self) -> None:
         is_open = self.controller.workspace.session is not None

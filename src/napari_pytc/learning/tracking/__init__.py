@@ -1,0 +1,1 @@
+"""Records of trainings in programs that show experiments; the only place that imports those."""
