@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
-from napari_pytc.cli.label_comparison import LabelFile, checked_region, class_title, with_notes
+from napari_pytc.cli.label_comparison import ComparedFile, checked_region, class_title, with_notes
 from napari_pytc.cli.output import Output, Reply, table
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _MOST_COLUMNS = 12
 class ClassRequest:
     """The volumes of `evaluate --classes`; `ignore` is the true class that is left out."""
 
-    predicted: LabelFile
-    truth: LabelFile
+    predicted: ComparedFile
+    truth: ComparedFile
     values: dict[int, int]
     region: Box | None
     ignore: int | None

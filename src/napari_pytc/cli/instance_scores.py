@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 
-from napari_pytc.cli.label_comparison import LabelFile, checked_region, class_title, with_notes
+from napari_pytc.cli.label_comparison import ComparedFile, checked_region, class_title, with_notes
 from napari_pytc.cli.output import Output, Reply, table
 from napari_pytc.errors import InvalidInput
 
@@ -22,15 +22,15 @@ class InstanceRequest:
 
     Parameters
     ----------
-    classes : pair of LabelFile, optional
+    classes : pair of ComparedFile, optional
         Classes of the predicted and of the true voxels.
     ignore : int, optional
         The true id that is left out.
     """
 
-    predicted: LabelFile
-    truth: LabelFile
-    classes: tuple[LabelFile, LabelFile] | None
+    predicted: ComparedFile
+    truth: ComparedFile
+    classes: tuple[ComparedFile, ComparedFile] | None
     values: dict[int, int]
     region: Box | None
     ignore: int | None
@@ -55,7 +55,7 @@ def evaluate_instance_files(asked: InstanceRequest, output: Output) -> Reply:
     return Reply(figures, Group(*_tables(figures), *(f"Note: {note}" for note in figures["notes"])))
 
 
-def _classes_of_objects(pair: LabelPair, predicted: LabelFile, truth: LabelFile) -> LabelPair:
+def _classes_of_objects(pair: LabelPair, predicted: ComparedFile, truth: ComparedFile) -> LabelPair:
     """Classes of objects that are compared, in the same voxels; read as the objects are."""
     from napari_pytc.annotations.label_pair import pair_labels
 

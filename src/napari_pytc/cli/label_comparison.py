@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelFile:
+class ComparedFile:
     """A volume of labels, as it was typed.
 
     Parameters

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_pytc.session.records import ModelRecord
-from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
+from napari_pytc.ui.widgets.model_scores import HeldOutScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.record_text import short_date
 from tests.support.display import needs_display
 
@@ -31,19 +31,19 @@ def model(id: str = "m1", scores: dict[str, Any] = SCORES, problem: str = "") ->
 
 
 @pytest.fixture
-def shown(qtbot: QtBot) -> ModelScores:
-    widget = ModelScores("scores")
+def shown(qtbot: QtBot) -> HeldOutScores:
+    widget = HeldOutScores("scores")
     qtbot.addWidget(widget)
     widget.resize(320, 100)
     return widget
 
 
-def texts(widget: ModelScores) -> list[str]:
+def texts(widget: HeldOutScores) -> list[str]:
     QApplication.processEvents()  # Qt shows what a layout got only then
     return [label.text() for label in widget.findChildren(QLabel) if label.text() and not label.isHidden()]
 
 
-def test_each_score_stands_with_what_it_is_and_of_which_data(shown: ModelScores) -> None:
+def test_each_score_stands_with_what_it_is_and_of_which_data(shown: HeldOutScores) -> None:
     shown.show_model(model())
     assert not shown.isHidden()
     assert texts(shown) == [
@@ -55,7 +55,7 @@ def test_each_score_stands_with_what_it_is_and_of_which_data(shown: ModelScores)
     assert "7 true objects" in figure.toolTip()
 
 
-def test_without_a_score_the_reason_stands_in_its_place(shown: ModelScores) -> None:
+def test_without_a_score_the_reason_stands_in_its_place(shown: HeldOutScores) -> None:
     shown.show_model(model(scores={}))
     assert texts(shown) == ["No score: nothing annotated was held out when it was made."]
     for nothing in (None, model(problem="damaged")):
@@ -63,7 +63,7 @@ def test_without_a_score_the_reason_stands_in_its_place(shown: ModelScores) -> N
         assert shown.isHidden()
 
 
-def test_scores_of_another_truth_are_not_to_be_compared(shown: ModelScores) -> None:
+def test_scores_of_another_truth_are_not_to_be_compared(shown: HeldOutScores) -> None:
     shown.show_model(model(), model("other", {**SCORES, "truth": "b"}))
     assert texts(shown)[-1].startswith("Not to be compared with the scores of “other”")
     shown.show_model(model(), model("other"))

@@ -8,7 +8,7 @@ import typer
 
 from napari_pytc.cli.class_scores import ClassRequest, evaluate_class_files
 from napari_pytc.cli.instance_scores import InstanceRequest, evaluate_instance_files
-from napari_pytc.cli.label_comparison import LabelFile, mapped_values
+from napari_pytc.cli.label_comparison import ComparedFile, mapped_values
 from napari_pytc.cli.options import (
     AsJson,
     Axes,
@@ -159,8 +159,8 @@ def evaluate(
             predicted, truth, ours, theirs, values, region, left_out, unit, tolerated_nodes, merged_by
         )
         return evaluate_against_skeletons(asked, context, teasar_scale, teasar_constant)
-    files, output = (LabelFile(predicted, ours), LabelFile(truth, theirs)), output_of(context)
+    files, output = (ComparedFile(predicted, ours), ComparedFile(truth, theirs)), output_of(context)
     if instances:
-        of_objects = (LabelFile(given[0], ours), LabelFile(given[1], theirs)) if given else None
+        of_objects = (ComparedFile(given[0], ours), ComparedFile(given[1], theirs)) if given else None
         return evaluate_instance_files(InstanceRequest(*files, of_objects, values, region, left_out), output)
     return evaluate_class_files(ClassRequest(*files, values, region, 0 if ignore is None else left_out), output)

@@ -15,7 +15,7 @@ _N_COLUMNS = 2
 """Side by side as the narrowest panel has room for."""
 
 
-class ModelScores(QWidget):
+class HeldOutScores(QWidget):
     """Figures of a model, each with a tooltip that says what it is; below them the data that they are of.
 
     Where another model is named whose scores are of another truth, a sentence says so.

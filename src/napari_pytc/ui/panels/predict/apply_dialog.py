@@ -31,7 +31,7 @@ from napari_pytc.ui.widgets.choices import Combo
 from napari_pytc.ui.widgets.flags import APPLY, READING, error_in_window
 from napari_pytc.ui.widgets.labels import wrapped
 from napari_pytc.ui.widgets.layout import Scrolled, order_tabs, row
-from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
+from napari_pytc.ui.widgets.model_scores import HeldOutScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.notice import Notice
 from napari_pytc.ui.widgets.reading_fields import ReadingFields
 from napari_pytc.volumes.spec import ReadOptions, parse_channels
@@ -206,7 +206,7 @@ class ApplyDialog(QDialog):
             self.model.setItemData(number, json.dumps(model.prediction), _BROUGHT)
             self.model.setItemData(number, scores_tip(model), Qt.ItemDataRole.ToolTipRole)
         self._models = tuple(models)
-        self.scores = ModelScores("applyScores")
+        self.scores = HeldOutScores("applyScores")
         self.files = QListWidget()
         self.files.setObjectName("applyFiles")
         self.files.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

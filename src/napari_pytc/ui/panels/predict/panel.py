@@ -26,7 +26,7 @@ from napari_pytc.ui.widgets.drawn_box import DrawnBoxField
 from napari_pytc.ui.widgets.job_row import JobRows
 from napari_pytc.ui.widgets.labels import voxels, wrapped
 from napari_pytc.ui.widgets.layout import column, form, order_tabs, section
-from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip, titled_score
+from napari_pytc.ui.widgets.model_scores import HeldOutScores, scores_tip, titled_score
 from napari_pytc.ui.widgets.notice import EmptyState
 from napari_pytc.ui.widgets.uncertainty_toggle import UncertaintyToggle
 
@@ -58,7 +58,7 @@ class PredictPanel(QWidget):
         self.empty = EmptyState()
         self.model = Combo("modelCombo", "The model that predicts. Models come from the Train panel.")
         self.model.setPlaceholderText("No model yet")
-        self.scores = ModelScores("predictScores")
+        self.scores = HeldOutScores("predictScores")
         self.copies = CopyFields()
         self.copies.changed.connect(self._update)
         self.copies.built.connect(lambda: order_tabs(self))

@@ -20,7 +20,7 @@ from napari_pytc.session.records import ModelRecord
 from napari_pytc.ui.panels.train.comparison import ComparisonDialog
 from napari_pytc.ui.panels.train.models_controller import ModelsController, short_name
 from napari_pytc.ui.widgets.buttons import allow
-from napari_pytc.ui.widgets.model_scores import ModelScores, scores_tip
+from napari_pytc.ui.widgets.model_scores import HeldOutScores, scores_tip
 from napari_pytc.ui.widgets.record_list import Column, Line, RecordList
 from napari_pytc.ui.widgets.record_text import short_date
 
@@ -86,7 +86,7 @@ class ModelList(QWidget):
                 ("delete", "Delete…", self.delete),
             )
         }
-        self.scores = ModelScores("modelScores")
+        self.scores = HeldOutScores("modelScores")
         self.import_button = self.records.add_button("Import…", "importModelButton", self.import_wanted.emit)
         self.import_button.setToolTip("Import a model or a recipe of PyTorch Connectomics.")
         tree = self.tree = self.records.tree
