@@ -87,6 +87,7 @@ _NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "monai_flexible_unet": ("a U-Net on a backbone for classification", ("unet", "monai")),
     "rsunet": ("a residual symmetric U-Net", ("superhuman", "pytc")),
     "unet_3d": ("the U-Net of PyTorch Connectomics", ("unet", "pytc")),
+    "unet_2d": ("the U-Net of PyTorch Connectomics for single sections", ("unet", "pytc")),
     "fpn_3d": ("the feature pyramid network of PyTorch Connectomics", ("fpn", "pytc")),
     "section_unet": ("a two-dimensional U-Net on each section and its neighbours", ("unet",)),
 }
