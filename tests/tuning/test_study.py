@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from napari_pytc.annotations.label_transform import LabelTransform
+from napari_pytc.decoding import AgglomerationDecoder
 from napari_pytc.errors import InvalidInput, OutOfMemory, ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.context import JobCancelled
@@ -23,6 +24,7 @@ from napari_pytc.tuning import regions, study
 from napari_pytc.tuning.describe import TuneRequest, settings_to_give, split_words
 from napari_pytc.tuning.jobs import TuneJob
 from napari_pytc.tuning.records import TuningRecord, read_record
+from napari_pytc.tuning.search_space import regrouping_settings
 from napari_pytc.volumes.channels import AffinityRole
 from tests.support.contexts import RecordingContext
 from tests.support.evidence import NEAR, affinities_of, write_prediction
@@ -82,7 +84,7 @@ def test_every_second_trial_groups_the_supervoxels_of_the_best_anew(tmp_path: Pa
     for number in (1, 3, 5, 7):
         best = min(trials[:number], key=lambda trial: trial.score or 0.0)
         other = {name for name, value in trials[number].decoder.items() if value != best.decoder[name]}
-        assert other <= {"threshold", "smallest_um3"}
+        assert other <= regrouping_settings(AgglomerationDecoder)
     assert trials[2].decoder["seed_distance_um"] != trials[4].decoder["seed_distance_um"]
 
 
