@@ -101,10 +101,11 @@ class FaultyTracking(TrackerSettings):
     kind: Literal["test-faulty"] = "test-faulty"
     fails_in: str = ""
     error: str = "RuntimeError"
+    wait_s: float = 30.0
 
     @property
     def longest_wait_s(self) -> float:
-        return 0.5 if self.fails_in == "stuck" else 30.0
+        return self.wait_s
 
 
 class FaultyTracker:

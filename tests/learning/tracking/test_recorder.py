@@ -118,9 +118,27 @@ def test_a_package_that_is_missing_is_told_with_the_command_that_installs_it(
 def test_a_tracker_that_never_ends_holds_the_training_up_for_a_while_only(
     tmp_path: Path, opened: list[FaultyTracker]
 ) -> None:
-    recorder, told = recorder_of(tmp_path, fails_in="stuck")
+    recorder, told = recorder_of(tmp_path, fails_in="stuck", wait_s=0.5)
     recorder.begin("m1", {}, {}, 0)
     recorder.finish(DONE)
+    assert "did not end within" in told[0]
+    wait_until(lambda: bool(opened))
+    opened[0].gate.set()
+    wait_until(lambda: opened[0].outcome is not None)
+
+
+def test_a_cancel_ends_the_wait_for_trackers_alone(tmp_path: Path, opened: list[FaultyTracker]) -> None:
+    recorder, told = recorder_of(tmp_path, fails_in="stuck", wait_s=500.0)
+    recorder.begin("m1", {}, {}, 0)
+    checks = []
+
+    def check() -> None:
+        checks.append(1)
+        if len(checks) == 2:
+            raise JobCancelled
+
+    recorder.finish(DONE, check)
+    assert len(checks) == 2
     assert "did not end within" in told[0]
     wait_until(lambda: bool(opened))
     opened[0].gate.set()

@@ -82,7 +82,8 @@ def test_a_model_learns_and_is_complete(tmp_path: Path, name: str) -> None:
     assert done.info.scores["mean"] > 0.6
     assert [step for step, *_ in ctx.progress if _[1] == "training"][-1] == steps
     assert ctx.curve("loss")[-1] < ctx.curve("loss")[0]
-    assert {metric for metric, _, _ in ctx.metrics} >= {"loss", "dice", "dice/membrane", "dice/inside"}
+    curves = {metric for metric, _, _ in ctx.metrics}
+    assert curves >= {"loss", "dice", "dice/membrane", "dice/inside", "mean_iou", "accuracy", "mean_accuracy"}
     info = read_model_info(done.folder)
     assert (info.id, info.classes, info.steps, info.parent) == ("m1", CLASSES, steps, None)
     assert info.n_annotated == dict(zip(CLASSES, np.sum([c.counts for c in data.chunks], axis=0).tolist(), strict=True))

@@ -168,5 +168,10 @@ def test_no_window_of_pyqtgraph_outlives_the_plot(qtbot: QtBot) -> None:
 
 
 def test_mean_iou_and_accuracy_are_scores() -> None:
-    found = series_of_run({"mean_iou": ((1, 0.5),), "accuracy": ((1, 0.7),), "gradient": ((1, 3.0),)}, {}, "a")
-    assert [(one.name, one.plot) for one in found] == [("a mean IoU", "score"), ("a accuracy", "score")]
+    curves = {"mean_iou": ((1, 0.5),), "accuracy": ((1, 0.7),), "mean_accuracy": ((1, 0.6),), "gradient": ((1, 3.0),)}
+    found = series_of_run(curves, {}, "a")
+    assert [(one.name, one.plot) for one in found] == [
+        ("a mean IoU", "score"),
+        ("a accuracy", "score"),
+        ("a mean accuracy", "score"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ _MOST_WAITING = 2000
 """Messages that may wait for trackers; further ones are left out, so that a stuck disk takes no memory."""
 _STOPPED_WAIT_S = 3.0
 """A cancelled job is killed soon: trackers that need longer are left behind."""
+_CHECKED_EVERY_S = 0.2
 
 
 _LEFT_BEHIND: list[threading.Thread] = []
@@ -96,8 +98,15 @@ class Recorder:
         wanted = {one.kind for one in self._settings if one.pictures}
         self._put(lambda: self._each(lambda tracker: tracker.pictures(step, pictures), wanted))
 
-    def finish(self, outcome: TrainingOutcome) -> None:
-        """End the record, and wait until it is written; not for long where the user stopped the training."""
+    def finish(self, outcome: TrainingOutcome, check: Callable[[], None] = lambda: None) -> None:
+        """End the record, and wait until it is written; not for long where the user stopped the training.
+
+        Parameters
+        ----------
+        check : callable
+            Called while waiting; raises `JobCancelled` to wait no longer, which ends the wait alone: the model of a
+            finished training is there.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -107,14 +116,19 @@ class Recorder:
         self._work.put(lambda: self._finish(outcome))
         self._work.put(None)
         longest = sum(one.longest_wait_s for one in self._settings)
-        thread.join(longest if outcome.state == "finished" else min(longest, _STOPPED_WAIT_S))
+        started = time.monotonic()
+        with suppress(JobCancelled):
+            end = started + (longest if outcome.state == "finished" else min(longest, _STOPPED_WAIT_S))
+            while thread.is_alive() and time.monotonic() < end:
+                thread.join(min(_CHECKED_EVERY_S, longest))
+                check()
         if thread.is_alive():
             _LEFT_BEHIND.append(thread)
         if thread.is_alive() and outcome.state == "finished":
             titles = " and ".join(one.title for one in self._settings)
             self.tell(
-                f"{titles} did not end within {longest:.0f} s, so the last of what was recorded may be missing. "
-                f"What is on the disk is in {self._folder}."
+                f"{titles} did not end within {time.monotonic() - started:.0f} s, so the last of what was recorded may "
+                f"be missing. What is on the disk is in {self._folder}."
             )
 
     def tell(self, sentence: str) -> None:

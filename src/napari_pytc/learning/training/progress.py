@@ -371,7 +371,7 @@ class ProgressCallback(pl.Callback):
                 self._ctx.metric(f"dice/{name}", self.step, value)
         if scores["mean"] is not None:
             self._ctx.metric("dice", self.step, scores["mean"])
-        for name in ("mean_iou", "accuracy"):
+        for name in ("mean_iou", "accuracy", "mean_accuracy"):
             if scores.get(name) is not None:
                 self._ctx.metric(name, self.step, scores[name])
         for name, value in precision_curves(scores.get("objects", {})).items():

@@ -46,7 +46,7 @@ def run(job: TrainJob, ctx: JobContext) -> dict[str, Any]:
     recorder = Recorder(tracking, tracking.folder_of(output.run_folder), ctx.warn)
     with recorded(recorder):
         done = train(job.plan, data, folders, RecordedContext(ctx, recorder), job.profile, recorder)
-        recorder.finish(TrainingOutcome("finished", _outcome(done)))
+        recorder.finish(TrainingOutcome("finished", _outcome(done)), ctx.check)
     return replace(done, notes=(*done.notes, *recorder.notes), tracked=recorder.folders).summary()
 
 

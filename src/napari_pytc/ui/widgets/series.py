@@ -40,6 +40,7 @@ class Series:
 _OTHER_SCORES = {
     "mean_iou": "mean IoU",
     "accuracy": "accuracy",
+    "mean_accuracy": "mean accuracy",
     "average_precision_50": "AP 0.5",
     "average_precision": "AP 0.5–0.95",
 }
@@ -53,8 +54,9 @@ def series_of_run(
     Parameters
     ----------
     curves : mapping
-        Points by name: "loss", "dice" for the mean, "dice/<class>", "mean_iou" and "accuracy" of all voxels,
-        "average_precision_50" and "average_precision" of objects, "average_precision_50/<class>".
+        Points by name: "loss", "dice" for the mean, "dice/<class>", "mean_iou", "accuracy" of all voxels,
+        "mean_accuracy" over the classes, "average_precision_50" and "average_precision" of objects,
+        "average_precision_50/<class>".
     colours : mapping
         Colours by class.
     name : str
