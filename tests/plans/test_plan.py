@@ -231,3 +231,18 @@ class TestLivePlan:
     def test_values_that_cannot_be_are_refused(self, name: str, value: float) -> None:
         with pytest.raises(ValidationError, match=name):
             LivePlan.model_validate({name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changed"),
+    [
+        ("mednext", "heads", [{"name": "a"}]),
+        ("mednext_custom", "heads", [{"name": "a"}]),
+        ("unet_3d", "non_local", True),
+    ],
+)
+def test_a_training_of_before_a_network_had_a_setting_is_the_same_work(kind: str, name: str, changed: Any) -> None:
+    assert name not in TrainPlan(network={"kind": kind}).identity(1)["network"]
+    with_it = {"kind": kind, name: changed, **({"deep_supervision": False} if name == "heads" else {"norm": "batch"})}
+    assert TrainPlan(network=with_it).identity(1)["network"][name]
+    assert "network" not in TrainPlan(network={"kind": kind}).identity(1, exclude=("network",))

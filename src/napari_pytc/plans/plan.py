@@ -222,6 +222,9 @@ class TrainPlan(Settings):
         for name in _ADDED_LATER & set(found):
             if getattr(self, name) == type(self).model_fields[name].default:
                 del found[name]
+        for name in self.network.added_later if "network" in found else ():
+            if getattr(self.network, name) == type(self.network).model_fields[name].default:
+                del found["network"][name]
         if "augmentation" in found:
             found["augmentation"] = self.augmentation.identity()
         return found

@@ -104,6 +104,17 @@ def test_objects_are_those_of_the_decoder_and_scored_as_by_evaluate() -> None:
     assert "of_class" not in found
 
 
+def test_the_foreground_of_a_target_of_instances_is_no_class_of_the_project() -> None:
+    of = tiny_plan(target={"kind": "instances", "affinities": False, "foreground": True}, decoder=COMPONENTS)
+    ids = true_ids()
+    predicted = np.where((ids > 1) & (ids < 20), 0.9, 0.1)
+    roles = of.target.roles((), space())
+    channels = np.stack([predicted if role.title == "foreground" else np.zeros(SHAPE) for role in roles])
+    found = scorer(of, volume(ids)).score(Drawn(channels), 10**6)
+    assert (found["predicted_objects"], found["average_precision_50"]) == (3, 1)
+    assert "of_class" not in found
+
+
 def test_average_precision_of_each_class_and_run_lengths() -> None:
     ids = true_ids()
     painted = np.zeros(SHAPE, np.uint8)

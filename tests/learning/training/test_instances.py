@@ -23,6 +23,7 @@ from napari_pytc.learning.data.training_data import TrainingData
 from napari_pytc.learning.data.training_image import TrainingImage
 from napari_pytc.learning.data.volume_data import VolumeData
 from napari_pytc.learning.evaluation.instance_scoring import InstanceScorer
+from napari_pytc.learning.evaluation.object_scoring import ObjectScorer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.learning.training.state.training_identity import training_fingerprint
@@ -170,6 +171,22 @@ def test_training_and_prediction(tmp_path: Path) -> None:
         assert roles_of(found.attributes, found.channels) == roles
         assert (found.read(Box.of_shape((8, 48, 48))) > 0).all()
         job.run(RecordingContext())  # the same work is gone on with
+
+
+@pytest.mark.parametrize("error", [InvalidInput("Nothing to decode."), MemoryError("1 GB")])
+def test_objects_that_cannot_be_scored_do_not_end_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def score(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ObjectScorer, "score", score)
+    ctx = RecordingContext()
+    done = train(instance_plan(), object_data(), folders(tmp_path), ctx)
+    assert set(done.info.scores["dice"]) == GROUPS
+    assert "objects" not in done.info.scores
+    (told,) = [sentence for sentence in ctx.warnings if "Single objects get no scores" in sentence]
+    assert str(error) in told
 
 
 @pytest.mark.slow

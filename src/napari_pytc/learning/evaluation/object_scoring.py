@@ -77,7 +77,9 @@ class ObjectScorer:
         self._kept, self._roles = list(kept), tuple(roles[channel] for channel in kept)
         self.decoder = decoder
         names = [role.name for role in self._roles if isinstance(role, ClassRole)]
-        self._class_numbers = np.array([0, *(data.classes.index(name) + 1 for name in names)])
+        # The foreground of a target of instances is a channel like that of a class, but none of the project's classes.
+        numbers = {name: number for number, name in enumerate(data.classes, 1)}
+        self._class_numbers = np.array([0, *(numbers.get(name, 0) for name in names)])
         self._hulls = [list(_hulls(volume)) for volume in data.volumes]
 
     @classmethod
@@ -137,7 +139,7 @@ class ObjectScorer:
             ``tolerated_nodes``; ``n_voxels`` annotated ones, the kind of the ``decoder``, and a digest of the
             ``truth``.
         """
-        with_classes = len(self._class_numbers) > 2
+        with_classes = np.count_nonzero(self._class_numbers) > 1
         counts, n_known, runs = InstanceCounts(with_classes), 0, _Runs()
         for number, found in enumerate(self._boxes(inferer, most_voxels, check)):
             n_known += int((found.truth != _UNKNOWN).sum())

@@ -380,10 +380,15 @@ class ProgressCallback(pl.Callback):
             self._take_score(learner, watched)
 
     def _scores_of_objects(self, inferer: BoxInferer, most_voxels: int, with_skeletons: bool = False) -> dict[str, Any]:
-        """Scores of single objects as ``objects``; empty where none are held out."""
+        """Scores of single objects as ``objects``; empty where none are held out, or they cannot be decoded."""
         if self._objects is None:
             return {}
-        return {"objects": self._objects.score(inferer, most_voxels, self._ctx.check, with_skeletons)}
+        try:
+            return {"objects": self._objects.score(inferer, most_voxels, self._ctx.check, with_skeletons)}
+        except (InvalidInput, MemoryError) as error:
+            self._objects = None  # it would fail again, and the training is worth more than a score
+            self._ctx.warn(f"Single objects get no scores: {in_one_sentence(error)}")
+            return {}
 
     def _watched(self, scores: dict[str, Any]) -> float | None:
         """The score that decides; None where nothing of it is annotated."""

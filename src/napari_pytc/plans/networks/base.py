@@ -49,6 +49,8 @@ class NetworkSettings(TaggedSettings):
     normalised (b, n_inputs, z, y, x) to logits (b, n_classes, z, y, x)."""
     when: ClassVar[str] = ""
     """When to take it, as a sentence for the documentation."""
+    added_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings that older versions do not have; where they are the defaults, trainings of before are the same work."""
 
     def build(self, n_classes: int, space: VoxelSpace, n_inputs: int = 1) -> Any:
         """The network with random weights, a `torch.nn.Module`; torch is imported now.

@@ -91,6 +91,8 @@ class _MedNeXt(NetworkSettings):
         "projection for all channels. They go without deep supervision.",
     )
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"heads"})
+
     def design(self, space: VoxelSpace) -> MedNeXtDesign:
         """The numbers of the network on voxels of a size."""
         raise NotImplementedError

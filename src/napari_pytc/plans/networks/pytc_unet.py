@@ -139,6 +139,8 @@ class UNet3DNetwork(_LevelsOfVoxels):
 
     non_local: bool = _NON_LOCAL
 
+    added_later: ClassVar[frozenset[str]] = frozenset({"non_local"})
+
     @model_validator(mode="after")
     def _check_block(self) -> Self:
         self._check_non_local(self.non_local)

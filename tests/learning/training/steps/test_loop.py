@@ -21,10 +21,11 @@ from napari_pytc.learning.machine.weights import load_weights
 from napari_pytc.learning.networks.network import build_network
 from napari_pytc.learning.training import training_run
 from napari_pytc.learning.training.steps.compiling import compiled_logits
+from napari_pytc.learning.training.steps.module import SegmentationModule
 from napari_pytc.learning.training.steps.nonfinite import LossGuard
 from napari_pytc.learning.training.steps.profiling import StepProfile
 from napari_pytc.learning.training.train import train
-from napari_pytc.plans.networks import FilterBankNetwork, NetworkSettings, UNetNetwork
+from napari_pytc.plans.networks import FilterBankNetwork, LeanUNetNetwork, NetworkSettings, UNetNetwork
 from tests.learning.training.state.test_resume import CancelAtStep
 from tests.support.contexts import RecordingContext
 from tests.support.learning import folders, same_weights, space, tiny_plan, train_tiny, training_data, weights_of
@@ -193,6 +194,28 @@ def test_an_image_that_is_no_number_is_named_as_the_cause(tmp_path: Path) -> Non
     assert "Its image has values that are no numbers" in caught.value.hint
     once = guard.checked(image.sum(), Batch(image, torch.ones(1, 2, 2, 2)), lambda: torch.tensor(2.0))
     assert once == 2  # a glitch that does not come again
+
+
+def test_a_wrong_number_that_does_not_come_again_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As low-precision convolutions of CPUs return it: it has reached the running statistics of the norms."""
+    compute, wrong = SegmentationModule._loss_of, []
+
+    def once_wrong(self: SegmentationModule, batch: Any) -> torch.Tensor:
+        loss = compute(self, batch)
+        if self._progress.step != 3 or wrong:
+            return loss
+        wrong.extend(name for name, _ in self.network.named_buffers() if "running" in name)
+        for name, buffer in self.network.named_buffers():
+            if name in wrong:
+                buffer.fill_(float("nan"))
+        return loss * float("nan")
+
+    monkeypatch.setattr(SegmentationModule, "_loss_of", once_wrong)
+    done = train_tiny(tmp_path, network=LeanUNetNetwork(channels=(4, 8)), steps=6, validate_every=6)
+    assert wrong
+    assert all(tensor.isfinite().all() for tensor in weights_of(done).values())
 
 
 def test_deterministic_training_leaves_the_process_as_it_was(tmp_path: Path) -> None:

@@ -90,7 +90,19 @@ class SegmentationModule(pl.LightningModule):
         if self._channels_last:
             batch = batch._replace(image=batch.image.contiguous(memory_format=torch.channels_last_3d))
         loss = self._loss_of(batch)
-        return loss if self._guard is None else self._guard.checked(loss, batch, lambda: self._loss_of(batch))
+        return loss if self._guard is None else self._guard.checked(loss, batch, lambda: self._loss_again(batch))
+
+    def _loss_again(self, batch: Batch) -> Tensor:
+        """Loss of a batch whose first loss was no number: what that left in running statistics is taken back.
+
+        Otherwise they would stay no numbers, however good the steps to come. The average has not seen this step.
+        """
+        before = dict(self.average.module.named_buffers())
+        with torch.no_grad():
+            for name, buffer in self.network.named_buffers():
+                if buffer.is_floating_point() and not buffer.isfinite().all():
+                    buffer.copy_(before[name])
+        return self._loss_of(batch)
 
     def _loss_of(self, batch: Batch) -> Tensor:
         logits = self._logits(batch)
