@@ -188,10 +188,21 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert (plan.normalisation.scaled_to, plan.batch_size) == ((-1.0, 1.0), 6)
     assert plan.augmentation.turns == "always"
     assert found.predict.windows.average == "probabilities"
+    assert plan.normalisation.bytes_as_they_are
     keys = {row.key: row for row in found.keys}
     assert keys["MODEL.NORM_MODE"].became == "network.norm=group"
     assert keys["DATASET.PAD_SIZE"].outcome == "left out"
     assert keys["INFERENCE.STRIDE"].outcome == "left out"
+
+
+@pytest.mark.parametrize(("written", "outcome"), [("true", "taken"), ("false", "changed")])
+def test_bytes_are_divided_by_255_in_version_1(tmp_path: Path, written: str, outcome: str) -> None:
+    found = imported(tmp_path, YACS.replace("DATASET: {", f"DATASET: {{NORMALIZE_RANGE: {written}, "))
+    assert found.plan.normalisation.bytes_as_they_are
+    row = row_of(found, "DATASET.NORMALIZE_RANGE")
+    assert row[:2] == (outcome, "normalisation.bytes_as_they_are=true")
+    assert ("255" in row[2]) == (written == "false")
+    assert not imported(tmp_path, FLAT).plan.normalisation.bytes_as_they_are
 
 
 SECTIONS = """

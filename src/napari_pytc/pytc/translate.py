@@ -361,6 +361,15 @@ def _normalisation(keys: ForeignKeys) -> dict[str, Any]:
         if method != "0-1":
             mean, std = keys.number(f"{where}.mean", 0.5), keys.number(f"{where}.std", 0.5)
             found["scaled_to"] = [-mean / std, (1 - mean) / std] if std else [0.0, 1.0]
+        if method == "mean-std":  # version 1.0 divides bytes by 255, and makes bytes of other images by their range
+            found["bytes_as_they_are"] = True
+            key = f"{where}.normalize_range"
+            text = "normalisation.bytes_as_they_are=true"
+            if keys.flag(key, True):
+                keys.taken(key, text)
+            else:
+                why = "bytes are divided by 255 (divide-255), as there; other number types by their own range"
+                keys.changed(key, text, why)
     elif method in ("normal", "z-score", "zscore"):
         found["method"] = "zscore"
     elif method in ("none", "False") or method.startswith("divide-"):

@@ -66,6 +66,7 @@ _NAMES = {
     "DATASET.DO_2D": "data.train.do_2d",
     "DATASET.MEAN": "data.image_transform.mean",
     "DATASET.STD": "data.image_transform.std",
+    "DATASET.NORMALIZE_RANGE": "data.image_transform.normalize_range",
     "DATASET.IMAGE_NAME": "data.train.image",
     "DATASET.LABEL_NAME": "data.train.label",
     "SOLVER.NAME": "optimization.optimizer.name",
