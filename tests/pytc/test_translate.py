@@ -195,6 +195,70 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert keys["INFERENCE.STRIDE"].outcome == "left out"
 
 
+def schedule_of(found: ImportedConfig) -> dict[str, Any]:
+    return found.plan.schedule.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("interval", "warm_up"),
+    [("epoch", 0.2), ("step", 0.002)],
+)
+def test_a_warm_up_is_counted_in_steps_of_the_schedule(tmp_path: Path, interval: str, warm_up: float) -> None:
+    scheduler = f"{{name: WarmupCosineLR, warmup_epochs: 2, interval: {interval}}}"
+    found = imported(tmp_path, SOLVE.format(f"max_steps: 1000, n_steps_per_epoch: 100, scheduler: {scheduler}"))
+    assert schedule_of(found)["warm_up"] == warm_up
+
+
+@pytest.mark.parametrize(
+    ("name", "warm_up"), [("MultiStepLR", 0.0), ("WarmupMultiStepLR", 0.1), ("WarmupCosineLR", 0.1)]
+)
+def test_only_schedules_with_a_warm_up_have_one_in_version_1(tmp_path: Path, name: str, warm_up: float) -> None:
+    text = YACS.replace("LR_SCHEDULER_NAME: MultiStepLR", f"LR_SCHEDULER_NAME: {name}\n  WARMUP_ITERS: 100")
+    found = imported(tmp_path, text)
+    assert schedule_of(found)["warm_up"] == warm_up
+    outcome, _, why = row_of(found, "SOLVER.WARMUP_ITERS")
+    assert outcome == ("taken" if warm_up else "left out")
+    assert why == ("" if warm_up else "its schedule has no warm-up there")
+    assert row_of(found, "SOLVER.STEPS")[0] == ("left out" if "Cosine" in name else "taken")
+
+
+def test_a_plateau_of_version_1_falls_by_gamma(tmp_path: Path) -> None:
+    text = YACS.replace("MultiStepLR", "ReduceLROnPlateau\n  GAMMA: 0.3\n  ITERATION_VAL: 250")
+    found = imported(tmp_path, text)
+    schedule = schedule_of(found)
+    assert (schedule["kind"], schedule["factor_each"], schedule["patience"]) == ("plateau", 0.3, 4)
+    assert schedule["floor"] == pytest.approx(1e-6 / 0.02)
+    assert row_of(found, "SOLVER.GAMMA")[0] == "taken"
+    assert row_of(found, "SOLVER.STEPS")[0] == "left out"
+    assert any("1000 steps" in note for note in found.notes)
+
+
+def test_a_schedule_that_version_1_does_not_know_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="LR_SCHEDULER_NAME is OneCycle, which there is not here"):
+        imported(tmp_path, YACS.replace("MultiStepLR", "OneCycle"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "outcome"),
+    [
+        ("constant", "constant", "taken"),
+        ("ConstantLR", "constant", "taken"),
+        ("warmupcosine", "cosine", "taken"),
+        ("CosineWarmRestarts", "cosine", "taken"),
+        ("reducelronplateau", "plateau", "taken"),
+        ("steplr", "step", "taken"),
+        ("PolynomialLR", "cosine", "changed"),
+        ("none", "cosine", "changed"),
+    ],
+)
+def test_schedules_have_their_names_in_any_letters(tmp_path: Path, name: str, kind: str, outcome: str) -> None:
+    found = imported(tmp_path, SOLVE.format(f"max_steps: 100000, scheduler: {{name: {name}}}"))
+    assert schedule_of(found)["kind"] == kind
+    row = row_of(found, "optimization.scheduler.name")
+    assert row[0] == outcome
+    assert ("stands for CosineAnnealingLR there" in row[2]) == (outcome == "changed")
+
+
 @pytest.mark.parametrize(("written", "outcome"), [("true", "taken"), ("false", "changed")])
 def test_bytes_are_divided_by_255_in_version_1(tmp_path: Path, written: str, outcome: str) -> None:
     found = imported(tmp_path, YACS.replace("DATASET: {", f"DATASET: {{NORMALIZE_RANGE: {written}, "))

@@ -14,6 +14,21 @@ ASSUMED_STEPS_AN_EPOCH = 1000
 _LONGEST_WITHOUT_CHECKPOINT = 1000
 
 
+_SCHEDULES = {
+    "cosineannealinglr": "cosine",
+    "cosineannealingwarmrestarts": "restarts",
+    "cosinewarmrestarts": "restarts",
+    "warmupcosinelr": "warmed cosine",
+    "warmupcosine": "warmed cosine",
+    "steplr": "step",
+    "multisteplr": "multi_step",
+    "reducelronplateau": "plateau",
+    "constantlr": "constant",
+    "constant": "constant",
+}
+"""By the names that PyTorch Connectomics has for them, in small letters; every other name is a cosine there."""
+
+
 def optimisation_settings(keys: ForeignKeys, is_flat: bool = False) -> dict[str, Any]:
     """Steps, optimiser, schedule, gradients, averaging, validation and numbers.
 
@@ -129,19 +144,23 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
         used.add(key)
         return params.get(key, keys.get(f"{where}.{key}", default))
 
-    found = _shape_of_schedule(keys, name, value, steps, epoch, rate)
+    kind = _SCHEDULES.get(name.lower(), "cosine")
+    each = 1 if value("interval", "epoch") == "step" else epoch
+    found = _shape_of_schedule(keys, kind, value, steps, each, rate)
     warm = keys.get(f"{where}.warmup_steps")
     used.add("warmup_steps")
-    if warm is None and name == "WarmupCosineLR":
-        warm = float(value("warmup_epochs", 10)) * epoch
+    if warm is None and kind == "warmed cosine":
+        warm = float(value("warmup_epochs", 10)) * each
     if warm:
         found["warm_up"] = _share(float(warm) / steps)
     note = f"schedule.kind={found['kind']}"
-    each = 1 if value("interval", "epoch") == "step" else epoch
-    if name == "CosineAnnealingLR" and float(value("t_max", steps / each) or steps / each) * each != steps:
-        keys.changed(f"{where}.params", note, "the cosine ends with the training, not after t_max")
-    if name == "ReduceLROnPlateau":
+    length = {"cosine": "t_max", "warmed cosine": "max_iter"}.get(kind, "")
+    if length and float(value(length, steps / each) or steps / each) * each != steps:
+        keys.changed(f"{where}.params", note, f"the cosine ends with the training, not after {length}")
+    if kind == "plateau":
         keys.changed(f"{where}.patience", f"schedule.patience={found['patience']}", "counted in scores")
+    if name.lower() not in _SCHEDULES:
+        keys.changed(f"{where}.name", note, f"{name} is a name that stands for CosineAnnealingLR there, as all unknown")
     keys.taken(f"{where}.name", note, "CosineAnnealingLR")
     for key in ("params", *used):
         keys.taken(f"{where}.{key}", note)
@@ -154,45 +173,42 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
 
 
 def _shape_of_schedule(
-    keys: ForeignKeys, name: str, value: Callable[[str, Any], Any], steps: int, epoch: int, rate: float
+    keys: ForeignKeys, kind: str, value: Callable[[str, Any], Any], steps: int, each: int, rate: float
 ) -> dict[str, Any]:
     """The schedule without its warm-up.
 
     Parameters
     ----------
+    kind : str
+        One of `_SCHEDULES`.
     value : callable
         The value of a setting of the schedule, or a default.
+    each : int
+        Steps of the training in one step of the schedule.
     """
     where = "optimization.scheduler"
-    each = 1 if value("interval", "epoch") == "step" else epoch
-    if name in ("ConstantLR", "none", "None"):
+    if kind == "constant":
         return {"kind": "constant", "warm_up": 0.0}
-    if name in ("StepLR", "MultiStepLR"):
-        return _steps_down(name, value, steps, each)
+    if kind in ("step", "multi_step"):
+        return _steps_down(kind, value, steps, each)
     found: dict[str, Any] = {"warm_up": 0.0, "floor": min(1.0, float(value("min_lr", 1e-5) or 0.0) / rate)}
-    if name in ("CosineAnnealingLR", "WarmupCosineLR"):
-        return {**found, "kind": "cosine"}
-    if name == "CosineAnnealingWarmRestarts":
+    if kind == "restarts":
         first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 10)))) * each
         return {**found, "kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
-    if name == "ReduceLROnPlateau":
+    if kind == "plateau":
         lengths = {"factor_each": float(value("factor", 0.1)), "patience": int(value("patience", 10))}
         return {**found, "kind": "plateau", **lengths}
-    raise InvalidInput(
-        f"The configuration's {keys.name(f'{where}.name')} is {name}, which there is not here.",
-        "There are CosineAnnealingLR, CosineAnnealingWarmRestarts, WarmupCosineLR, StepLR, MultiStepLR and "
-        "ReduceLROnPlateau.",
-    )
+    return {**found, "kind": "cosine"}
 
 
-def _steps_down(name: str, value: Callable[[str, Any], Any], steps: int, each: int) -> dict[str, Any]:
+def _steps_down(kind: str, value: Callable[[str, Any], Any], steps: int, each: int) -> dict[str, Any]:
     """A schedule that lowers the learning rate from time to time; a constant one where it never does."""
     constant = {"kind": "constant", "warm_up": 0.0}
     gamma = float(value("gamma", 0.1))
     if gamma >= 1:
         return constant
     lower = {"warm_up": 0.0, "factor_each": gamma, "floor": 0.0}
-    if name == "StepLR":
+    if kind == "step":
         every = min(1.0, float(value("step_size", 30)) * each / steps)
         return {**lower, "kind": "step", "every": _share(every)}
     shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 80])]

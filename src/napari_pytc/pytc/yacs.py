@@ -113,7 +113,14 @@ _PROBABILITIES = {
     "COPYPASTE": 0.8,
 }
 _LOSSES = {"WeightedBCE": "BCELoss", "WeightedMSE": "WeightedMSELoss", "WeightedMAE": "WeightedMAELoss"}
-_SCHEDULES = {"MultiStepLR": "MultiStepLR", "WarmupMultiStepLR": "MultiStepLR", "WarmupCosineLR": "WarmupCosineLR"}
+_SCHEDULES = {
+    "MultiStepLR": "MultiStepLR",
+    "WarmupMultiStepLR": "MultiStepLR",
+    "WarmupCosineLR": "WarmupCosineLR",
+    "ReduceLROnPlateau": "ReduceLROnPlateau",
+}
+_PLATEAU_STEPS = 1000
+"""How many steps without a better loss version 1.0 waits before it lowers the rate."""
 
 
 def from_yacs(values: dict[str, Any]) -> ForeignKeys:
@@ -167,8 +174,9 @@ def from_yacs(values: dict[str, Any]) -> ForeignKeys:
     put("optimization.precision", "16-mixed" if half else "32", "MODEL.MIXED_PRECESION")
     _put_schedule(put, every)
     _put_augmentation(put, given)
+    present = dict(leaves(found))
     for old, new in _COMPANIONS.items():
-        if old in written:
+        if old in written and new in present:
             companions.append(CompanionKey(old, written[old], new))
     # What nothing stands for keeps its own name.
     handled = {*names.values(), *(one.name for one in companions)}
@@ -176,20 +184,36 @@ def from_yacs(values: dict[str, Any]) -> ForeignKeys:
         if old not in handled:
             put(f"legacy.{old}", value, old)
     assumed = [new for new, old in names.items() if old not in written and old not in given]
-    return ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
+    keys = ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
+    if every["SOLVER.LR_SCHEDULER_NAME"] == "ReduceLROnPlateau":
+        keys.notes.append(
+            f"ReduceLROnPlateau of version 1.0 waits for a better loss over {_PLATEAU_STEPS} steps of the training; here "
+            "it waits for as many steps, but for a better score of a validation: schedule.patience counts scores."
+        )
+    return keys
 
 
 def _put_schedule(put: Any, every: dict[str, Any]) -> None:
-    name = every["SOLVER.LR_SCHEDULER_NAME"]
-    put("optimization.scheduler.name", _SCHEDULES.get(name, name), "SOLVER.LR_SCHEDULER_NAME")
-    put("optimization.scheduler.interval", "step")
-    put("optimization.scheduler.warmup_steps", every["SOLVER.WARMUP_ITERS"], "SOLVER.WARMUP_ITERS")
-    put(
-        "optimization.scheduler.params",
-        {"milestones": list(every["SOLVER.STEPS"]), "gamma": every["SOLVER.GAMMA"]},
-        "SOLVER.STEPS",
-    )
-    put("optimization.scheduler.min_lr", 0.0)
+    """The schedule with the settings that version 1.0 gives it, and no others."""
+    where, name = "optimization.scheduler", str(every["SOLVER.LR_SCHEDULER_NAME"])
+    if name not in _SCHEDULES:
+        raise InvalidInput(
+            f"The configuration's SOLVER.LR_SCHEDULER_NAME is {name}, which there is not here.",
+            f"Known are {', '.join(_SCHEDULES)}.",
+        )
+    put(f"{where}.name", _SCHEDULES[name], "SOLVER.LR_SCHEDULER_NAME")
+    put(f"{where}.interval", "step")
+    if name.startswith("Warmup"):
+        put(f"{where}.warmup_steps", every["SOLVER.WARMUP_ITERS"], "SOLVER.WARMUP_ITERS")
+    if name.endswith("MultiStepLR"):
+        steps = {"milestones": list(every["SOLVER.STEPS"]), "gamma": every["SOLVER.GAMMA"]}
+        put(f"{where}.params", steps, "SOLVER.STEPS")
+    if name == "ReduceLROnPlateau":
+        put(f"{where}.factor", every["SOLVER.GAMMA"], "SOLVER.GAMMA")
+        between = every["SOLVER.ITERATION_VAL"]  # checked where validations are
+        is_number = isinstance(between, int) and between > 0
+        put(f"{where}.patience", max(1, round(_PLATEAU_STEPS / between)) if is_number else 1)
+    put(f"{where}.min_lr", 1e-6 if name == "ReduceLROnPlateau" else 0.0)
 
 
 def _put_augmentation(put: Any, given: dict[str, Any]) -> None:
