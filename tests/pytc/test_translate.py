@@ -195,6 +195,34 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert keys["INFERENCE.STRIDE"].outcome == "left out"
 
 
+TARGETS_OF_1 = "MODEL: {{ARCHITECTURE: unet_3d, OUT_PLANES: 1, TARGET_OPT: ['{}'], LOSS_OPTION: [[DiceLoss]]}}"
+
+
+@pytest.mark.parametrize(
+    ("option", "left_out"),
+    [
+        ("0", {}),
+        ("0-1", {"segment_id": "[1]"}),
+        ("0-3-4", {"segment_id": "[3, 4]"}),
+        ("5", {}),
+        ("5-2d-0-0-5.0-0", {}),
+        ("5-2d-1", {"padding": "True"}),
+        ("5-3d-1-0-4.0-2", {"padding": "True", "erosion": "2", "resolution": "[4.0, 1.0, 1.0]"}),
+    ],
+)
+def test_options_of_targets_of_version_1_are_told(tmp_path: Path, option: str, left_out: dict[str, str]) -> None:
+    found = imported(tmp_path, TARGETS_OF_1.format(option))
+    rows = [row for row in found.keys if row.key.startswith("MODEL.TARGET_OPT[0].kwargs.")]
+    assert {row.key.rpartition(".")[2]: row.value for row in rows} == left_out
+    assert all(row.outcome == "left out" and row.why for row in rows)
+
+
+@pytest.mark.parametrize("option", ["0-a", "0-0", "5-4d-0-0-1.0-0", "5-2d-0-0-1.0-0-1", "5-2d-a", "6-2d", "9-4-1"])
+def test_options_of_targets_that_version_1_has_not_are_told(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InvalidInput, match=f"MODEL.TARGET_OPT has '{option}', which is not known here"):
+        imported(tmp_path, TARGETS_OF_1.format(option))
+
+
 def schedule_of(found: ImportedConfig) -> dict[str, Any]:
     return found.plan.schedule.model_dump()
 

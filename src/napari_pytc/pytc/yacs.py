@@ -255,7 +255,9 @@ def class_names(n: int) -> list[str]:
 
 def _targets(kind: str, rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:
     if kind == "0":
-        return "binary", {}, 1
+        labels = [int(number) for number in rest]
+        # What is foreground is a number of labels each; of none it is all but the background.
+        return None if 0 in labels else ("binary", {"segment_id": labels} if labels else {}, 1)
     if kind == "1" and not rest:
         return "polarity", {}, 3
     if kind == "1" and list(rest) == ["1"]:
@@ -266,17 +268,31 @@ def _targets(kind: str, rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str
         edges = "seg-all" if rest[1] == "1" else "seg-no-bg"
         return "instance_boundary", {"thickness": int(rest[0]), "edge_mode": edges, "mode": "2d"}, 1
     if kind == "5":
-        mode, _, quantised = (*rest[:3], *("2d", "0", "0")[len(rest[:3]) :])
-        return ("instance_edt", {"mode": mode, "quantize": quantised == "1"}, 11 if quantised == "1" else 1)
-    if kind == "6":
+        return _instance_distance(rest)
+    if kind == "6" and len(rest) in (0, 3):
         mode, inside, outside = rest if len(rest) == 3 else ("2d", "8", "50")
         return "semantic_edt", {"mode": mode, "alpha_fore": float(inside), "alpha_back": float(outside)}, 1
     if kind == "7" and not rest:
         return "flow", {}, 2
-    if kind == "9" and rest and rest[0].isdecimal():
+    if kind == "9" and len(rest) == 1 and rest[0].isdecimal():
         n = int(rest[0])
         return "classes", {"names": class_names(n)}, n
     return None
+
+
+def _instance_distance(rest: Sequence[str]) -> tuple[str, dict[str, Any], int] | None:
+    """The distance of ``5-mode-padding-quantised-z_resolution-erosion``; what changes nothing there is not said."""
+    if len(rest) > 5 or (rest and rest[0] not in ("2d", "3d")):
+        return None
+    mode, padding, quantised, z_size, erosion = (*rest, *("2d", "0", "0", "5.0", "0")[len(rest) :])
+    found: dict[str, Any] = {"mode": mode, "quantize": bool(int(quantised))}
+    if int(padding):
+        found["padding"] = True
+    if int(erosion):
+        found["erosion"] = int(erosion)
+    if mode == "3d":
+        found["resolution"] = [float(z_size), 1.0, 1.0]
+    return "instance_edt", found, 11 if found["quantize"] else 1
 
 
 def _affinities(rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:
