@@ -43,7 +43,7 @@ def test_bytes_as_they_are_have_the_range_of_their_type() -> None:
     assert "bytes_as_they_are" not in NormalisationSettings(**settings).model_dump()
     kept = NormalisationSettings(**settings, bytes_as_they_are=True)
     assert NormalisationSettings.model_validate(kept.model_dump(mode="json")) == kept
-    with pytest.raises(InvalidInput, match="bytes_as_they_are=true needs normalisation.method=min-max"):
+    with pytest.raises(InvalidInput, match=r"bytes_as_they_are=true needs normalisation\.method=min-max"):
         NormalisationSettings(bytes_as_they_are=True).check()
 
 

@@ -250,6 +250,24 @@ def test_only_schedules_with_a_warm_up_have_one_in_version_1(tmp_path: Path, nam
     assert row_of(found, "SOLVER.STEPS")[0] == ("left out" if "Cosine" in name else "taken")
 
 
+def test_a_silent_file_has_the_defaults_of_its_dialect(tmp_path: Path) -> None:
+    plateau = "scheduler: {name: ReduceLROnPlateau}"
+    flat = imported(tmp_path, f"model: {{architecture: rsunet}}\noptimization: {{{plateau}}}")
+    stages = imported(tmp_path, SOLVE.format(plateau))
+    assert (flat.plan.steps, stages.plan.steps) == (100_000, 200_000)
+    assert (flat.plan.precision, stages.plan.precision) == ("float32", "auto")
+    assert (schedule_of(flat)["factor_each"], schedule_of(stages)["factor_each"]) == (0.5, 0.1)
+    assert row_of(flat, "optimization.precision")[0] == "taken"
+
+
+def test_silent_schedules_have_the_defaults_of_their_functions(tmp_path: Path) -> None:
+    several = "max_epochs: 600, n_steps_per_epoch: 10, scheduler: {{name: {}}}"
+    found = imported(tmp_path, SOLVE.format(several.format("CosineAnnealingWarmRestarts")))
+    assert schedule_of(found)["restarts"] == 2
+    found = imported(tmp_path, SOLVE.format(several.format("MultiStepLR").replace("600", "100")))
+    assert schedule_of(found)["milestones"] == (0.3, 0.6, 0.9)
+
+
 def test_a_plateau_of_version_1_falls_by_gamma(tmp_path: Path) -> None:
     text = YACS.replace("MultiStepLR", "ReduceLROnPlateau\n  GAMMA: 0.3\n  ITERATION_VAL: 250")
     found = imported(tmp_path, text)

@@ -187,8 +187,8 @@ def from_yacs(values: dict[str, Any]) -> ForeignKeys:
     keys = ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
     if every["SOLVER.LR_SCHEDULER_NAME"] == "ReduceLROnPlateau":
         keys.notes.append(
-            f"ReduceLROnPlateau of version 1.0 waits for a better loss over {_PLATEAU_STEPS} steps of the training; here "
-            "it waits for as many steps, but for a better score of a validation: schedule.patience counts scores."
+            f"ReduceLROnPlateau of version 1.0 waits for a better loss over {_PLATEAU_STEPS} steps of the training; "
+            "here it waits for as many steps, but for a better score of a validation: schedule.patience counts scores."
         )
     return keys
 
