@@ -35,6 +35,18 @@ def test_the_default_is_the_zscore_of_before() -> None:
     assert np.allclose(found.apply(VALUES), (np.clip(VALUES.astype(float), -15, 135) - 50) / 20)
 
 
+def test_bytes_as_they_are_have_the_range_of_their_type() -> None:
+    settings = {"method": "min-max", "clip_percentiles": (0, 100), "clip_margin": 0, "scaled_to": (-1, 1)}
+    found = made(**settings, bytes_as_they_are=True)
+    assert np.allclose(found.apply(VALUES), (VALUES / 255 - 0.5) / 0.5)
+    assert made(np.uint16, **settings, bytes_as_they_are=True) == made(np.uint16, **settings)
+    assert "bytes_as_they_are" not in NormalisationSettings(**settings).model_dump()
+    kept = NormalisationSettings(**settings, bytes_as_they_are=True)
+    assert NormalisationSettings.model_validate(kept.model_dump(mode="json")) == kept
+    with pytest.raises(InvalidInput, match=r"bytes_as_they_are=true needs normalisation\.method=min-max"):
+        NormalisationSettings(bytes_as_they_are=True).check()
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

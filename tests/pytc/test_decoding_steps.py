@@ -88,6 +88,16 @@ def test_channels_that_are_switched_off_are_not_asked_for() -> None:
     assert (found["seed_foreground"], found["foreground"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("thresholds", [{}, {"distance_threshold": [0.3, 0.1]}])
+def test_seeds_are_not_restricted_to_a_measured_depth_and_it_is_told(thresholds: dict[str, Any]) -> None:
+    found, rows = translated(step(BCD, distance_channels=None, **thresholds))
+    assert found["seed_distance"] == -1
+    row = rows["distance_threshold"]
+    assert (row.outcome, row.why) == ("changed", "seeds are not restricted to the measured depth")
+    for others in ({}, {"distance_channels": None, "mode": "cc"}, {"contour_channels": None}):
+        assert translated(step(BCD, **others, **thresholds))[1]["distance_threshold"].outcome == "taken"
+
+
 def test_components_of_the_objects_voxels_are_their_own_seeds() -> None:
     found, _ = translated(step(BCD, mode="cc"))
     assert found["seed_foreground"] == found["foreground"] == 0.85

@@ -157,6 +157,15 @@ def test_what_is_no_configuration_is_told(tmp_path: Path, config: Any, words: st
     assert "\n" not in str(error.value)
 
 
+def test_a_key_of_thousands_of_digits_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        import_embedded(saved(tmp_path / "a.ckpt", {10**5000: 1, **VALUES}))
+
+
+def test_a_key_longer_than_any_is_left_out(tmp_path: Path) -> None:
+    assert read_embedded_config(saved(tmp_path / "a.ckpt", {"a" * 20_000: 1, **VALUES})) == VALUES
+
+
 def test_a_cycle_ends_in_a_sentence(tmp_path: Path) -> None:
     values: dict[str, Any] = {}
     values["model"] = values

@@ -272,6 +272,53 @@ def test_values_that_cannot_be_read_are_told(tmp_path: Path, data: bytes) -> Non
     assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", data))
 
 
+ALIKE = 2**61 - 1
+
+
+def long(number: int) -> bytes:
+    """The opcode of a large integer."""
+    data = pickle.encode_long(number)
+    return b"\x8b" + struct.pack("<i", len(data)) + data
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {ALIKE: 1},
+        {-2 * ALIKE: 1},
+        {(1, ("a", 3 * ALIKE)): 1},
+        {2**31: 1},
+        {frozenset({ALIKE})},
+    ],
+    ids=["whole", "negative", "tuple", "smallest", "set"],
+)
+def test_integer_keys_that_no_checkpoint_has_are_told(tmp_path: Path, values: Any) -> None:
+    assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", pickle.dumps(values, 4)))
+
+
+def test_a_shape_as_a_key_has_lengths_that_there_can_be(tmp_path: Path) -> None:
+    for numbers in (long(ALIKE), long(2**48), b"K\x01" * 65):
+        data = b"\x80\x02}ctorch\nSize\n](" + numbers + b"e\x85RK\x01s."
+        assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", data))
+
+
+def test_integers_of_any_size_are_values(tmp_path: Path) -> None:
+    values = {2**31 - 1: 2**62, "a": (ALIKE, [3 * ALIKE])}
+    with StoredCheckpoint(with_pickle(tmp_path / "a.ckpt", pickle.dumps(values, 4))) as stored:
+        assert stored.values == values
+
+
+def test_more_classes_than_any_checkpoint_names_are_told(tmp_path: Path) -> None:
+    for n, is_told in ((3000, False), (5000, True)):
+        names = b"".join(b"ca\nb%d\n0" % number for number in range(n))
+        path = with_pickle(tmp_path / f"{n}.ckpt", b"\x80\x02" + names + b"}.")
+        if is_told:
+            assert "cannot be read" in told(path)
+        else:
+            with StoredCheckpoint(path) as stored:
+                assert stored.values == {}
+
+
 def test_more_opcodes_than_any_checkpoint_has_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_checks, "_MOST_OPCODES", 100)
     assert "cannot be read" in told(with_pickle(tmp_path / "a.ckpt", b"\x80\x02" + b"N0" * 100 + b"N."))

@@ -188,10 +188,131 @@ def test_the_dialect_of_version_1(tmp_path: Path) -> None:
     assert (plan.normalisation.scaled_to, plan.batch_size) == ((-1.0, 1.0), 6)
     assert plan.augmentation.turns == "always"
     assert found.predict.windows.average == "probabilities"
+    assert plan.normalisation.bytes_as_they_are
     keys = {row.key: row for row in found.keys}
     assert keys["MODEL.NORM_MODE"].became == "network.norm=group"
     assert keys["DATASET.PAD_SIZE"].outcome == "left out"
     assert keys["INFERENCE.STRIDE"].outcome == "left out"
+
+
+TARGETS_OF_1 = "MODEL: {{ARCHITECTURE: unet_3d, OUT_PLANES: 1, TARGET_OPT: ['{}'], LOSS_OPTION: [[DiceLoss]]}}"
+
+
+@pytest.mark.parametrize(
+    ("option", "left_out"),
+    [
+        ("0", {}),
+        ("0-1", {"segment_id": "[1]"}),
+        ("0-3-4", {"segment_id": "[3, 4]"}),
+        ("5", {}),
+        ("5-2d-0-0-5.0-0", {}),
+        ("5-2d-1", {"padding": "True"}),
+        ("5-3d-1-0-4.0-2", {"padding": "True", "erosion": "2", "resolution": "[4.0, 1.0, 1.0]"}),
+    ],
+)
+def test_options_of_targets_of_version_1_are_told(tmp_path: Path, option: str, left_out: dict[str, str]) -> None:
+    found = imported(tmp_path, TARGETS_OF_1.format(option))
+    rows = [row for row in found.keys if row.key.startswith("MODEL.TARGET_OPT[0].kwargs.")]
+    assert {row.key.rpartition(".")[2]: row.value for row in rows} == left_out
+    assert all(row.outcome == "left out" and row.why for row in rows)
+
+
+@pytest.mark.parametrize("option", ["0-a", "0-0", "5-4d-0-0-1.0-0", "5-2d-0-0-1.0-0-1", "5-2d-a", "6-2d", "9-4-1"])
+def test_options_of_targets_that_version_1_has_not_are_told(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InvalidInput, match=f"MODEL.TARGET_OPT has '{option}', which is not known here"):
+        imported(tmp_path, TARGETS_OF_1.format(option))
+
+
+def schedule_of(found: ImportedConfig) -> dict[str, Any]:
+    return found.plan.schedule.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("interval", "warm_up"),
+    [("epoch", 0.2), ("step", 0.002)],
+)
+def test_a_warm_up_is_counted_in_steps_of_the_schedule(tmp_path: Path, interval: str, warm_up: float) -> None:
+    scheduler = f"{{name: WarmupCosineLR, warmup_epochs: 2, interval: {interval}}}"
+    found = imported(tmp_path, SOLVE.format(f"max_steps: 1000, n_steps_per_epoch: 100, scheduler: {scheduler}"))
+    assert schedule_of(found)["warm_up"] == warm_up
+
+
+@pytest.mark.parametrize(
+    ("name", "warm_up"), [("MultiStepLR", 0.0), ("WarmupMultiStepLR", 0.1), ("WarmupCosineLR", 0.1)]
+)
+def test_only_schedules_with_a_warm_up_have_one_in_version_1(tmp_path: Path, name: str, warm_up: float) -> None:
+    text = YACS.replace("LR_SCHEDULER_NAME: MultiStepLR", f"LR_SCHEDULER_NAME: {name}\n  WARMUP_ITERS: 100")
+    found = imported(tmp_path, text)
+    assert schedule_of(found)["warm_up"] == warm_up
+    outcome, _, why = row_of(found, "SOLVER.WARMUP_ITERS")
+    assert outcome == ("taken" if warm_up else "left out")
+    assert why == ("" if warm_up else "its schedule has no warm-up there")
+    assert row_of(found, "SOLVER.STEPS")[0] == ("left out" if "Cosine" in name else "taken")
+
+
+def test_a_silent_file_has_the_defaults_of_its_dialect(tmp_path: Path) -> None:
+    plateau = "scheduler: {name: ReduceLROnPlateau}"
+    flat = imported(tmp_path, f"model: {{architecture: rsunet}}\noptimization: {{{plateau}}}")
+    stages = imported(tmp_path, SOLVE.format(plateau))
+    assert (flat.plan.steps, stages.plan.steps) == (100_000, 200_000)
+    assert (flat.plan.precision, stages.plan.precision) == ("float32", "auto")
+    assert (schedule_of(flat)["factor_each"], schedule_of(stages)["factor_each"]) == (0.5, 0.1)
+    assert row_of(flat, "optimization.precision")[0] == "taken"
+
+
+def test_silent_schedules_have_the_defaults_of_their_functions(tmp_path: Path) -> None:
+    several = "max_epochs: 600, n_steps_per_epoch: 10, scheduler: {{name: {}}}"
+    found = imported(tmp_path, SOLVE.format(several.format("CosineAnnealingWarmRestarts")))
+    assert schedule_of(found)["restarts"] == 2
+    found = imported(tmp_path, SOLVE.format(several.format("MultiStepLR").replace("600", "100")))
+    assert schedule_of(found)["milestones"] == (0.3, 0.6, 0.9)
+
+
+def test_a_plateau_of_version_1_falls_by_gamma(tmp_path: Path) -> None:
+    text = YACS.replace("MultiStepLR", "ReduceLROnPlateau\n  GAMMA: 0.3\n  ITERATION_VAL: 250")
+    found = imported(tmp_path, text)
+    schedule = schedule_of(found)
+    assert (schedule["kind"], schedule["factor_each"], schedule["patience"]) == ("plateau", 0.3, 4)
+    assert schedule["floor"] == pytest.approx(1e-6 / 0.02)
+    assert row_of(found, "SOLVER.GAMMA")[0] == "taken"
+    assert row_of(found, "SOLVER.STEPS")[0] == "left out"
+    assert any("1000 steps" in note for note in found.notes)
+
+
+def test_a_schedule_that_version_1_does_not_know_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="LR_SCHEDULER_NAME is OneCycle, which there is not here"):
+        imported(tmp_path, YACS.replace("MultiStepLR", "OneCycle"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "outcome"),
+    [
+        ("constant", "constant", "taken"),
+        ("ConstantLR", "constant", "taken"),
+        ("warmupcosine", "cosine", "taken"),
+        ("CosineWarmRestarts", "cosine", "taken"),
+        ("reducelronplateau", "plateau", "taken"),
+        ("steplr", "step", "taken"),
+        ("PolynomialLR", "cosine", "changed"),
+        ("none", "cosine", "changed"),
+    ],
+)
+def test_schedules_have_their_names_in_any_letters(tmp_path: Path, name: str, kind: str, outcome: str) -> None:
+    found = imported(tmp_path, SOLVE.format(f"max_steps: 100000, scheduler: {{name: {name}}}"))
+    assert schedule_of(found)["kind"] == kind
+    row = row_of(found, "optimization.scheduler.name")
+    assert row[0] == outcome
+    assert ("stands for CosineAnnealingLR there" in row[2]) == (outcome == "changed")
+
+
+@pytest.mark.parametrize(("written", "outcome"), [("true", "taken"), ("false", "changed")])
+def test_bytes_are_divided_by_255_in_version_1(tmp_path: Path, written: str, outcome: str) -> None:
+    found = imported(tmp_path, YACS.replace("DATASET: {", f"DATASET: {{NORMALIZE_RANGE: {written}, "))
+    assert found.plan.normalisation.bytes_as_they_are
+    row = row_of(found, "DATASET.NORMALIZE_RANGE")
+    assert row[:2] == (outcome, "normalisation.bytes_as_they_are=true")
+    assert ("255" in row[2]) == (written == "false")
+    assert not imported(tmp_path, FLAT).plan.normalisation.bytes_as_they_are
 
 
 SECTIONS = """

@@ -58,6 +58,13 @@ class NormalisationSettings(Settings):
     scaled_to: tuple[float, float] = setting(
         (0.0, 1.0), "Scaled to", "What min-max scales the two percentiles to, as -1 and 1 for a range around 0."
     )
+    bytes_as_they_are: bool = setting(
+        False,
+        "Bytes as they are",
+        "With min-max, images of bytes (8 bits) are scaled from 0 and 255 instead of the two percentiles, as version "
+        "1.0 of PyTorch Connectomics does; images of other number types as usual.",
+        exclude_if=lambda is_set: not is_set,
+    )
 
     @property
     def percentiles(self) -> tuple[float, float]:
@@ -98,6 +105,11 @@ class NormalisationSettings(Settings):
         if self.scaled_to != (0.0, 1.0) and self.method != "min-max":
             raise InvalidInput(
                 f"normalisation.scaled_to={first:g},{last:g} needs normalisation.method=min-max, got {self.method}.",
+                "Set both, or neither.",
+            )
+        if self.bytes_as_they_are and self.method != "min-max":
+            raise InvalidInput(
+                f"normalisation.bytes_as_they_are=true needs normalisation.method=min-max, got {self.method}.",
                 "Set both, or neither.",
             )
 
@@ -144,7 +156,7 @@ class Normalisation(Settings):
         settings : NormalisationSettings, optional
             By default mean 0 and standard deviation 1.
         dtype : dtype, optional
-            Number type of the image, for a division without a number.
+            Number type of the image, for a division without a number, and for bytes as they are.
 
         Raises
         ------
@@ -156,6 +168,8 @@ class Normalisation(Settings):
         low, high = statistics.low, statistics.high
         if not high > low:  # nearly all of the volume is padding: its percentiles are not those of the tissue
             low, high = statistics.minimum, statistics.maximum
+        if settings.bytes_as_they_are and dtype == np.uint8:
+            low, high = 0.0, 255.0
         margin = settings.clip_margin * (high - low)
         found = cls(
             method=settings.method,

@@ -195,7 +195,11 @@ def _bcd_watershed(step: DecodingStep) -> None:
         seeds, objects = min(max(seeds, low), high), min(max(objects, low), high)
         if step.values.get("mode") == "cc":  # the components of the objects' voxels: all of them are seeds
             seeds = objects
-        step.set(key, list(default), **{f"seed_{name}": seeds, name: objects})
+        settings = {f"seed_{name}": seeds, name: objects}
+        if name == "distance" and not asked[name] and step.values.get("mode") != "cc":
+            step.change(key, list(default), "seeds are not restricted to the measured depth", **settings)
+        else:
+            step.set(key, list(default), **settings)
     if not asked["distance"]:
         step.decoder["flooding"] = "measured"
     if step.values.get("mode") == "cc":

@@ -74,11 +74,7 @@ class _PlainValues:
         if isinstance(value, ForeignObject):
             return self._of_object(value, depth)
         if isinstance(value, Mapping):
-            return {
-                str(key): self.of(one, depth + 1)
-                for key, one in value.items()
-                if isinstance(key, str | int) and not str(key).startswith("_")
-            }
+            return {str(key): self.of(one, depth + 1) for key, one in value.items() if _is_key(key)}
         if isinstance(value, list | tuple):
             return [self.of(one, depth + 1) for one in value]
         if isinstance(value, str):
@@ -103,6 +99,13 @@ class _PlainValues:
         if value.name.startswith("pathlib.") and all(isinstance(one, str) for one in value.arguments):
             return "/".join(value.arguments)
         return None
+
+
+def _is_key(key: Any) -> bool:
+    """Whether a key is one of a configuration; a number of thousands of digits cannot be written as text."""
+    if isinstance(key, int):
+        return abs(key) <= _LARGEST_NUMBER
+    return isinstance(key, str) and len(key) <= _LONGEST_TEXT and not key.startswith("_")
 
 
 def _are_mappings(values: tuple[Any, ...]) -> bool:

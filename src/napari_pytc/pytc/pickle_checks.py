@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 _MOST_OPCODES = 3_000_000
 _DEEPEST_TUPLE = 100
 _MOST_HASHED = 5_000_000
+_LARGEST_KEY = 2**31
+"""Multiples of 2**61 - 1 have the same hash; a mapping of many of them would take time that grows with their square."""
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
@@ -36,10 +38,11 @@ def check_opcodes(data: bytes) -> None:
 
 
 class _Hashing(NamedTuple):
-    """What hashing an object takes: how many objects, and how deep."""
+    """What hashing an object takes: how many objects, how deep, and whether there are integers that no key has."""
 
     n: int
     depth: int
+    is_large: bool = False
 
 
 _ATOM = _Hashing(1, 0)
@@ -106,14 +109,17 @@ class _TupleNesting:
             depth = 1 + max((one.depth for one in popped), default=0)
             if depth > _DEEPEST_TUPLE:
                 raise pickle.UnpicklingError("tuples in tuples without end")
-            found = _Hashing(min(_MOST_HASHED + 1, 1 + sum(one.n for one in popped)), depth)
+            n = min(_MOST_HASHED + 1, 1 + sum(one.n for one in popped))
+            found = _Hashing(n, depth, any(one.is_large for one in popped))
         elif name == "BINPERSID":
             found = popped[0]
         elif type(argument) is int:
-            found = _Hashing(1 + argument.bit_length() // 64, 0)
+            found = _Hashing(1 + argument.bit_length() // 64, 0, abs(argument) >= _LARGEST_KEY)
         self._stack.append(found)
 
     def _count(self, keys: Sequence[_Hashing]) -> None:
+        if any(key.is_large for key in keys):
+            raise pickle.UnpicklingError("an integer key that no checkpoint has")
         self._n_hashed += sum(key.n for key in keys)
         if self._n_hashed > _MOST_HASHED:
             raise pickle.UnpicklingError("keys that take too long")

@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 _MOST_DIMENSIONS = 8
+_LARGEST_LENGTH = 2**48
+_LONGEST_SHAPE = 64
+_MOST_CLASSES = 4000
+"""How many classes of other packages are made for a file; checkpoints name some dozens."""
 
 
 class NumberType(NamedTuple):
@@ -139,6 +143,8 @@ class ValueReader(pickle.Unpickler):
         if module == "torch" and name in _NUMBER_TYPES:
             return _NUMBER_TYPES[name]
         if full not in self.foreign:
+            if len(self.foreign) >= _MOST_CLASSES:
+                raise pickle.UnpicklingError("more classes than any checkpoint names")
             self.foreign[full] = type("ForeignObject", (ForeignObject,), {"name": full})
         return self.foreign[full]
 
@@ -156,7 +162,7 @@ class ValueReader(pickle.Unpickler):
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
     """A tensor that lies within its bytes."""
     numbers = [offset, *shape, *stride]
-    if not isinstance(storage, Storage) or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
+    if not isinstance(storage, Storage) or not all(type(n) is int and 0 <= n < _LARGEST_LENGTH for n in numbers):
         raise pickle.UnpicklingError("a tensor of an impossible shape")
     if len(shape) != len(stride) or len(shape) > _MOST_DIMENSIONS:
         raise pickle.UnpicklingError("a tensor of an impossible shape")
@@ -191,7 +197,9 @@ def _of_type(build: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
 
 
 def _shape(values: Any = ()) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or not all(type(n) is int for n in values):
+    if not isinstance(values, tuple | list) or len(values) > _LONGEST_SHAPE:
+        raise pickle.UnpicklingError("a shape that is none")
+    if not all(type(n) is int and 0 <= n < _LARGEST_LENGTH for n in values):
         raise pickle.UnpicklingError("a shape that is none")
     return tuple(values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from napari_pytc.errors import InvalidInput
 from napari_pytc.pytc.keys import ForeignKeys, Options
@@ -12,6 +12,32 @@ from napari_pytc.pytc.keys import ForeignKeys, Options
 ASSUMED_STEPS_AN_EPOCH = 1000
 """Where a configuration leaves it to the size of the data."""
 _LONGEST_WITHOUT_CHECKPOINT = 1000
+
+
+class _Defaults(NamedTuple):
+    """What a dialect assumes where a file is silent, as far as the dialects differ."""
+
+    max_epochs: int
+    precision: str
+    plateau_factor: float
+
+
+_DEFAULTS = _Defaults(200, "16-mixed", 0.1)
+_FLAT_DEFAULTS = _Defaults(100, "32", 0.5)
+"""From October 2025 to March 2026."""
+_SCHEDULES = {
+    "cosineannealinglr": "cosine",
+    "cosineannealingwarmrestarts": "restarts",
+    "cosinewarmrestarts": "restarts",
+    "warmupcosinelr": "warmed cosine",
+    "warmupcosine": "warmed cosine",
+    "steplr": "step",
+    "multisteplr": "multi_step",
+    "reducelronplateau": "plateau",
+    "constantlr": "constant",
+    "constant": "constant",
+}
+"""By the names that PyTorch Connectomics has for them, in small letters; every other name is a cosine there."""
 
 
 def optimisation_settings(keys: ForeignKeys, is_flat: bool = False) -> dict[str, Any]:
@@ -22,18 +48,19 @@ def optimisation_settings(keys: ForeignKeys, is_flat: bool = False) -> dict[str,
     is_flat : bool
         Whether the configuration is of the flat dialect, which left lengths to Lightning.
     """
-    epoch, steps = _lengths(keys, is_flat)
+    defaults = _FLAT_DEFAULTS if is_flat else _DEFAULTS
+    epoch, steps = _lengths(keys, is_flat, defaults)
     rate = _above_0(keys, "optimization.optimizer.lr", keys.number("optimization.optimizer.lr", 1e-3))
     found = {
         "steps": steps,
         "learning_rate": rate,
         "weight_decay": keys.number("optimization.optimizer.weight_decay", 0.01),
         "optimiser": _optimiser(keys),
-        "schedule": _schedule(keys, steps, epoch, rate),
+        "schedule": _schedule(keys, steps, epoch, rate, defaults),
         **_gradients(keys),
         **_averaging(keys),
         **_watching(keys, epoch, steps, is_flat),
-        **_numbers(keys),
+        **_numbers(keys, defaults),
     }
     keys.taken("optimization.optimizer.lr", f"learning_rate={rate:g}", 1e-3)
     keys.taken("optimization.optimizer.weight_decay", f"weight_decay={found['weight_decay']:g}", 0.01)
@@ -56,12 +83,12 @@ def _above_0(keys: ForeignKeys, key: str, value: float) -> float:
     return value
 
 
-def _lengths(keys: ForeignKeys, is_flat: bool) -> tuple[int, int]:
+def _lengths(keys: ForeignKeys, is_flat: bool, defaults: _Defaults) -> tuple[int, int]:
     """Steps an epoch, and all steps."""
     written = int(keys.number("optimization.n_steps_per_epoch", -1))
     epoch = written if written > 0 else ASSUMED_STEPS_AN_EPOCH
     most = int(keys.number("optimization.max_steps", 0))
-    n_epochs = int(keys.number("optimization.max_epochs", 200))
+    n_epochs = int(keys.number("optimization.max_epochs", defaults.max_epochs))
     steps = most if most > 0 else max(1, n_epochs) * epoch
     if is_flat and most > 0 and n_epochs > 0 and keys.has("optimization.max_epochs"):
         if written > 0 and n_epochs * epoch < most:
@@ -84,9 +111,9 @@ def _lengths(keys: ForeignKeys, is_flat: bool) -> tuple[int, int]:
         keys.left_out("optimization.max_epochs", "max_steps ends the training")
         keys.left_out("optimization.n_steps_per_epoch", "max_steps ends the training")
     elif why:
-        keys.changed("optimization.max_epochs", f"steps={steps}", why, 200)
+        keys.changed("optimization.max_epochs", f"steps={steps}", why, defaults.max_epochs)
     else:
-        keys.taken("optimization.max_epochs", f"steps={steps}", 200)
+        keys.taken("optimization.max_epochs", f"steps={steps}", defaults.max_epochs)
         keys.taken("optimization.n_steps_per_epoch", f"steps={steps}")
     return epoch, steps
 
@@ -117,7 +144,7 @@ def _optimiser(keys: ForeignKeys) -> dict[str, Any]:
     return found
 
 
-def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[str, Any]:
+def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float, defaults: _Defaults) -> dict[str, Any]:
     """The schedule; its lengths as shares of the training, so that other lengths of it keep its shape."""
     where = "optimization.scheduler"
     name = str(keys.get(f"{where}.name", "CosineAnnealingLR"))
@@ -129,19 +156,23 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
         used.add(key)
         return params.get(key, keys.get(f"{where}.{key}", default))
 
-    found = _shape_of_schedule(keys, name, value, steps, epoch, rate)
+    kind = _SCHEDULES.get(name.lower(), "cosine")
+    each = 1 if value("interval", "epoch") == "step" else epoch
+    found = _shape_of_schedule(keys, kind, value, steps, each, rate, defaults)
     warm = keys.get(f"{where}.warmup_steps")
     used.add("warmup_steps")
-    if warm is None and name == "WarmupCosineLR":
-        warm = float(value("warmup_epochs", 10)) * epoch
+    if warm is None and kind == "warmed cosine":
+        warm = float(value("warmup_epochs", 10)) * each
     if warm:
         found["warm_up"] = _share(float(warm) / steps)
     note = f"schedule.kind={found['kind']}"
-    each = 1 if value("interval", "epoch") == "step" else epoch
-    if name == "CosineAnnealingLR" and float(value("t_max", steps / each) or steps / each) * each != steps:
-        keys.changed(f"{where}.params", note, "the cosine ends with the training, not after t_max")
-    if name == "ReduceLROnPlateau":
+    length = {"cosine": "t_max", "warmed cosine": "max_iter"}.get(kind, "")
+    if length and float(value(length, steps / each) or steps / each) * each != steps:
+        keys.changed(f"{where}.params", note, f"the cosine ends with the training, not after {length}")
+    if kind == "plateau":
         keys.changed(f"{where}.patience", f"schedule.patience={found['patience']}", "counted in scores")
+    if name.lower() not in _SCHEDULES:
+        keys.changed(f"{where}.name", note, f"{name} is a name that stands for CosineAnnealingLR there, as all unknown")
     keys.taken(f"{where}.name", note, "CosineAnnealingLR")
     for key in ("params", *used):
         keys.taken(f"{where}.{key}", note)
@@ -154,48 +185,54 @@ def _schedule(keys: ForeignKeys, steps: int, epoch: int, rate: float) -> dict[st
 
 
 def _shape_of_schedule(
-    keys: ForeignKeys, name: str, value: Callable[[str, Any], Any], steps: int, epoch: int, rate: float
+    keys: ForeignKeys,
+    kind: str,
+    value: Callable[[str, Any], Any],
+    steps: int,
+    each: int,
+    rate: float,
+    defaults: _Defaults,
 ) -> dict[str, Any]:
     """The schedule without its warm-up.
 
     Parameters
     ----------
+    kind : str
+        One of `_SCHEDULES`.
     value : callable
         The value of a setting of the schedule, or a default.
+    each : int
+        Steps of the training in one step of the schedule.
     """
     where = "optimization.scheduler"
-    each = 1 if value("interval", "epoch") == "step" else epoch
-    if name in ("ConstantLR", "none", "None"):
+    if kind == "constant":
         return {"kind": "constant", "warm_up": 0.0}
-    if name in ("StepLR", "MultiStepLR"):
-        return _steps_down(name, value, steps, each)
+    if kind in ("step", "multi_step"):
+        return _steps_down(kind, value, steps, each)
     found: dict[str, Any] = {"warm_up": 0.0, "floor": min(1.0, float(value("min_lr", 1e-5) or 0.0) / rate)}
-    if name in ("CosineAnnealingLR", "WarmupCosineLR"):
-        return {**found, "kind": "cosine"}
-    if name == "CosineAnnealingWarmRestarts":
-        first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 10)))) * each
+    if kind == "restarts":
+        first = _above_0(keys, f"{where}.params", float(value("T_0", value("t_0", 200)))) * each
         return {**found, "kind": "cosine", "restarts": min(100, max(0, round(steps / first) - 1))}
-    if name == "ReduceLROnPlateau":
-        lengths = {"factor_each": float(value("factor", 0.1)), "patience": int(value("patience", 10))}
+    if kind == "plateau":
+        lengths = {
+            "factor_each": float(value("factor", defaults.plateau_factor)),
+            "patience": int(value("patience", 10)),
+        }
         return {**found, "kind": "plateau", **lengths}
-    raise InvalidInput(
-        f"The configuration's {keys.name(f'{where}.name')} is {name}, which there is not here.",
-        "There are CosineAnnealingLR, CosineAnnealingWarmRestarts, WarmupCosineLR, StepLR, MultiStepLR and "
-        "ReduceLROnPlateau.",
-    )
+    return {**found, "kind": "cosine"}
 
 
-def _steps_down(name: str, value: Callable[[str, Any], Any], steps: int, each: int) -> dict[str, Any]:
+def _steps_down(kind: str, value: Callable[[str, Any], Any], steps: int, each: int) -> dict[str, Any]:
     """A schedule that lowers the learning rate from time to time; a constant one where it never does."""
     constant = {"kind": "constant", "warm_up": 0.0}
     gamma = float(value("gamma", 0.1))
     if gamma >= 1:
         return constant
     lower = {"warm_up": 0.0, "factor_each": gamma, "floor": 0.0}
-    if name == "StepLR":
+    if kind == "step":
         every = min(1.0, float(value("step_size", 30)) * each / steps)
         return {**lower, "kind": "step", "every": _share(every)}
-    shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 80])]
+    shares = [_share(float(n) * each / steps) for n in value("milestones", [30, 60, 90])]
     inside = sorted({share for share in shares if share < 1})
     return {**lower, "kind": "multi_step", "milestones": inside} if inside else constant
 
@@ -278,15 +315,17 @@ def _patience(keys: ForeignKeys) -> int:
     return found
 
 
-def _numbers(keys: ForeignKeys) -> dict[str, Any]:
+def _numbers(keys: ForeignKeys, defaults: _Defaults) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    precision = str(keys.get("optimization.precision", "16-mixed"))
+    precision = str(keys.get("optimization.precision", defaults.precision))
     if precision in ("32", "32-true"):
         found["precision"] = "float32"
-        keys.taken("optimization.precision", "precision=float32")
+        keys.taken("optimization.precision", "precision=float32", defaults.precision)
     else:
         found["precision"] = "auto"
-        keys.changed("optimization.precision", "precision=auto", "what the machine does best is measured", "16-mixed")
+        keys.changed(
+            "optimization.precision", "precision=auto", "what the machine does best is measured", defaults.precision
+        )
     seed = keys.get("system.seed")
     if seed is not None:
         found["seed"] = int(keys.number("system.seed", 0))

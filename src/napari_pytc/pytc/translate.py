@@ -58,6 +58,9 @@ _REASONS = {
     "legacy.SYSTEM": "the machine is chosen where the job runs",
     "legacy.DATASET": "data belong to a project, and are read and sampled in a way of this program's own",
     "legacy.AUGMENTOR": "how strong a change is, and along which axes, is fixed here",
+    "legacy.SOLVER.WARMUP_ITERS": "its schedule has no warm-up there",
+    "legacy.SOLVER.STEPS": "its schedule has no steps there",
+    "legacy.SOLVER.GAMMA": "its schedule has no factor there",
     "legacy.SOLVER.SWA": "there is the moving average of ema_decay alone",
     "legacy.MONITOR": "curves, scores and checkpoints are kept with the model",
     "legacy.INFERENCE": "predictions are written by tiles or windows that fit into the memory",
@@ -361,6 +364,15 @@ def _normalisation(keys: ForeignKeys) -> dict[str, Any]:
         if method != "0-1":
             mean, std = keys.number(f"{where}.mean", 0.5), keys.number(f"{where}.std", 0.5)
             found["scaled_to"] = [-mean / std, (1 - mean) / std] if std else [0.0, 1.0]
+        if method == "mean-std":  # version 1.0 divides bytes by 255, and makes bytes of other images by their range
+            found["bytes_as_they_are"] = True
+            key = f"{where}.normalize_range"
+            text = "normalisation.bytes_as_they_are=true"
+            if keys.flag(key, True):
+                keys.taken(key, text)
+            else:
+                why = "bytes are divided by 255 (divide-255), as there; other number types by their own range"
+                keys.changed(key, text, why)
     elif method in ("normal", "z-score", "zscore"):
         found["method"] = "zscore"
     elif method in ("none", "False") or method.startswith("divide-"):

@@ -66,6 +66,7 @@ _NAMES = {
     "DATASET.DO_2D": "data.train.do_2d",
     "DATASET.MEAN": "data.image_transform.mean",
     "DATASET.STD": "data.image_transform.std",
+    "DATASET.NORMALIZE_RANGE": "data.image_transform.normalize_range",
     "DATASET.IMAGE_NAME": "data.train.image",
     "DATASET.LABEL_NAME": "data.train.label",
     "SOLVER.NAME": "optimization.optimizer.name",
@@ -112,7 +113,14 @@ _PROBABILITIES = {
     "COPYPASTE": 0.8,
 }
 _LOSSES = {"WeightedBCE": "BCELoss", "WeightedMSE": "WeightedMSELoss", "WeightedMAE": "WeightedMAELoss"}
-_SCHEDULES = {"MultiStepLR": "MultiStepLR", "WarmupMultiStepLR": "MultiStepLR", "WarmupCosineLR": "WarmupCosineLR"}
+_SCHEDULES = {
+    "MultiStepLR": "MultiStepLR",
+    "WarmupMultiStepLR": "MultiStepLR",
+    "WarmupCosineLR": "WarmupCosineLR",
+    "ReduceLROnPlateau": "ReduceLROnPlateau",
+}
+_PLATEAU_STEPS = 1000
+"""How many steps without a better loss version 1.0 waits before it lowers the rate."""
 
 
 def from_yacs(values: dict[str, Any]) -> ForeignKeys:
@@ -166,8 +174,9 @@ def from_yacs(values: dict[str, Any]) -> ForeignKeys:
     put("optimization.precision", "16-mixed" if half else "32", "MODEL.MIXED_PRECESION")
     _put_schedule(put, every)
     _put_augmentation(put, given)
+    present = dict(leaves(found))
     for old, new in _COMPANIONS.items():
-        if old in written:
+        if old in written and new in present:
             companions.append(CompanionKey(old, written[old], new))
     # What nothing stands for keeps its own name.
     handled = {*names.values(), *(one.name for one in companions)}
@@ -175,20 +184,36 @@ def from_yacs(values: dict[str, Any]) -> ForeignKeys:
         if old not in handled:
             put(f"legacy.{old}", value, old)
     assumed = [new for new, old in names.items() if old not in written and old not in given]
-    return ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
+    keys = ForeignKeys(found, KeyOrigins(names, companions, implied=implied, assumed=assumed, written=written))
+    if every["SOLVER.LR_SCHEDULER_NAME"] == "ReduceLROnPlateau":
+        keys.notes.append(
+            f"ReduceLROnPlateau of version 1.0 waits for a better loss over {_PLATEAU_STEPS} steps of the training; "
+            "here it waits for as many steps, but for a better score of a validation: schedule.patience counts scores."
+        )
+    return keys
 
 
 def _put_schedule(put: Any, every: dict[str, Any]) -> None:
-    name = every["SOLVER.LR_SCHEDULER_NAME"]
-    put("optimization.scheduler.name", _SCHEDULES.get(name, name), "SOLVER.LR_SCHEDULER_NAME")
-    put("optimization.scheduler.interval", "step")
-    put("optimization.scheduler.warmup_steps", every["SOLVER.WARMUP_ITERS"], "SOLVER.WARMUP_ITERS")
-    put(
-        "optimization.scheduler.params",
-        {"milestones": list(every["SOLVER.STEPS"]), "gamma": every["SOLVER.GAMMA"]},
-        "SOLVER.STEPS",
-    )
-    put("optimization.scheduler.min_lr", 0.0)
+    """The schedule with the settings that version 1.0 gives it, and no others."""
+    where, name = "optimization.scheduler", str(every["SOLVER.LR_SCHEDULER_NAME"])
+    if name not in _SCHEDULES:
+        raise InvalidInput(
+            f"The configuration's SOLVER.LR_SCHEDULER_NAME is {name}, which there is not here.",
+            f"Known are {', '.join(_SCHEDULES)}.",
+        )
+    put(f"{where}.name", _SCHEDULES[name], "SOLVER.LR_SCHEDULER_NAME")
+    put(f"{where}.interval", "step")
+    if name.startswith("Warmup"):
+        put(f"{where}.warmup_steps", every["SOLVER.WARMUP_ITERS"], "SOLVER.WARMUP_ITERS")
+    if name.endswith("MultiStepLR"):
+        steps = {"milestones": list(every["SOLVER.STEPS"]), "gamma": every["SOLVER.GAMMA"]}
+        put(f"{where}.params", steps, "SOLVER.STEPS")
+    if name == "ReduceLROnPlateau":
+        put(f"{where}.factor", every["SOLVER.GAMMA"], "SOLVER.GAMMA")
+        between = every["SOLVER.ITERATION_VAL"]  # checked where validations are
+        is_number = isinstance(between, int) and between > 0
+        put(f"{where}.patience", max(1, round(_PLATEAU_STEPS / between)) if is_number else 1)
+    put(f"{where}.min_lr", 1e-6 if name == "ReduceLROnPlateau" else 0.0)
 
 
 def _put_augmentation(put: Any, given: dict[str, Any]) -> None:
@@ -230,7 +255,9 @@ def class_names(n: int) -> list[str]:
 
 def _targets(kind: str, rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:
     if kind == "0":
-        return "binary", {}, 1
+        labels = [int(number) for number in rest]
+        # What is foreground is a number of labels each; of none it is all but the background.
+        return None if 0 in labels else ("binary", {"segment_id": labels} if labels else {}, 1)
     if kind == "1" and not rest:
         return "polarity", {}, 3
     if kind == "1" and list(rest) == ["1"]:
@@ -241,17 +268,31 @@ def _targets(kind: str, rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str
         edges = "seg-all" if rest[1] == "1" else "seg-no-bg"
         return "instance_boundary", {"thickness": int(rest[0]), "edge_mode": edges, "mode": "2d"}, 1
     if kind == "5":
-        mode, _, quantised = (*rest[:3], *("2d", "0", "0")[len(rest[:3]) :])
-        return ("instance_edt", {"mode": mode, "quantize": quantised == "1"}, 11 if quantised == "1" else 1)
-    if kind == "6":
+        return _instance_distance(rest)
+    if kind == "6" and len(rest) in (0, 3):
         mode, inside, outside = rest if len(rest) == 3 else ("2d", "8", "50")
         return "semantic_edt", {"mode": mode, "alpha_fore": float(inside), "alpha_back": float(outside)}, 1
     if kind == "7" and not rest:
         return "flow", {}, 2
-    if kind == "9" and rest and rest[0].isdecimal():
+    if kind == "9" and len(rest) == 1 and rest[0].isdecimal():
         n = int(rest[0])
         return "classes", {"names": class_names(n)}, n
     return None
+
+
+def _instance_distance(rest: Sequence[str]) -> tuple[str, dict[str, Any], int] | None:
+    """The distance of ``5-mode-padding-quantised-z_resolution-erosion``; what changes nothing there is not said."""
+    if len(rest) > 5 or (rest and rest[0] not in ("2d", "3d")):
+        return None
+    mode, padding, quantised, z_size, erosion = (*rest, *("2d", "0", "0", "5.0", "0")[len(rest) :])
+    found: dict[str, Any] = {"mode": mode, "quantize": bool(int(quantised))}
+    if int(padding):
+        found["padding"] = True
+    if int(erosion):
+        found["erosion"] = int(erosion)
+    if mode == "3d":
+        found["resolution"] = [float(z_size), 1.0, 1.0]
+    return "instance_edt", found, 11 if found["quantize"] else 1
 
 
 def _affinities(rest: Sequence[str], is_2d: bool) -> tuple[str, dict[str, Any], int] | None:

@@ -125,6 +125,7 @@ def test_a_state_dict_alone_and_one_of_version_1_are_taken(tmp_path: Path) -> No
         assert answer["steps"] == steps
         with torch.no_grad():
             assert torch.equal(TrainedModel.load(tmp_path / name).network(image), network(image))
+        assert TrainedModel.load(tmp_path / name).normalisation.channels[0].scaled_to == (-1, 1)
 
 
 def test_heads_of_deep_supervision_may_be_missing_or_too_many(tmp_path: Path) -> None:

@@ -281,6 +281,7 @@ def _stand_in(plan: TrainPlan, n_inputs: int) -> ImageNormalisation:
         high=high,
         usual=(low, high),
         divisor=settings.divide_by if settings.method == "divide" else None,
+        scaled_to=None if settings.scaled_to == (0.0, 1.0) else settings.scaled_to,
     )
     return ImageNormalisation.of([one] * n_inputs)
 
