@@ -187,6 +187,25 @@ def test_other_truth_is_another_study_and_changed_truth_is_refused(tmp_path: Pat
         job.run(RecordingContext())
 
 
+def test_truth_that_was_edited_between_the_blocks_of_its_fingerprint_begins_anew(
+    tmp_path: Path, cells: np.ndarray
+) -> None:
+    first = describe(tmp_path, cells, TuneRequest(trials=3))
+    first.run(RecordingContext())
+    old = read_record(first.output)
+    edited = cells.copy()
+    edited[5] = np.where(cells[5] == 3, 4, cells[5])
+    job, ctx = describe(tmp_path, cells, TuneRequest(trials=2), truth=edited), RecordingContext()
+    assert job.output == first.output, "the fingerprint does not see the edit"
+    assert job.run(ctx)["n_trials"] == 2
+    new = read_record(job.output)
+    assert new.default.decoder == old.default.decoder
+    assert new.default.scores != old.default.scores
+    assert "3 trials on other truth, from before the labels changed, are left out." in new.notes
+    describe(tmp_path, cells, TuneRequest(trials=3)).run(RecordingContext())
+    assert without_times(read_record(first.output)) == without_times(old), "the trials of before are kept"
+
+
 def test_the_time_limit_ends_a_run_and_keeps_its_trials(tmp_path: Path, cells: np.ndarray) -> None:
     job = describe(tmp_path, cells, TuneRequest(trials=50, timeout_s=1e-6))
     result = job.run(RecordingContext())
