@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from napari_pytc.session.session import Session
 from napari_pytc.tuning.describe import TuneRequest
 from napari_pytc.tuning.jobs import TuneJob
 from tests.session.runners import ScriptedRunner
-from tests.session.test_segmentations import add_prediction
+from tests.session.test_segmentations import SPACE, add_prediction
+from tests.support.evidence import prediction_of
 from tests.support.tissue import Tissue
 
 HELD_OUT = Box((2, 0, 0), (8, 48, 40))
@@ -115,6 +117,34 @@ def test_boundary_class_and_mask_go_into_the_segmentation(session: Session, tiss
     assert record.options == options
     described = session.jobs.segment_job(**session.tunings.segment_arguments(record))
     assert (described.boundary_class, described.mask_class, described.mask_mode) == tuple(options.values())
+
+
+def test_predictions_of_other_projects_are_told_apart_and_known_again_until_they_change(
+    session: Session, tissue: Tissue, tmp_path: Path, truth: Path
+) -> None:
+    places = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        places.append(prediction_of(tmp_path / str(number) / "p.zarr", tissue.cells, SPACE, seed=number))
+    outputs = [session.tunings.tune_job(TuneRequest(), truth, prediction=place).output for place in places]
+    assert outputs[0] != outputs[1]
+    assert session.tunings.tune_job(TuneRequest(), truth, prediction=places[0]).output == outputs[0]
+    shutil.rmtree(places[0])
+    prediction_of(places[0], tissue.cells, SPACE, seed=2)
+    assert session.tunings.tune_job(TuneRequest(), truth, prediction=places[0]).output != outputs[0]
+
+
+def test_another_state_of_the_prediction_with_the_mask_is_another_tuning(
+    predicted: Session, tissue: Tissue, tmp_path: Path, truth: Path
+) -> None:
+    mask = prediction_of(tmp_path / "mask.zarr", tissue.cells, SPACE, ("classes",))
+    outputs = []
+    for seed in (0, 1):
+        shutil.rmtree(mask)
+        prediction_of(mask, tissue.cells, SPACE, ("classes",), seed=seed)
+        job = predicted.tunings.tune_job(TuneRequest(), truth, mask_class="inside", mask_prediction=mask)
+        outputs.append(job.output)
+    assert outputs[0] != outputs[1]
 
 
 def test_a_tuning_runs_once_at_a_time_and_damaged_records_are_left_out(predicted: Session, truth: Path) -> None:

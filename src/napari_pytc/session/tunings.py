@@ -111,10 +111,11 @@ class Tunings:
         folder = self._predictions.resolve(prediction)
         record = next((one for one in self._predictions.records() if one.folder == folder), None)
         found, name = self._held_out_truth() if truth is None else _file_truth(truth, options, transform)
-        mask = None
+        mask, stamp = None, self._predictions.stamp(folder)
         if mask_class is not None:
             restricting = folder if mask_prediction is None else self._predictions.resolve(mask_prediction)
             mask = MaskSettings.model_validate({"prediction": restricting, "name": mask_class, "mode": mask_mode})
+            stamp += f" {self._predictions.stamp(restricting)}" if restricting != folder else ""
         model = None if record is None else self._volume.project.folder.models / record.model
         job = describe_tuning(
             folder,
@@ -125,7 +126,7 @@ class Tunings:
             boundary_class,
             mask,
             predicted=None if record is None else record.box,
-            stamp=self._predictions.stamp(folder),
+            stamp=stamp,
             voxel_size_nm=self._volume.record.voxel_size_nm,
             truth_name=name,
         )
