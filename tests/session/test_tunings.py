@@ -19,7 +19,7 @@ from napari_pytc.session.session import Session
 from napari_pytc.tuning.describe import TuneRequest
 from napari_pytc.tuning.jobs import TuneJob
 from tests.session.runners import ScriptedRunner
-from tests.session.test_segmentations import SPACE, add_prediction
+from tests.session.test_segmentations import SPACE, add_prediction, segment
 from tests.support.evidence import prediction_of
 from tests.support.tissue import Tissue
 
@@ -87,7 +87,7 @@ def test_truth_that_the_network_may_have_learnt_from_is_told(predicted: Session,
     strokes[4:6, 10, 10:20] = 1
     predicted.strokes.add(strokes)
     (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
-    assert note.startswith("20 voxels of strokes or objects")
+    assert note.startswith("20 voxels of strokes, objects or corrections")
     predicted.held_out.add(Box((4, 0, 0), (5, 48, 40)))
     (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
     assert note.startswith("10 voxels")
@@ -95,17 +95,51 @@ def test_truth_that_the_network_may_have_learnt_from_is_told(predicted: Session,
     assert not any("not held out" in note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes)
 
 
+def test_corrections_are_training_data(predicted: Session, tissue: Tissue, truth: Path) -> None:
+    segment(predicted)
+    document = predicted.proofreader.document
+    assert document is not None
+    predicted.proofreader.apply({"kind": "merge", "segments": document.segment_ids().tolist()[:2]})
+    assert not any("not held out" in note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes)
+    n_voxels = predicted.corrections.collect().n_voxels
+    assert n_voxels
+    (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
+    assert note.startswith(f"{n_voxels} voxels of strokes, objects or corrections")
+
+
+@pytest.mark.parametrize("is_file", [False, True], ids=["objects", "file"])
 def test_a_box_that_was_held_out_after_the_training_is_told(
-    predicted: Session, tissue: Tissue, monkeypatch: pytest.MonkeyPatch
+    predicted: Session, tissue: Tissue, truth: Path, is_file: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicted.held_out.add(HELD_OUT)
     predicted.objects.add(tissue.cells[HELD_OUT.slices], offset=HELD_OUT.start)
     inputs = {"digest": predicted.image.digest, "held_out": []}
     monkeypatch.setattr(predicted.jobs, "specs", lambda kind: {"m": {"inputs": [inputs]}} if kind == "train" else {})
-    (note,) = [note for note in predicted.tunings.tune_job(TuneRequest()).notes if "was held out" in note]
-    assert str(HELD_OUT) in note
+
+    def told() -> list[str]:
+        notes = predicted.tunings.tune_job(TuneRequest(), truth if is_file else None).notes
+        assert not any("does not know" in note for note in notes)
+        return [note for note in notes if "held out" in note]
+
+    (note,) = told()
+    assert note.startswith(f"The model was trained before {HELD_OUT} was held out")
     inputs["held_out"] = [json.loads(json.dumps({"start": HELD_OUT.start, "stop": HELD_OUT.stop}))]
-    assert not any("was held out" in note for note in predicted.tunings.tune_job(TuneRequest()).notes)
+    assert told() == []
+    inputs["held_out"], inputs["digest"] = [], "of another volume"
+    assert told() == []
+
+
+def test_it_is_told_that_nothing_is_known_of_a_model(
+    predicted: Session, tissue: Tissue, truth: Path, tmp_path: Path
+) -> None:
+    predicted.held_out.add(HELD_OUT)
+    predicted.objects.add(tissue.cells[HELD_OUT.slices], offset=HELD_OUT.start)
+    elsewhere = prediction_of(tmp_path / "p.zarr", tissue.cells, SPACE)
+    for labels in (None, truth):
+        for prediction, name in ((elsewhere, "a prediction from elsewhere"), (None, "the model m")):
+            notes = predicted.tunings.tune_job(TuneRequest(), labels, prediction=prediction).notes
+            assert any(f"does not know what {name} has learnt from" in note for note in notes)
+            assert not any("was held out" in note for note in notes)
 
 
 def test_boundary_class_and_mask_go_into_the_segmentation(session: Session, tissue: Tissue, truth: Path) -> None:
