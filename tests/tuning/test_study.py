@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -390,6 +391,18 @@ def test_a_damaged_study_is_told(tmp_path: Path, cells: np.ndarray) -> None:
     job.output.write_text("{")
     with pytest.raises(ProjectError, match="cannot be read"):
         read_record(job.output)
+
+
+@pytest.mark.parametrize(
+    "name", ["a%20b%s", "{1} {SCHEMA_VERSION}", "mouse #3 é@&=+"] + ["why?x=1"] * (os.name != "nt")
+)
+def test_a_folder_may_have_any_name(tmp_path: Path, cells: np.ndarray, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    job = describe(folder, cells, TuneRequest(trials=1))
+    job.run(RecordingContext())
+    assert job.study.is_file()
+    assert [place.name for place in tmp_path.iterdir()] == [name], "nothing lies where a part of the name points to"
 
 
 def test_the_record_is_plain_json_and_the_settings_to_give_are_few(tmp_path: Path, cells: np.ndarray) -> None:

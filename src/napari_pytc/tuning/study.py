@@ -299,11 +299,14 @@ def _opened_study(job: TuneJob, truth: str, score: ScoreName, created: str) -> I
         Digest of the truth that was read: the job knows a file of labels by a few blocks only.
     """
     import optuna
+    from sqlalchemy import URL
     from sqlalchemy.exc import SQLAlchemyError
 
     storage = None
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{job.study.as_posix()}")
+        # As a URL, in which ?, % and the braces that optuna would fill in are escaped.
+        url = URL.create("sqlite", database=job.study.as_posix())
+        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
         is_least = score in LOWER_IS_BETTER
         direction = optuna.study.StudyDirection.MINIMIZE if is_least else optuna.study.StudyDirection.MAXIMIZE
         name, work = f"{job.output.stem}-{truth[:_N_DIGITS]}", job.work_digest()
