@@ -107,14 +107,16 @@ def test_corrections_are_training_data(predicted: Session, tissue: Tissue, truth
     assert note.startswith(f"{n_voxels} voxels of strokes, objects or corrections")
 
 
-@pytest.mark.parametrize("is_file", [False, True], ids=["objects", "file"])
+@pytest.mark.parametrize(
+    ("is_file", "kind"), [(False, "train"), (True, "train"), (True, "live")], ids=["objects", "file", "live"]
+)
 def test_a_box_that_was_held_out_after_the_training_is_told(
-    predicted: Session, tissue: Tissue, truth: Path, is_file: bool, monkeypatch: pytest.MonkeyPatch
+    predicted: Session, tissue: Tissue, truth: Path, is_file: bool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicted.held_out.add(HELD_OUT)
     predicted.objects.add(tissue.cells[HELD_OUT.slices], offset=HELD_OUT.start)
     inputs = {"digest": predicted.image.digest, "held_out": []}
-    monkeypatch.setattr(predicted.jobs, "specs", lambda kind: {"m": {"inputs": [inputs]}} if kind == "train" else {})
+    monkeypatch.setattr(predicted.jobs, "specs", lambda one: {"m": {"inputs": [inputs]}} if one == kind else {})
 
     def told() -> list[str]:
         notes = predicted.tunings.tune_job(TuneRequest(), truth if is_file else None).notes

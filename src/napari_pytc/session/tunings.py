@@ -196,9 +196,14 @@ class Tunings:
         """
         project = self._volume.project
         volumes = ("", *(record.id for record in project.description.volumes))
-        spec = self._jobs.specs("train").get(model) or project.database.specs("train", volumes).get(model)
-        inputs = (spec or {}).get("inputs")
-        if inputs is None:  # imported, live, or of a version that recorded less
+        found = [
+            spec
+            for kind in ("train", "live")
+            for specs in (self._jobs.specs(kind), project.database.specs(kind, volumes))
+            if (spec := specs.get(model))
+        ]
+        inputs = found[0].get("inputs") if found else None
+        if inputs is None:  # imported, or of a version that recorded less
             return None
         for one in inputs:
             if one.get("digest") == self._volume.image_digest:
