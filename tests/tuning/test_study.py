@@ -58,6 +58,17 @@ def test_the_default_settings_are_trial_0_and_the_best_is_told(tmp_path: Path, c
     assert any("fill the tissue" in note for note in ctx.warnings)
 
 
+def test_trial_0_is_the_default_with_all_its_digits_and_the_sampler_knows_it(tmp_path: Path, cells: np.ndarray) -> None:
+    job = describe(tmp_path, cells, TuneRequest(trials=1))
+    job = job.model_copy(update={"default": AgglomerationDecoder(threshold=0.8125, smallest_um3=0.00012345)})
+    job.run(RecordingContext())
+    assert read_record(job.output).default.decoder == job.default.model_dump(mode="json")
+    with closing(sqlite3.connect(job.study)) as file:
+        known = dict(file.execute("select param_name, param_value from trial_params").fetchall())
+    assert known["agglomeration.threshold"] == 0.8125
+    assert known["agglomeration.smallest_um3"] == 0.00012345
+
+
 def test_a_study_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, cells: np.ndarray) -> None:
     whole, parts = (tmp_path / name for name in ("whole", "parts"))
     for folder in (whole, parts):

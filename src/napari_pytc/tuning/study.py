@@ -147,7 +147,9 @@ class _Tuning:
             if space is not None:
                 study.enqueue_trial(_parameters(self.job, space, space.values_of(self.job.default) or {}))
             trial = study.ask()
-            decoder = self.job.default if space is None else _drawn(trial, self.job)
+            if space is not None:
+                _drawn(trial, self.job)  # so that the sampler knows them, rounded or not
+            decoder = self.job.default
         else:
             trial = study.ask()
             decoder = _drawn(trial, self.job)
