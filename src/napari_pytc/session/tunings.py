@@ -15,6 +15,8 @@ from napari_pytc.session.volumes.open_volumes import VolumeParts
 
 if TYPE_CHECKING:
     from napari_pytc.annotations.label_transform import LabelTransform
+    from napari_pytc.annotations.paint_store import PaintStore
+    from napari_pytc.labels.store import LabelStore
     from napari_pytc.session.jobs import Jobs
     from napari_pytc.tuning.describe import TuneRequest
     from napari_pytc.tuning.jobs import TuneJob
@@ -177,7 +179,8 @@ class Tunings:
     def _n_trained_voxels(self, boxes: Sequence[Box]) -> int:
         """Number of annotated voxels in some boxes, without those that are held out."""
         n_found = 0
-        for store in (self._strokes.store, self._objects.store, *self._corrections.stores()):
+        stores: list[LabelStore | PaintStore] = [self._strokes.store, self._objects.store, *self._corrections.stores()]
+        for store in stores:
             for chunk in store.chunks():
                 for box in boxes:
                     here = chunk.box.intersect(box)
