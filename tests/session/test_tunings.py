@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from napari_pytc.session.session import Session
 from napari_pytc.tuning.describe import TuneRequest
 from napari_pytc.tuning.jobs import TuneJob
 from tests.session.runners import ScriptedRunner
-from tests.session.test_segmentations import add_prediction
+from tests.session.test_segmentations import SPACE, add_prediction, segment
+from tests.support.evidence import prediction_of
 from tests.support.tissue import Tissue
 
 HELD_OUT = Box((2, 0, 0), (8, 48, 40))
@@ -85,7 +87,7 @@ def test_truth_that_the_network_may_have_learnt_from_is_told(predicted: Session,
     strokes[4:6, 10, 10:20] = 1
     predicted.strokes.add(strokes)
     (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
-    assert note.startswith("20 voxels of strokes or objects")
+    assert note.startswith("20 voxels of strokes, objects or corrections")
     predicted.held_out.add(Box((4, 0, 0), (5, 48, 40)))
     (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
     assert note.startswith("10 voxels")
@@ -93,17 +95,53 @@ def test_truth_that_the_network_may_have_learnt_from_is_told(predicted: Session,
     assert not any("not held out" in note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes)
 
 
+def test_corrections_are_training_data(predicted: Session, tissue: Tissue, truth: Path) -> None:
+    segment(predicted)
+    document = predicted.proofreader.document
+    assert document is not None
+    predicted.proofreader.apply({"kind": "merge", "segments": document.segment_ids().tolist()[:2]})
+    assert not any("not held out" in note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes)
+    n_voxels = predicted.corrections.collect().n_voxels
+    assert n_voxels
+    (note,) = [note for note in predicted.tunings.tune_job(TuneRequest(), truth).notes if "not held out" in note]
+    assert note.startswith(f"{n_voxels} voxels of strokes, objects or corrections")
+
+
+@pytest.mark.parametrize(
+    ("is_file", "kind"), [(False, "train"), (True, "train"), (True, "live")], ids=["objects", "file", "live"]
+)
 def test_a_box_that_was_held_out_after_the_training_is_told(
-    predicted: Session, tissue: Tissue, monkeypatch: pytest.MonkeyPatch
+    predicted: Session, tissue: Tissue, truth: Path, is_file: bool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicted.held_out.add(HELD_OUT)
     predicted.objects.add(tissue.cells[HELD_OUT.slices], offset=HELD_OUT.start)
     inputs = {"digest": predicted.image.digest, "held_out": []}
-    monkeypatch.setattr(predicted.jobs, "specs", lambda kind: {"m": {"inputs": [inputs]}} if kind == "train" else {})
-    (note,) = [note for note in predicted.tunings.tune_job(TuneRequest()).notes if "was held out" in note]
-    assert str(HELD_OUT) in note
+    monkeypatch.setattr(predicted.jobs, "specs", lambda one: {"m": {"inputs": [inputs]}} if one == kind else {})
+
+    def told() -> list[str]:
+        notes = predicted.tunings.tune_job(TuneRequest(), truth if is_file else None).notes
+        assert not any("does not know" in note for note in notes)
+        return [note for note in notes if "held out" in note]
+
+    (note,) = told()
+    assert note.startswith(f"The model was trained before {HELD_OUT} was held out")
     inputs["held_out"] = [json.loads(json.dumps({"start": HELD_OUT.start, "stop": HELD_OUT.stop}))]
-    assert not any("was held out" in note for note in predicted.tunings.tune_job(TuneRequest()).notes)
+    assert told() == []
+    inputs["held_out"], inputs["digest"] = [], "of another volume"
+    assert told() == []
+
+
+def test_it_is_told_that_nothing_is_known_of_a_model(
+    predicted: Session, tissue: Tissue, truth: Path, tmp_path: Path
+) -> None:
+    predicted.held_out.add(HELD_OUT)
+    predicted.objects.add(tissue.cells[HELD_OUT.slices], offset=HELD_OUT.start)
+    elsewhere = prediction_of(tmp_path / "p.zarr", tissue.cells, SPACE)
+    for labels in (None, truth):
+        for prediction, name in ((elsewhere, "a prediction from elsewhere"), (None, "the model m")):
+            notes = predicted.tunings.tune_job(TuneRequest(), labels, prediction=prediction).notes
+            assert any(f"does not know what {name} has learnt from" in note for note in notes)
+            assert not any("was held out" in note for note in notes)
 
 
 def test_boundary_class_and_mask_go_into_the_segmentation(session: Session, tissue: Tissue, truth: Path) -> None:
@@ -115,6 +153,34 @@ def test_boundary_class_and_mask_go_into_the_segmentation(session: Session, tiss
     assert record.options == options
     described = session.jobs.segment_job(**session.tunings.segment_arguments(record))
     assert (described.boundary_class, described.mask_class, described.mask_mode) == tuple(options.values())
+
+
+def test_predictions_of_other_projects_are_told_apart_and_known_again_until_they_change(
+    session: Session, tissue: Tissue, tmp_path: Path, truth: Path
+) -> None:
+    places = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        places.append(prediction_of(tmp_path / str(number) / "p.zarr", tissue.cells, SPACE, seed=number))
+    outputs = [session.tunings.tune_job(TuneRequest(), truth, prediction=place).output for place in places]
+    assert outputs[0] != outputs[1]
+    assert session.tunings.tune_job(TuneRequest(), truth, prediction=places[0]).output == outputs[0]
+    shutil.rmtree(places[0])
+    prediction_of(places[0], tissue.cells, SPACE, seed=2)
+    assert session.tunings.tune_job(TuneRequest(), truth, prediction=places[0]).output != outputs[0]
+
+
+def test_another_state_of_the_prediction_with_the_mask_is_another_tuning(
+    predicted: Session, tissue: Tissue, tmp_path: Path, truth: Path
+) -> None:
+    mask = prediction_of(tmp_path / "mask.zarr", tissue.cells, SPACE, ("classes",))
+    outputs = []
+    for seed in (0, 1):
+        shutil.rmtree(mask)
+        prediction_of(mask, tissue.cells, SPACE, ("classes",), seed=seed)
+        job = predicted.tunings.tune_job(TuneRequest(), truth, mask_class="inside", mask_prediction=mask)
+        outputs.append(job.output)
+    assert outputs[0] != outputs[1]
 
 
 def test_a_tuning_runs_once_at_a_time_and_damaged_records_are_left_out(predicted: Session, truth: Path) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
 from napari_pytc.decoding import AgglomerationDecoder, ComponentsDecoder, DecoderSettings, WatershedDecoder
@@ -71,6 +74,38 @@ def test_drawn_numbers_have_few_digits_and_stay_within_the_range() -> None:
     assert (tuned.value(0.12345), tuned.value(0.98765)) == (0.12345, 0.98765)
     (slider,) = [one for one in space_of(AgglomerationDecoder()).tuned if one.name == "threshold"]
     assert slider.value(0.81449) == 0.81, "as the slider of the window shows it"
+
+
+@pytest.mark.parametrize("ends", [(0.981, 0.989), (0.9811, 0.9819), (0.4, 0.5), (0.0, 0.01)])
+def test_a_narrow_range_of_the_slider_has_more_than_a_few_values(ends: tuple[float, float]) -> None:
+    (tuned,) = [
+        one for one in space_of(AgglomerationDecoder(), ranges={"threshold": ends}).tuned if one.name == "threshold"
+    ]
+    found = {tuned.value(drawn) for drawn in np.linspace(*ends, 1000)}
+    assert len(found) > 10
+    assert (min(found), max(found)) == ends
+
+
+@pytest.mark.parametrize("ends", [(0.3, 0.5), (0.1, 0.3), (0.0, 1.0)])
+def test_a_usual_range_of_the_slider_has_what_it_shows(ends: tuple[float, float]) -> None:
+    (tuned,) = [
+        one for one in space_of(AgglomerationDecoder(), ranges={"threshold": ends}).tuned if one.name == "threshold"
+    ]
+    assert {tuned.value(drawn) for drawn in np.linspace(*ends, 1000)} == {
+        round(n / 100, 2) for n in range(round(ends[0] * 100), round(ends[1] * 100) + 1)
+    }
+
+
+def test_ends_of_a_range_of_whole_numbers_are_whole() -> None:
+    space = space_of(DecoderSettings.parse("mutex_watershed"), ranges={"repulsion_step": (0.5, 20.5)})
+    (step,) = [one for one in space.tuned if one.name == "repulsion_step"]
+    assert (step.low, step.high, step.is_logarithmic) == (1, 20, True)
+
+
+@pytest.mark.parametrize("ends", [(2.2, 2.8), (2.5, 3.5), (-1, 3), (1, math.inf), (-math.inf, 3), (math.nan, 3)])
+def test_a_range_without_two_whole_numbers_is_refused(ends: tuple[float, float]) -> None:
+    with pytest.raises(InvalidInput, match=r"lower to a higher whole number between 1 and .*, got repulsion_step="):
+        space_of(DecoderSettings.parse("mutex_watershed"), ranges={"repulsion_step": ends})
 
 
 def test_the_quantile_is_tried_on_the_same_supervoxels() -> None:

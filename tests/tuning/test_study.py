@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +56,17 @@ def test_the_default_settings_are_trial_0_and_the_best_is_told(tmp_path: Path, c
     assert record.ranked[0] == record.best
     assert study.improvement(record).startswith("Variation of information")
     assert any("fill the tissue" in note for note in ctx.warnings)
+
+
+def test_trial_0_is_the_default_with_all_its_digits_and_the_sampler_knows_it(tmp_path: Path, cells: np.ndarray) -> None:
+    job = describe(tmp_path, cells, TuneRequest(trials=1))
+    job = job.model_copy(update={"default": AgglomerationDecoder(threshold=0.8125, smallest_um3=0.00012345)})
+    job.run(RecordingContext())
+    assert read_record(job.output).default.decoder == job.default.model_dump(mode="json")
+    with closing(sqlite3.connect(job.study)) as file:
+        known = dict(file.execute("select param_name, param_value from trial_params").fetchall())
+    assert known["agglomeration.threshold"] == 0.8125
+    assert known["agglomeration.smallest_um3"] == 0.00012345
 
 
 def test_a_study_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, cells: np.ndarray) -> None:
@@ -185,6 +197,25 @@ def test_other_truth_is_another_study_and_changed_truth_is_refused(tmp_path: Pat
     assert other.output != job.output
     with pytest.raises(Exception, match="truth changed"):
         job.run(RecordingContext())
+
+
+def test_truth_that_was_edited_between_the_blocks_of_its_fingerprint_begins_anew(
+    tmp_path: Path, cells: np.ndarray
+) -> None:
+    first = describe(tmp_path, cells, TuneRequest(trials=3))
+    first.run(RecordingContext())
+    old = read_record(first.output)
+    edited = cells.copy()
+    edited[5] = np.where(cells[5] == 3, 4, cells[5])
+    job, ctx = describe(tmp_path, cells, TuneRequest(trials=2), truth=edited), RecordingContext()
+    assert job.output == first.output, "the fingerprint does not see the edit"
+    assert job.run(ctx)["n_trials"] == 2
+    new = read_record(job.output)
+    assert new.default.decoder == old.default.decoder
+    assert new.default.scores != old.default.scores
+    assert "3 trials on other truth, from before the labels changed, are left out." in new.notes
+    describe(tmp_path, cells, TuneRequest(trials=3)).run(RecordingContext())
+    assert without_times(read_record(first.output)) == without_times(old), "the trials of before are kept"
 
 
 def test_the_time_limit_ends_a_run_and_keeps_its_trials(tmp_path: Path, cells: np.ndarray) -> None:
@@ -371,6 +402,18 @@ def test_a_damaged_study_is_told(tmp_path: Path, cells: np.ndarray) -> None:
     job.output.write_text("{")
     with pytest.raises(ProjectError, match="cannot be read"):
         read_record(job.output)
+
+
+@pytest.mark.parametrize(
+    "name", ["a%20b%s", "{1} {SCHEMA_VERSION}", "mouse #3 é@&=+"] + ["why?x=1"] * (os.name != "nt")
+)
+def test_a_folder_may_have_any_name(tmp_path: Path, cells: np.ndarray, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    job = describe(folder, cells, TuneRequest(trials=1))
+    job.run(RecordingContext())
+    assert job.study.is_file()
+    assert [place.name for place in tmp_path.iterdir()] == [name], "nothing lies where a part of the name points to"
 
 
 def test_the_record_is_plain_json_and_the_settings_to_give_are_few(tmp_path: Path, cells: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from napari_pytc.decoding.evidence import EvidenceReader
 from napari_pytc.geometry import Box
 from napari_pytc.metrics import ContingencyTable, evaluate_instances
 from napari_pytc.tuning.regions import EvidenceStore, TruthRegion
+from napari_pytc.tuning.scores import scores_of
 from napari_pytc.tuning.trial_scoring import TrialScorer
 from tests.tuning.bench import SHAPE, SPACE, cells_of, predict
 
@@ -82,6 +83,19 @@ def test_of_several_boxes_each_is_decoded_by_itself_and_weighs_as_its_voxels(tmp
     assert together.voi == pytest.approx(np.average([one.voi for one in alone], weights=weights))
     assert together.adapted_rand == pytest.approx(np.average([one.adapted_rand for one in alone], weights=weights))
     assert min(one.ap50 for one in alone) <= together.ap50 <= max(one.ap50 for one in alone)
+
+
+def test_a_box_weighs_in_the_adapted_rand_error_as_its_voxels_in_objects() -> None:
+    full, sparse = np.repeat([1, 2], 50), np.repeat([0, 1, 2], [80, 10, 10])
+    pairs = [(np.ones(100, np.int64), full), (sparse, sparse)]
+    tables = [ContingencyTable() for _ in pairs]
+    for table, (predicted, truth) in zip(tables, pairs, strict=True):
+        table.add(predicted, truth)
+    merged, perfect = (table.adapted_rand_error() for table in tables)
+    assert (merged > 0.3, perfect) == (True, 0.0)
+    found = scores_of(tables)
+    assert found.adapted_rand == pytest.approx((100 * merged + 20 * perfect) / 120)
+    assert found.voi_merge == pytest.approx(0.5), "all voxels are compared: one bit in half of them"
 
 
 def test_evidence_is_read_once_where_it_fits_and_again_where_it_does_not(

@@ -18,6 +18,7 @@ from napari_pytc.session.proofreading.proofreader import Proofreader
 from napari_pytc.session.runs.segmentation_runs import SegmentationFolders
 
 if TYPE_CHECKING:
+    from napari_pytc.labels.store import LabelStore
     from napari_pytc.proofreading.constraints.training_labels import CorrectionSettings, CorrectionsInfo
     from napari_pytc.proofreading.journal.journal import Journal
 
@@ -86,6 +87,18 @@ class Corrections:
         from napari_pytc.proofreading.constraints.training_labels import CorrectionsInfo, TrainingLabels
 
         return sum((TrainingLabels(place).info() for place in self._stores()), CorrectionsInfo())
+
+    def stores(self) -> list[LabelStore]:
+        """The labels of the last collection, a store for each segmentation; any thread.
+
+        Raises
+        ------
+        PytcError
+            If one is damaged.
+        """
+        from napari_pytc.labels.store import LabelStore
+
+        return [LabelStore.open(place) for place in self._stores()]
 
     @property
     def folder(self) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +163,10 @@ class Predictions:
             )
 
     def stamp(self, folder: Path) -> str:
-        """Text that differs after a prediction was continued."""
-        state = next((record.state for record in self.records() if record.folder == folder), "")
+        """Text that differs after a prediction was continued; one that is none of the project's, after any change."""
+        state = next((record.state for record in self.records() if record.folder == folder), None)
+        if state is None:
+            return _stamp_of_files(folder)
         runs = [run for run in self._state.project.database.runs() if run.volume == self._state.id]
         ends = [run.ended for run in runs if run.subject == folder.stem and run.kind == _KIND]
         return f"{state} {max((end for end in ends if end is not None), default=0.0)}"
@@ -175,6 +179,19 @@ class Predictions:
 
     def _known(self) -> list[tuple[PredictionRecord, str]]:
         return self._state.project.database.predictions(self._state.id, self._state.folder.predictions)
+
+
+def _stamp_of_files(folder: Path) -> str:
+    """Where a folder lies, when a file in it was last changed, and how many there are of how many bytes."""
+    last, n_files, n_bytes = 0, 0, 0
+    for place, _, names in os.walk(folder):
+        for path in (place, *(os.path.join(place, name) for name in names)):
+            with suppress(FileNotFoundError):  # replaced meanwhile: the time of its folder tells
+                status = os.stat(path)
+                last = max(last, status.st_mtime_ns)
+                n_bytes += status.st_size
+        n_files += len(names)
+    return f"{folder.resolve()} {last} {n_files} {n_bytes}"
 
 
 def _plan_of_id(record: PredictionRecord) -> PredictPlan:

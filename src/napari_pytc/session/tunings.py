@@ -15,6 +15,8 @@ from napari_pytc.session.volumes.open_volumes import VolumeParts
 
 if TYPE_CHECKING:
     from napari_pytc.annotations.label_transform import LabelTransform
+    from napari_pytc.annotations.paint_store import PaintStore
+    from napari_pytc.labels.store import LabelStore
     from napari_pytc.session.jobs import Jobs
     from napari_pytc.tuning.describe import TuneRequest
     from napari_pytc.tuning.jobs import TuneJob
@@ -37,6 +39,7 @@ class Tunings:
     def __init__(self, parts: VolumeParts, jobs: Jobs) -> None:
         self._volume, self._predictions, self._jobs = parts.state, parts.predictions, jobs
         self._held_out, self._objects, self._strokes = parts.held_out, parts.objects, parts.strokes
+        self._corrections = parts.corrections
 
     @property
     def folder(self) -> Path:
@@ -111,10 +114,11 @@ class Tunings:
         folder = self._predictions.resolve(prediction)
         record = next((one for one in self._predictions.records() if one.folder == folder), None)
         found, name = self._held_out_truth() if truth is None else _file_truth(truth, options, transform)
-        mask = None
+        mask, stamp = None, self._predictions.stamp(folder)
         if mask_class is not None:
             restricting = folder if mask_prediction is None else self._predictions.resolve(mask_prediction)
             mask = MaskSettings.model_validate({"prediction": restricting, "name": mask_class, "mode": mask_mode})
+            stamp += f" {self._predictions.stamp(restricting)}" if restricting != folder else ""
         model = None if record is None else self._volume.project.folder.models / record.model
         job = describe_tuning(
             folder,
@@ -125,7 +129,7 @@ class Tunings:
             boundary_class,
             mask,
             predicted=None if record is None else record.box,
-            stamp=self._predictions.stamp(folder),
+            stamp=stamp,
             voxel_size_nm=self._volume.record.voxel_size_nm,
             truth_name=name,
         )
@@ -150,31 +154,33 @@ class Tunings:
 
     def _training_notes(self, truth: AnyTruth, prediction: PredictionRecord | None) -> list[str]:
         """Notes on truth that the model of a prediction may have learnt from."""
-        shape, space = self._volume.shape, self._volume.record.space
-        boxes = truth.open(shape, space).boxes
+        boxes = truth.open(self._volume.shape, self._volume.record.space).boxes
         why = "a model that learnt from it is surer there than elsewhere, and so are the settings that suit it"
         notes = []
         n_seen = self._n_trained_voxels(boxes)
         if n_seen:
             notes.append(
-                f"{n_seen} voxels of strokes or objects where the truth lies are not held out: {why}. Hold the box "
-                "out, train and predict again to tune on tissue that the model has not seen."
+                f"{n_seen} voxels of strokes, objects or corrections where the truth lies are not held out: {why}. "
+                "Hold the box out, train and predict again to tune on tissue that the model has not seen."
             )
-        before = [] if prediction is None else self._held_out_before(prediction.model)
-        missing = (
-            [] if before is None or n_seen else [box for box in boxes if not any(one.contains(box) for one in before)]
-        )
-        if missing and self._held_out.boxes and truth.kind == "held_out":
+        before = None if prediction is None else self._held_out_before(prediction.model)
+        if before is None:
+            unknown = "a prediction from elsewhere" if prediction is None else f"the model {prediction.model}"
+            notes.append(f"The project does not know what {unknown} has learnt from. Where it is this truth: {why}.")
+            return notes
+        late = [held for held in self._held_out.boxes if _is_missing(held, boxes, before)]
+        if late:
             notes.append(
-                f"The model was trained before {', '.join(map(str, missing))} was held out: where it learnt from it, "
-                f"{why}."
+                f"The model was trained before {', '.join(map(str, late))} {'was' if len(late) == 1 else 'were'} held "
+                f"out: where it learnt from it, {why}."
             )
         return notes
 
     def _n_trained_voxels(self, boxes: Sequence[Box]) -> int:
         """Number of annotated voxels in some boxes, without those that are held out."""
         n_found = 0
-        for store in (self._strokes.store, self._objects.store):
+        stores: list[LabelStore | PaintStore] = [self._strokes.store, self._objects.store, *self._corrections.stores()]
+        for store in stores:
             for chunk in store.chunks():
                 for box in boxes:
                     here = chunk.box.intersect(box)
@@ -187,13 +193,31 @@ class Tunings:
         return n_found
 
     def _held_out_before(self, model: str) -> list[Box] | None:
-        """The boxes that were held out at this volume when a model was trained; None where that is not known."""
-        spec = self._jobs.specs("train").get(model)
-        digest = self._volume.image_digest
-        for one in (spec or {}).get("inputs", ()):
-            if one.get("digest") == digest:
+        """The boxes of this volume that were held out when a model was trained; None where that is not known.
+
+        All of a volume that it did not learn from.
+        """
+        project = self._volume.project
+        volumes = ("", *(record.id for record in project.description.volumes))
+        found = [
+            spec
+            for kind in ("train", "live")
+            for specs in (self._jobs.specs(kind), project.database.specs(kind, volumes))
+            if (spec := specs.get(model))
+        ]
+        inputs = found[0].get("inputs") if found else None
+        if inputs is None:  # imported, or of a version that recorded less
+            return None
+        for one in inputs:
+            if one.get("digest") == self._volume.image_digest:
                 return [Box(tuple(box["start"]), tuple(box["stop"])) for box in one.get("held_out", ())]
-        return None
+        return [Box.of_shape(self._volume.shape)]
+
+
+def _is_missing(held: Box, boxes: Sequence[Box], before: Sequence[Box]) -> bool:
+    """Whether a box with truth was not held out before."""
+    parts = [part for box in boxes if not (part := held.intersect(box)).is_empty]
+    return any(not any(one.contains(part) for one in before) for part in parts)
 
 
 def _file_truth(

@@ -28,7 +28,7 @@ class TuneJob(JobSpec):
     runs: ClassVar[str] = "napari_pytc.tuning.study:run"
     kind: Literal["tune"] = "tune"
     prediction: Path = Field(description="The OME-Zarr (c, z, y, x) of probabilities.")
-    stamp: str = Field("", description="Differs after the prediction was continued.")
+    stamp: str = Field("", description="Differs after the prediction, or that of the mask, was continued or changed.")
     predicted: Box | None = Field(None, description="What was predicted; all of it by default.")
     boundary_class: str | None = Field(None, description="The class that stands for the boundary, if no channel does.")
     mask: MaskSettings | None = Field(None, description="The class that restricts the objects.")

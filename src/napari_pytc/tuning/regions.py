@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -177,6 +178,17 @@ def read_regions(
             "Label objects there, or choose another box.",
         )
     return regions
+
+
+def truth_digest(regions: Sequence[TruthRegion]) -> str:
+    """Digest of all that trials are compared with: every voxel of the truth, and which of them are known."""
+    digest = hashlib.sha256()
+    for region in regions:
+        digest.update(f"{region.box} {region.truth.dtype} {region.known is None}".encode())
+        for part in (region.truth, region.known):
+            if part is not None:
+                digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def truth_notes(regions: Sequence[TruthRegion]) -> list[str]:

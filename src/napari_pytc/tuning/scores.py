@@ -62,13 +62,15 @@ def scores_of(tables: Sequence[ContingencyTable]) -> SegmentScores:
     """Scores of several boxes together, each decoded by itself.
 
     An object that reaches into two boxes is one of each: entropies and errors are means weighted by the voxels that are
-    compared, and objects are counted box by box. Of one box they are those of `evaluate_instances`.
+    compared, which of the adapted Rand error are those with an object in the truth; objects are counted box by box. Of
+    one box they are those of `evaluate_instances`.
     """
-    weights, splits, merges, errors = [], [], [], []
+    weights, object_weights, splits, merges, errors = [], [], [], [], []
     by_box = [average_precision(table) for table in tables]
     for table in tables:
         split, merge = table.variation_of_information()
         weights.append(float(table.overlaps()[2].sum()))
+        object_weights.append(float(table.overlaps(ignore=0)[2].sum()))
         splits.append(split)
         merges.append(merge)
         errors.append(table.adapted_rand_error(0))
@@ -82,7 +84,7 @@ def scores_of(tables: Sequence[ContingencyTable]) -> SegmentScores:
     return SegmentScores(
         _mean(splits, weights),
         _mean(merges, weights),
-        _mean(errors, weights),
+        _mean(errors, object_weights),
         precision[0],
         sum(precision) / len(precision),
     )

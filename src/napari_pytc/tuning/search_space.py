@@ -15,11 +15,13 @@ from napari_pytc.errors import InvalidInput
 from napari_pytc.settings import Settings, setting
 
 _DIGITS = 3
-"""Significant digits of the numbers that are tried: more make no other objects, but a longer command."""
+"""Least significant digits of the numbers that are tried: more make no other objects, but a longer command."""
 _WIDE = 10.0
 """Ratio of the ends of a range from which on equal ratios count as equal steps, where the decoder does not say."""
 _SLIDER_DECIMALS = 2
 """Decimal places that the slider of the Segment panel has, so that it can show what was tried."""
+_SLIDER_WIDTH = 0.2
+"""Width of a range from which on the slider's decimal places are enough: 20 values; a narrower one has more digits."""
 _NEVER = ("kind", "object_class")
 
 
@@ -40,8 +42,14 @@ class TunedSetting(Settings):
             return drawn
         if self.is_whole:
             return round(drawn)
-        rounded = float(f"{drawn:.{_DIGITS}g}") if self.n_decimals is None else round(drawn, self.n_decimals)
+        rounded = float(f"{drawn:.{self._n_digits}g}") if self.n_decimals is None else round(drawn, self.n_decimals)
         return min(max(rounded, self.low), self.high)
+
+    @property
+    def _n_digits(self) -> int:
+        """Significant digits: as many more than usual as leave ten values or more in a narrow range."""
+        largest, width = max(abs(self.low), abs(self.high)), self.high - self.low
+        return max(_DIGITS, math.ceil(math.log10(largest / width)) + 2) if width > 0 < largest else _DIGITS
 
     def contains(self, value: Any) -> bool:
         """Whether a value is among those that are tried."""
@@ -132,9 +140,14 @@ def _tuned(
     low, high = _bounds(field, is_whole)
     first, last = asked if asked is not None else (declared.low, declared.high)
     start, stop = low if first is None else first, high if last is None else last
-    if start < low or stop > high or not start < stop or not math.isfinite(stop):
+    is_finite = math.isfinite(start) and math.isfinite(stop)
+    given = f"{name}={start:g}:{stop:g}"
+    if is_whole and is_finite:
+        start, stop = float(math.ceil(start)), float(math.floor(stop))
+    if start < low or stop > high or not start < stop or not is_finite:
         raise InvalidInput(
-            f"A range goes from a lower to a higher number between {low:g} and {high:g}, got {name}={start:g}:{stop:g}."
+            f"A range goes from a lower to a higher {'whole number' if is_whole else 'number'} between {low:g} and "
+            f"{high:g}, got {given}."
         )
     is_wide = start > 0 and stop / start >= _WIDE
     is_logarithmic = is_wide if asked is not None or name not in model.tuned else declared.is_logarithmic
@@ -144,7 +157,7 @@ def _tuned(
         high=stop,
         is_logarithmic=is_logarithmic and start > 0,
         is_whole=is_whole,
-        n_decimals=_SLIDER_DECIMALS if name == model.slider else None,
+        n_decimals=_SLIDER_DECIMALS if name == model.slider and stop - start >= _SLIDER_WIDTH - 1e-9 else None,
     )
 
 

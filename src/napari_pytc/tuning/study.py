@@ -1,5 +1,7 @@
 """The study of a tuning: trials chosen by optuna, kept in an SQLite file, and the record that shows them.
 
+The file holds one study for each state of the truth: labels that were edited in place begin anew.
+
 What holds: a trial is decided by the seed and by the trials that ended before it, so a study that was stopped and taken
 up again tries what it would have tried in one go. A trial is drawn in memory and put on the disk in one step, when it
 is over and before the next begins: a kill loses the one in flight, which is tried again. One process works on a study
@@ -36,6 +38,7 @@ from napari_pytc.tuning.regions import (
     prediction_notes,
     read_regions,
     scored_boxes,
+    truth_digest,
     truth_notes,
 )
 from napari_pytc.tuning.scores import APART, LOWER_IS_BETTER, SCORE_TITLES, ScoreName, is_better
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 _N_RANDOM = 8
 """Trials after the default one that are drawn at random, before the sampler has something to go by."""
 _CONTENT, _CHOICE = "napari_pytc", "decoder"
+_N_DIGITS = 10
+"""Digits of the digest of the truth in the name of a study."""
 _KEPT_SHARE = 0.3
 """Part of the memory of a tuning for evidence that is kept between trials."""
 
@@ -101,7 +106,9 @@ class _Tuning:
     def run(self) -> dict[str, Any]:
         """Do the trials that are left, and return the result."""
         begin, stopped = time.monotonic(), "trials"
-        with _opened_study(self.job, self.score, self.created) as stored:
+        with _opened_study(self.job, truth_digest(self.regions), self.score, self.created) as (stored, n_elsewhere):
+            if n_elsewhere:
+                self._note([f"{n_elsewhere} trials on other truth, from before the labels changed, are left out."])
             self.created = stored.user_attrs["created"]
             self.trials = _ended_trials(stored)
             study = _in_memory(stored)
@@ -140,7 +147,9 @@ class _Tuning:
             if space is not None:
                 study.enqueue_trial(_parameters(self.job, space, space.values_of(self.job.default) or {}))
             trial = study.ask()
-            decoder = self.job.default if space is None else _drawn(trial, self.job)
+            if space is not None:
+                _drawn(trial, self.job)  # so that the sampler knows them, rounded or not
+            decoder = self.job.default
         else:
             trial = study.ask()
             decoder = _drawn(trial, self.job)
@@ -283,28 +292,37 @@ def _sampler(seed: int, number: int, kept: dict[str, Any]) -> optuna.samplers.Ba
 
 
 @contextmanager
-def _opened_study(job: TuneJob, score: ScoreName, created: str) -> Iterator[optuna.Study]:
-    """The study of a job on the disk, made where there is none."""
+def _opened_study(job: TuneJob, truth: str, score: ScoreName, created: str) -> Iterator[tuple[optuna.Study, int]]:
+    """The study of a job and its truth on the disk, made where there is none, and the number of trials on other truth.
+
+    Parameters
+    ----------
+    truth : str
+        Digest of the truth that was read: the job knows a file of labels by a few blocks only.
+    """
     import optuna
+    from sqlalchemy import URL
     from sqlalchemy.exc import SQLAlchemyError
 
     storage = None
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{job.study.as_posix()}")
+        # As a URL, in which ?, % and the braces that optuna would fill in are escaped.
+        url = URL.create("sqlite", database=job.study.as_posix())
+        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
         is_least = score in LOWER_IS_BETTER
         direction = optuna.study.StudyDirection.MINIMIZE if is_least else optuna.study.StudyDirection.MAXIMIZE
-        study = optuna.create_study(
-            storage=storage, study_name=job.output.stem, direction=direction, load_if_exists=True
-        )
-        if "work" not in study.user_attrs:
-            study.set_user_attr("created", created)
-            study.set_user_attr("work", job.work_digest())
-        elif study.user_attrs["work"] != job.work_digest():
+        name, work = f"{job.output.stem}-{truth[:_N_DIGITS]}", job.work_digest()
+        known = optuna.get_all_study_summaries(storage, include_best_trial=False)
+        if any(one.user_attrs.get("work", work) != work for one in known):
             raise InvalidInput(
                 f"The study {job.study.name} was made with another prediction, truth, score or search.",
                 "Choose another output.",
             )
-        yield study
+        study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+        if "work" not in study.user_attrs:
+            study.set_user_attr("created", created)
+            study.set_user_attr("work", work)
+        yield study, sum(one.n_trials for one in known if one.study_name != name)
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise ProjectError(
             f"The study {job.study} cannot be read or written: {str(error).splitlines()[0].rstrip('.')}.",

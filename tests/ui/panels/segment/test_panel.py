@@ -14,12 +14,14 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QPushButton
 
+from napari_pytc.decoding import AgglomerationDecoder
 from napari_pytc.errors import PytcError
 from napari_pytc.geometry import Box, VoxelSpace
 from napari_pytc.jobs.events import Cancelled, Failed, Finished, Progressed
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.panels.segment.controller import SegmentController
+from napari_pytc.ui.panels.segment.fields import MergeSlider
 from napari_pytc.ui.panels.segment.panel import SegmentPanel
 from napari_pytc.ui.panels.segment.preview import MOST_VOXELS, preview_box
 from napari_pytc.ui.widgets.job_row import speed
@@ -260,6 +262,15 @@ def test_the_preview_shows_what_is_in_view(
 
 
 @pytest.mark.slow
+def test_the_slider_keeps_a_number_with_more_decimals_until_it_is_moved(qtbot: QtBot) -> None:
+    slider = MergeSlider()
+    qtbot.addWidget(slider)
+    slider.show_field(AgglomerationDecoder, "threshold", 0.98123)
+    assert (slider.value, slider.number.text(), slider.slider.value()) == (0.98123, "0.98123", 98)
+    slider.slider.setValue(97)
+    assert (slider.value, slider.number.text()) == (0.97, "0.97")
+
+
 def test_the_slider_groups_anew_and_decodes_nothing(
     panel: SegmentPanel, with_classes: FakeSession, workspace: FakeWorkspace, qtbot: QtBot
 ) -> None:

@@ -55,6 +55,7 @@ class MergeSlider(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._low, self._high = 0.0, 1.0
+        self._given: float | None = None  # has more decimal places than the slider, until that is moved
         self.title = QLabel()
         self.number = QLabel()
         self.number.setObjectName("mergeNumber")
@@ -76,7 +77,9 @@ class MergeSlider(QWidget):
 
     @property
     def value(self) -> float:
-        """The number that the slider shows."""
+        """The number that was given, or to which the slider was moved since."""
+        if self._given is not None:
+            return self._given
         return round(self._low + (self._high - self._low) * self.slider.value() / _STEPS, 6)
 
     def show_field(self, model: type[Settings], name: str, value: float) -> None:
@@ -89,6 +92,7 @@ class MergeSlider(QWidget):
         self.slider.setRange(margin, _STEPS - margin)
         self.slider.setValue(round((value - self._low) / (self._high - self._low) * _STEPS))
         self.slider.blockSignals(False)
+        self._given = value
         self.title.setText(field.title or name)
         tip = f"{field.description}\n\n{name}"
         for widget in (self.title, self.slider, self.number):
@@ -96,11 +100,13 @@ class MergeSlider(QWidget):
         self._show_number()
 
     def _on_slider(self) -> None:
+        self._given = None
         self._show_number()
         self.moved.emit(self.value)
 
     def _show_number(self) -> None:
-        self.number.setText(f"{self.value:.2f}")
+        value = self.value
+        self.number.setText(f"{value:.2f}" if round(value, 2) == value else f"{value:g}")
 
 
 class DecoderFields(QWidget):
