@@ -35,11 +35,12 @@ class BlockPieces:
 
     def touching(self, index: int) -> np.ndarray:
         """Pairs of labels that touch, or whose faces the decoder joins, in and around a block: (m, 2)."""
+        if self._decoder.stitching == "joined":
+            return self._reused.allowed(self._joined(index))
         around = self._grid[index].write.grow((1, 1, 1)).intersect(self._grid.box)
-        touching = touching_pairs(self._results.read(around, self._grid), self._decoder.piece_connectivity)
-        if self._decoder.stitching == "touching":
-            return self._reused.allowed(touching)
-        return self._reused.allowed(self._joined(index), touching)
+        return self._reused.allowed(
+            touching_pairs(self._results.read(around, self._grid), self._decoder.piece_connectivity)
+        )
 
     def _joined(self, index: int) -> np.ndarray:
         """Pairs of labels whose faces the decoder joins, across the far faces of a block."""

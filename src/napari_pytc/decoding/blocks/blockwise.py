@@ -20,7 +20,7 @@ from napari_pytc.decoding.base import (
 from napari_pytc.decoding.blocks.block_pieces import BlockPieces
 from napari_pytc.decoding.blocks.block_results import BlockResults
 from napari_pytc.decoding.blocks.block_steps import BlockSteps
-from napari_pytc.decoding.blocks.reuse import PreviousSegmentation, Reused, keep_ids
+from napari_pytc.decoding.blocks.reuse import PreviousSegmentation, Reused, fallen_apart, keep_ids
 from napari_pytc.decoding.blocks.stitching import slabs
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.decoding.jobs import SegmentJob
@@ -218,14 +218,13 @@ class _Blockwise:
             box = tile.read if self.decoder.stitching == "matching" else tile.write
             labelled = np.zeros(tile.read.shape, np.uint32)
             pieces, origins = self.previous.pieces(box, self.decoder.piece_connectivity)
+            if self.decoder.stitching == "joined" and self.previous.is_affected(origins).any():
+                # That two voxels touch does not say that they are still one: the faces between them do.
+                parts = self.decoder.supervoxels(self._evidence(tile, locked), self.space)[tile.inner.slices]
+                pieces, origins = fallen_apart(pieces, origins, parts, self.previous.is_affected(origins))
             labelled[box.relative_to(tile.read.start).slices] = pieces
         else:
-            evidence = replace(self.reader.read(tile.read), goes_on=_goes_on(tile.read, self.box))
-            if locked is not None:  # no object grows into a locked segment
-                free = locked == 0
-                evidence = replace(
-                    evidence, predicted=free if evidence.predicted is None else evidence.predicted & free
-                )
+            evidence = self._evidence(tile, locked)
             labelled = in_order(self.decoder.supervoxels(evidence, self.space))
             counts[:] = self._left_out(evidence, labelled, tile)
             seeds = self.decoder.seed_voxels(evidence)
@@ -237,6 +236,14 @@ class _Blockwise:
             labelled[here] = inverse.reshape(-1) + len(origins)
             locks, origins = np.r_[locks, ids], np.r_[origins, np.zeros(len(ids), np.uint32)]
         return labelled, origins, locks, counts, seeds
+
+    def _evidence(self, tile: Tile, locked: np.ndarray | None) -> Evidence:
+        """The evidence that a block reads, without the voxels of locked segments, which no object grows into."""
+        evidence = replace(self.reader.read(tile.read), goes_on=_goes_on(tile.read, self.box))
+        if locked is None:
+            return evidence
+        free = locked == 0
+        return replace(evidence, predicted=free if evidence.predicted is None else evidence.predicted & free)
 
     def _well_seeded(self, n: int) -> np.ndarray:
         """Mask of n objects, the background included: those that hold enough of their seeds, in all blocks together."""

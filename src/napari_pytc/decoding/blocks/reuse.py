@@ -100,6 +100,10 @@ class PreviousSegmentation:
         """Mask of the supervoxels that lie wholly in reused blocks; bool."""
         return (origins > 0) & ~_among(origins, self._affected)
 
+    def is_affected(self, origins: np.ndarray) -> np.ndarray:
+        """Mask of the supervoxels that reach into blocks that are decoded anew; bool."""
+        return _among(origins, self._affected)
+
     def locked(self, box: Box) -> np.ndarray | None:
         """Supervoxels of a box that belong to locked segments, 0 elsewhere; None where there are none."""
         if self._keep is None or not len(self._keep.locked):
@@ -161,6 +165,34 @@ class Reused:
         is_mixed = np.isin(groups[pairs[:, 0]], mixed[counts > 1])
         crosses = (self.origins[pairs] > 0).sum(axis=1) == 1
         return pairs[~(is_mixed & crosses)]
+
+
+def fallen_apart(
+    pieces: np.ndarray, origins: np.ndarray, parts: np.ndarray, is_affected: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of which those that are affected are divided among the parts that a decoder makes of their voxels.
+
+    Parameters
+    ----------
+    pieces : ndarray of uint32
+        From 1; 0 is background.
+    origins : ndarray of uint32, shape (n + 1,)
+        The supervoxel of each piece.
+    parts : ndarray of uint32, shape as pieces
+        Objects of the decoder. Voxels of a piece that are in none, as painted ones are, stay together.
+    is_affected : ndarray of bool, shape (n + 1,)
+        Which pieces are divided.
+
+    Returns
+    -------
+    pieces, origins : ndarray
+        As the parameters; pieces that are not affected keep their numbers.
+    """
+    here = is_affected[pieces] & (pieces > 0)
+    found, inverse = np.unique(np.stack([pieces[here], parts[here]], axis=1), axis=0, return_inverse=True)
+    divided = pieces.copy()
+    divided[here] = inverse.reshape(-1).astype(np.uint32) + np.uint32(len(origins))
+    return divided, np.concatenate([origins, origins[found[:, 0]]]).astype(np.uint32)
 
 
 def keep_ids(segments: np.ndarray, fixed: np.ndarray) -> np.ndarray:
