@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -124,3 +126,33 @@ def test_the_identity_is_as_before_there_were_copies() -> None:
     before = {"flips", "normalisation", "resample", "windows"}
     assert set(PredictPlan(device="cpu").identity()) == before
     assert set(PredictPlan(tta={"turns": True}).identity()) == {*before, "tta"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "digest"),
+    [
+        ({}, "06c525e36c29c787"),
+        ({"flips": True}, "6f12630f1ba3b4d9"),
+        ({"tta": {"turns": True}}, "862f9f41203f0faf"),
+        ({"flips": True, "tta": {"turns": True}}, "3bc81683a84ebe6c"),
+    ],
+)
+def test_digests_of_predictions_are_those_that_were_stored(plan: dict[str, Any], digest: str) -> None:
+    content = json.dumps(PredictPlan.model_validate(plan).identity(), sort_keys=True)
+    assert hashlib.sha256(content.encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("rest", [{}, {"turns": True}, {"combine": "min"}])
+def test_both_ways_to_write_all_flips_are_the_same_prediction(rest: dict[str, Any]) -> None:
+    written = [
+        PredictPlan(flips=True, tta=rest),
+        PredictPlan(tta={"flips": "all", **rest}),
+        PredictPlan(flips=True, tta={"flips": "all", **rest}),
+    ]
+    assert written[0].identity() == written[1].identity() == written[2].identity()
+    assert written[0].identity() != PredictPlan(tta=rest).identity()
+    assert ("tta" in written[0].identity()) == bool(rest)
+
+
+def test_how_copies_are_combined_says_nothing_where_there_is_none() -> None:
+    assert PredictPlan(tta={"combine": "min"}).identity() == PredictPlan().identity()
