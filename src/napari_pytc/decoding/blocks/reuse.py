@@ -137,6 +137,10 @@ class Reused:
         whole = np.where(previous.is_whole(self.origins), self.origins, np.uint32(0))
         return np.concatenate([_same(whole), _same(self.locks)])
 
+    def may_join(self, pairs: np.ndarray) -> np.ndarray:
+        """Mask of the pairs of which at least one was decoded anew and none is locked: (m,)."""
+        return ~self.locks[pairs].any(axis=1) & (self.origins[pairs] == 0).any(axis=1)
+
     def allowed(self, pairs: np.ndarray, contact: np.ndarray | None = None) -> np.ndarray:
         """The pairs that may be joined, and touching pieces of one reused supervoxel: (m, 2).
 
@@ -145,11 +149,9 @@ class Reused:
         contact : ndarray of uint32, shape (k, 2), optional
             Labels that touch; the pairs by default.
         """
-        first, second = self.origins[pairs[:, 0]], self.origins[pairs[:, 1]]
-        free = ~self.locks[pairs].any(axis=1) & ((first == 0) | (second == 0))
         touching = pairs if contact is None else contact
         first, second = self.origins[touching[:, 0]], self.origins[touching[:, 1]]
-        return np.concatenate([pairs[free], touching[(first > 0) & (first == second)]])
+        return np.concatenate([pairs[self.may_join(pairs)], touching[(first > 0) & (first == second)]])
 
     def separated(self, pairs: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """The pairs without those through which decoded labels would merge two reused supervoxels: (m, 2).
