@@ -38,7 +38,31 @@ def test_the_number_of_copies_and_what_they_cost(settings: dict[str, Any], n_cop
     assert found.orientations[0] == ((), False)
     assert len(set(found.orientations)) == len(found.orientations)
     assert found.is_used == (n_copies > 1)
-    assert (f"{n_copies} copies" in found.cost_note()) == found.is_used
+    assert found.n_copies_of((2, 9, 9)) == n_copies
+    assert (f"{n_copies} copies" in found.cost_note((2, 9, 9))) == found.is_used
+    assert f"{n_copies} copies" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "note"),
+    [
+        ({"flips": "all"}, "up to 8 copies", "4 copies (mirrored along all axes), mean. It takes about 4 times"),
+        ({"flips": "all", "scales": [0.5, 1]}, "up to 16 copies", "8 copies ("),
+        ({"flips": ["z"]}, "up to 2 copies", "does nothing here: single sections"),
+        ({"flips": "plane", "turns": True}, "8 copies", "about 8 times"),
+    ],
+)
+def test_a_single_section_has_no_mirrored_copy_along_z(settings: dict[str, Any], text: str, note: str) -> None:
+    found = TtaSettings.model_validate(settings)
+    assert found.n_copies_text == text
+    assert str(found).startswith(f"{text} (")
+    assert note in found.cost_note((1, 9, 9))
+
+
+@pytest.mark.parametrize("stamp", ['{"rotations": 3}', '{"flips": "diagonal"}', "[", "[1]"])
+def test_a_stamp_of_another_version_is_refused_with_a_sentence(stamp: str) -> None:
+    with pytest.raises(InvalidInput, match="does not know the test-time augmentation"):
+        TtaSettings.of_stamp(stamp, flips=False)
 
 
 @pytest.mark.parametrize(
