@@ -9,6 +9,7 @@ import pytest
 
 from napari_pytc.decoding import (
     AgglomerationDecoder,
+    BcdWatershedDecoder,
     ComponentsDecoder,
     DecoderSettings,
     MulticutDecoder,
@@ -18,7 +19,9 @@ from napari_pytc.decoding import (
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.decoding.notes import BlockCounts, DecodingNotes, is_on_grouping
 from napari_pytc.geometry import Box, VoxelSpace
-from napari_pytc.labels.segmentation import read_record
+from napari_pytc.labels.segmentation import Segmentation, read_record
+from napari_pytc.proofreading.document import LabelDocument
+from napari_pytc.proofreading.edits import parse_edit
 from napari_pytc.volumes.channels import BoundaryRole, ClassRole
 from tests.support.contexts import RecordingContext
 from tests.support.evidence import prediction_of, write_prediction
@@ -130,3 +133,27 @@ def test_segments_that_join_none_and_are_dropped_are_told() -> None:
     )
     assert is_on_grouping(note)
     assert notes.on_joined(before, np.array([0, 1, 2, 0])) == []
+
+
+def test_objects_without_a_seed_are_told_apart_from_small_ones() -> None:
+    notes = DecodingNotes(BcdWatershedDecoder(smallest_um3=0.001), (4, 9, 9), VoxelSpace((10, 10, 10)))
+    no_seed = "objects hold no seed that is large enough and became background; weaker seed settings keep more."
+    keep = np.array([False, True, True, False, True])
+    assert notes.on_dropped(keep, np.array([False, True, False, False, False])) == [f"3 of 4 {no_seed}"]
+    assert notes.on_dropped(keep, np.zeros(5, bool)) == [f"All 4 {no_seed}"]
+    assert notes.on_dropped(keep, np.array([False, True, True, True, False])) == []
+    (both, small) = notes.on_dropped(keep, np.array([False, False, False, True, False]))
+    assert both == f"3 of 4 {no_seed}"
+    assert small.startswith("The only object is smaller than smallest_um3=0.001")
+
+
+def test_a_small_locked_segment_that_stays_is_not_told_as_dropped(tmp_path: Path, flat: Path) -> None:
+    decoder = AgglomerationDecoder(smallest_um2=0)
+    run(flat, tmp_path / "old", decoder)
+    document = LabelDocument(Segmentation.open(tmp_path / "old"))
+    document.apply(parse_edit({"kind": "lock", "segments": document.segment_ids().tolist()}).plan(document))
+    document.flush(1)
+    larger = AgglomerationDecoder(smallest_um2=0.02, join_from=1)
+    result, _ = run(flat, tmp_path / "new", larger, keep=tmp_path / "old")
+    assert result["n_segments"] == 12
+    assert result["notes"] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -36,7 +38,31 @@ def test_the_number_of_copies_and_what_they_cost(settings: dict[str, Any], n_cop
     assert found.orientations[0] == ((), False)
     assert len(set(found.orientations)) == len(found.orientations)
     assert found.is_used == (n_copies > 1)
-    assert (f"{n_copies} copies" in found.cost_note()) == found.is_used
+    assert found.n_copies_of((2, 9, 9)) == n_copies
+    assert (f"{n_copies} copies" in found.cost_note((2, 9, 9))) == found.is_used
+    assert f"{n_copies} copies" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "note"),
+    [
+        ({"flips": "all"}, "up to 8 copies", "4 copies (mirrored along all axes), mean. It takes about 4 times"),
+        ({"flips": "all", "scales": [0.5, 1]}, "up to 16 copies", "8 copies ("),
+        ({"flips": ["z"]}, "up to 2 copies", "does nothing here: single sections"),
+        ({"flips": "plane", "turns": True}, "8 copies", "about 8 times"),
+    ],
+)
+def test_a_single_section_has_no_mirrored_copy_along_z(settings: dict[str, Any], text: str, note: str) -> None:
+    found = TtaSettings.model_validate(settings)
+    assert found.n_copies_text == text
+    assert str(found).startswith(f"{text} (")
+    assert note in found.cost_note((1, 9, 9))
+
+
+@pytest.mark.parametrize("stamp", ['{"rotations": 3}', '{"flips": "diagonal"}', "[", "[1]"])
+def test_a_stamp_of_another_version_is_refused_with_a_sentence(stamp: str) -> None:
+    with pytest.raises(InvalidInput, match="does not know the test-time augmentation"):
+        TtaSettings.of_stamp(stamp, flips=False)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +150,33 @@ def test_the_identity_is_as_before_there_were_copies() -> None:
     before = {"flips", "normalisation", "resample", "windows"}
     assert set(PredictPlan(device="cpu").identity()) == before
     assert set(PredictPlan(tta={"turns": True}).identity()) == {*before, "tta"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "digest"),
+    [
+        ({}, "06c525e36c29c787"),
+        ({"flips": True}, "6f12630f1ba3b4d9"),
+        ({"tta": {"turns": True}}, "862f9f41203f0faf"),
+        ({"flips": True, "tta": {"turns": True}}, "3bc81683a84ebe6c"),
+    ],
+)
+def test_digests_of_predictions_are_those_that_were_stored(plan: dict[str, Any], digest: str) -> None:
+    content = json.dumps(PredictPlan.model_validate(plan).identity(), sort_keys=True)
+    assert hashlib.sha256(content.encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("rest", [{}, {"turns": True}, {"combine": "min"}])
+def test_both_ways_to_write_all_flips_are_the_same_prediction(rest: dict[str, Any]) -> None:
+    written = [
+        PredictPlan(flips=True, tta=rest),
+        PredictPlan(tta={"flips": "all", **rest}),
+        PredictPlan(flips=True, tta={"flips": "all", **rest}),
+    ]
+    assert written[0].identity() == written[1].identity() == written[2].identity()
+    assert written[0].identity() != PredictPlan(tta=rest).identity()
+    assert ("tta" in written[0].identity()) == bool(rest)
+
+
+def test_how_copies_are_combined_says_nothing_where_there_is_none() -> None:
+    assert PredictPlan(tta={"combine": "min"}).identity() == PredictPlan().identity()

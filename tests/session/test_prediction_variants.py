@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_pytc.errors import InvalidInput
+from napari_pytc.errors import InvalidInput, ProjectError
 from napari_pytc.geometry import Box
 from napari_pytc.jobs.events import Cancelled, Finished
 from napari_pytc.plans.model_folder import read_model_info
@@ -147,3 +147,9 @@ def test_a_prediction_without_its_run_goes_on_by_its_name_and_says_so(session: S
     assert any(Path(job.output).stem in note for note in job.notes)
     session.jobs.run(job, ScriptedRunner([Finished(job="b")], leave_prediction))
     assert [(one.id, one.state) for one in session.predictions.records()] == [(record.id, "finished")]
+
+
+def test_copies_of_another_version_are_refused_with_a_sentence(session: Session) -> None:
+    record = record_of(session, PLANS[-1]).model_copy(update={"tta": '{"rotations": 3}'})
+    with pytest.raises(ProjectError, match="test-time augmentation of another version"):
+        session.predictions.plan_of(record)

@@ -73,11 +73,30 @@ class DecodingNotes:
             )
         return notes
 
-    def on_dropped(self, keep: np.ndarray) -> list[str]:
-        """Notes on supervoxels that a size filter dropped; `keep` is `DecoderSettings.large_enough`."""
-        n, n_kept = len(keep) - 1, int(np.count_nonzero(keep[1:]))
-        if not n:
+    def on_dropped(self, keep: np.ndarray, seeded: np.ndarray | None = None) -> list[str]:
+        """Notes on supervoxels that are dropped for their size, and on those that lack a seed.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (n + 1,)
+            `DecoderSettings.large_enough`.
+        seeded : ndarray of bool, shape (n + 1,), optional
+            `DecoderSettings.well_seeded`; all are by default.
+        """
+        if len(keep) == 1:
             return ["There is no object: the prediction shows none with these settings."]
+        if seeded is None:
+            return self._on_small(keep[1:])
+        n, n_unseeded = len(keep) - 1, int(np.count_nonzero(~seeded[1:]))
+        small = self._on_small(keep[1:][seeded[1:]])
+        if n_unseeded <= MOST_DROPPED * n:
+            return small
+        what = f"All {n} objects hold" if n > 1 else "The only object holds"
+        what = what if n_unseeded == n else f"{n_unseeded} of {n} objects hold"
+        return [f"{what} no seed that is large enough and became background; weaker seed settings keep more.", *small]
+
+    def _on_small(self, keep: np.ndarray) -> list[str]:
+        n, n_kept = len(keep), int(np.count_nonzero(keep))
         if n - n_kept <= MOST_DROPPED * n:
             return []
         what = f"All {n} objects are" if n > 1 else "The only object is"
@@ -91,7 +110,7 @@ class DecodingNotes:
         Parameters
         ----------
         before, after : ndarray, shape (n + 1,)
-            The segment of each supervoxel; afterwards 0 for what is background.
+            The segment of each supervoxel that may change; afterwards 0 for what is background.
         """
         is_dust = after[1:] == 0
         n, n_dust = len(np.unique(before[1:])), len(np.unique(before[1:][is_dust]))

@@ -1,7 +1,7 @@
 """Boxes, tiles and voxel sizes: numpy only."""
 
 from napari_pytc.geometry.box import Box, ChunkIndex, Shape, Voxel, hull_of, whole_multiples
-from napari_pytc.geometry.orientation import QUARTER_TURNS, Orientation
+from napari_pytc.geometry.orientation import QUARTER_TURNS, Orientation, distinct
 from napari_pytc.geometry.space import VoxelSpace
 from napari_pytc.geometry.tiles import Tile, TileGrid, cells
 
@@ -16,6 +16,7 @@ __all__ = [
     "Voxel",
     "VoxelSpace",
     "cells",
+    "distinct",
     "hull_of",
     "whole_multiples",
 ]

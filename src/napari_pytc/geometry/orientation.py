@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from napari_pytc.geometry.box import Box, Shape
@@ -51,3 +52,10 @@ class Orientation(NamedTuple):
 
 QUARTER_TURNS = (Orientation(), Orientation((1,), True), Orientation((1, 2)), Orientation((2,), True))
 """No turn and the turns by one, two and three quarters in the plane of y and x."""
+
+
+def distinct(orientations: Sequence[Orientation], shape: Sequence[int]) -> tuple[Orientation, ...]:
+    """Copies of a block that differ: an axis of a single voxel is not mirrored."""
+    lengths = tuple(shape)
+    kept = (one._replace(mirrored=tuple(axis for axis in one.mirrored if lengths[axis] > 1)) for one in orientations)
+    return tuple(dict.fromkeys(kept))

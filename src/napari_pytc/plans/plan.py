@@ -457,9 +457,12 @@ class PredictPlan(Settings):
     def identity(self) -> dict[str, Any]:
         """Settings that decide what a prediction is, as JSON values.
 
-        Settings that older versions do not have are left out where they change nothing.
+        Settings that older versions do not have are left out where they change nothing. Copies that are mirrored along
+        all axes are told by flips, as in older versions, however they are written.
         """
-        found: dict[str, Any] = self.model_dump(mode="json", exclude=set(MACHINE_SETTINGS))
-        if self.tta == TtaSettings():
-            del found["tta"]
+        found: dict[str, Any] = self.model_dump(mode="json", exclude={*MACHINE_SETTINGS, "tta"})
+        found["flips"] = self.has_all_flips
+        rest = self.tta.model_copy(update={"flips": "none"}) if self.has_all_flips else self.tta
+        if self.copies.is_used and rest != TtaSettings():
+            found["tta"] = rest.model_dump(mode="json")
         return found

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import field_validator
 
 from napari_pytc.errors import InvalidInput
-from napari_pytc.geometry import QUARTER_TURNS, Orientation
+from napari_pytc.geometry import QUARTER_TURNS, Orientation, Shape, distinct
 from napari_pytc.settings import Settings, setting
 from napari_pytc.volumes.roles import Role
 
@@ -21,6 +21,7 @@ Flips = Literal["none", "plane", "all"] | tuple[Mirror, ...]
 _MIRRORS: tuple[str, ...] = get_args(Mirror)
 _IN_PLANE = ("y", "x", "yx")
 _NUMBERS = re.compile(r"\s*(\d+)?\s*(:)?\s*(\d+)?\s*")
+_SECTION: Shape = (1, 2, 2)
 _LEAST_SCALE, _MOST_SCALE = 0.25, 4.0
 
 
@@ -163,12 +164,21 @@ class TtaSettings(Settings):
 
     @property
     def n_copies(self) -> int:
-        """Number of copies that are predicted, the image as it is among them."""
+        """Number of copies that are predicted, the image as it is among them; at most, see `n_copies_of`."""
         return len(self.orientations) * len(self.scales)
 
     @property
+    def n_copies_text(self) -> str:
+        """The number of copies for people, where nobody knows yet whether single sections are predicted."""
+        return f"{'' if self.n_copies == self.n_copies_of(_SECTION) else 'up to '}{self.n_copies} copies"
+
+    def n_copies_of(self, shape: Shape) -> int:
+        """Number of copies that differ, of blocks or windows of a shape: an axis of one voxel is not mirrored."""
+        return len(distinct(self.orientations, shape)) * len(self.scales)
+
+    @property
     def cost(self) -> float:
-        """Voxels that the network computes, in those of a prediction without copies."""
+        """Voxels that the network computes, in those of a prediction without copies; at most, as `n_copies`."""
         return len(self.orientations) * sum(scale**2 for scale in self.scales)
 
     @property
@@ -191,9 +201,21 @@ class TtaSettings(Settings):
 
     @classmethod
     def of_stamp(cls, stamp: str, flips: bool) -> TtaSettings:
-        """The settings that have a `stamp`, with or without all mirrored copies."""
-        content = json.loads(stamp) if stamp else {}
-        return cls.model_validate({**({"flips": "all"} if flips else {}), **content})
+        """The settings that have a `stamp`, with or without all mirrored copies.
+
+        Raises
+        ------
+        InvalidInput
+            If it is of a version with other settings.
+        """
+        try:
+            content = json.loads(stamp) if stamp else {}
+            return cls.model_validate({**({"flips": "all"} if flips else {}), **content})
+        except (ValueError, TypeError) as error:  # pydantic's is a ValueError
+            raise InvalidInput(
+                f"This version does not know the test-time augmentation {stamp}.",
+                "Update napari-pytc to the version that made the prediction.",
+            ) from error
 
     def combinations(self, roles: Sequence[Role]) -> tuple[Combination, ...]:
         """How the copies of each channel of a prediction are combined.
@@ -210,16 +232,26 @@ class TtaSettings(Settings):
         return tuple(found)
 
     def __str__(self) -> str:
+        return self._text(self.n_copies_text)
+
+    def _text(self, number: str) -> str:
         flips = {"none": "", "plane": "mirrored in the plane", "all": "mirrored along all axes"}.get(
             str(self.flips), f"mirrored along {', '.join(self.mirrors)}"
         )
         scales = f"at the scales {', '.join(f'{scale:g}' for scale in self.scales)}" if self.other_scales else ""
         words = [flips, "turned" if self.turns else "", scales]
         how = {"mean": "mean", "min": "minimum", "max": "maximum"}[self.combine]
-        return f"{self.n_copies} copies ({', '.join(word for word in words if word)}), {how}"
+        return f"{number} ({', '.join(word for word in words if word)}), {how}"
 
-    def cost_note(self) -> str:
-        """A sentence on what copies cost; empty without any."""
+    def cost_note(self, shape: Shape) -> str:
+        """A sentence on what copies of blocks or windows of a shape cost; empty without any."""
         if not self.is_used:
             return ""
-        return f"Test-time augmentation: {self}. It takes about {self.cost:.3g} times as long as one prediction."
+        n_copies = self.n_copies_of(shape)
+        if n_copies == 1:
+            return (
+                "Test-time augmentation does nothing here: single sections are predicted, which have no mirror along z."
+            )
+        cost = self.cost * n_copies / self.n_copies
+        how = self._text(f"{n_copies} copies")
+        return f"Test-time augmentation: {how}. It takes about {cost:.3g} times as long as one prediction."

@@ -12,7 +12,7 @@ from typing import Any
 from psygnal import Signal
 from pydantic import ValidationError
 
-from napari_pytc.errors import ProjectError, PytcError
+from napari_pytc.errors import InvalidInput, ProjectError, PytcError
 from napari_pytc.files import plain_path
 from napari_pytc.geometry import Box
 from napari_pytc.plans.plan import PredictPlan
@@ -222,7 +222,13 @@ def _copies_of(record: PredictionRecord) -> dict[str, Any]:
     """Test-time augmentation as settings of a plan: all flips as they are usually written."""
     if not record.tta:
         return {"flips": record.flips}
-    return {"flips": False, "tta": TtaSettings.of_stamp(record.tta, record.flips)}
+    try:
+        return {"flips": False, "tta": TtaSettings.of_stamp(record.tta, record.flips)}
+    except InvalidInput as error:
+        raise ProjectError(
+            f"The prediction {record.id} has test-time augmentation of another version of napari-pytc: {record.tta}.",
+            "Go on with it in the version that made it, or predict anew.",
+        ) from error
 
 
 def _copies_part(plan: PredictPlan) -> str:

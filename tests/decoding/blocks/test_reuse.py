@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from napari_pytc.decoding import AgglomerationDecoder, ComponentsDecoder, MutexWatershedDecoder
+from napari_pytc.decoding import (
+    AffinityComponentsDecoder,
+    AgglomerationDecoder,
+    ComponentsDecoder,
+    MutexWatershedDecoder,
+)
 from napari_pytc.decoding.base import DecoderSettings
 from napari_pytc.decoding.blocks.reuse import keep_ids
 from napari_pytc.decoding.jobs import SegmentJob
@@ -18,6 +26,7 @@ from napari_pytc.labels.segments_view import SegmentsView
 from napari_pytc.proofreading.document import LabelDocument
 from napari_pytc.proofreading.edits import parse_edit
 from napari_pytc.volumes.channels import ClassRole
+from napari_pytc.volumes.roles import AffinityRole
 from tests.support.contexts import RecordingContext
 from tests.support.decoder_contract import labels_of
 from tests.support.evidence import prediction_of, write_prediction
@@ -133,6 +142,63 @@ def test_components_come_out_as_if_everything_were_decoded(tmp_path: Path, block
     segment(tmp_path / "q", tmp_path / "fresh", decoder=decoder)
     assert 0 < result["n_reused"] < result["n_blocks"]
     np.testing.assert_array_equal(labels_of(tmp_path / "reused"), labels_of(tmp_path / "fresh"))
+
+
+def affinities_of(folder: Path, values: np.ndarray) -> Path:
+    roles = [AffinityRole(offset=offset) for offset in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    return write_prediction(folder, values, roles, VoxelSpace((10, 10, 10)))
+
+
+def reused_and_fresh(
+    folder: Path, old: np.ndarray, new: np.ndarray, block: Shape, changed: Box
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Labels of new affinities, decoded by reuse of what old ones gave, and from scratch."""
+    decoder = AffinityComponentsDecoder(smallest_um3=0, smallest_um2=0)
+    first, second = affinities_of(folder / "p", old), affinities_of(folder / "q", new)
+    segment(first, folder / "old", decoder=decoder, block_shape=block)
+    options = {"decoder": decoder, "block_shape": block, "reuse": folder / "old", "changed": (changed,)}
+    result = segment(second, folder / "reused", **options)
+    segment(second, folder / "fresh", decoder=decoder)
+    return labels_of(folder / "reused"), labels_of(folder / "fresh"), result
+
+
+@pytest.mark.parametrize("leak", [(2, 4), (7, 8)])
+def test_neurites_that_touch_fall_apart_where_a_leak_between_them_is_gone(
+    tmp_path: Path, leak: tuple[int, int]
+) -> None:
+    """They touch in all blocks, of which only the first is decoded anew."""
+    new = np.full((3, 2, 4, 32), 0.9)
+    new[1, :, 1] = 0.1
+    old = new.copy()
+    old[1, :, 1, slice(*leak)] = 0.9
+    reused, fresh, result = reused_and_fresh(tmp_path, old, new, (2, 4, 8), Box((0, 0, 0), (2, 4, 8)))
+    assert result["n_reused"] == 2
+    assert len(np.unique(fresh)) == 2
+    np.testing.assert_array_equal(reused, fresh)
+
+
+@pytest.mark.slow
+@settings(max_examples=8)
+@given(
+    st.tuples(st.integers(2, 5), st.integers(2, 6), st.integers(2, 7)),
+    st.integers(0, 10**6),
+    st.sampled_from([0.35, 0.5, 0.65]),
+    st.data(),
+)
+def test_affinity_components_come_out_as_if_everything_were_decoded(
+    block: Shape, seed: int, share: float, data: st.DataObject
+) -> None:
+    shape = (5, 8, 13)
+    starts = [data.draw(st.integers(0, n - 1)) for n in shape]
+    stops = [data.draw(st.integers(start + 1, min(n, start + 4))) for start, n in zip(starts, shape, strict=True)]
+    changed = Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
+    rng = np.random.default_rng(seed)
+    old = np.where(rng.random((3, *shape)) < share, 0.9, 0.1)
+    new = old.copy()
+    new[(slice(None), *changed.slices)] = np.where(rng.random((3, *changed.shape)) < share, 0.9, 0.1)
+    with tempfile.TemporaryDirectory() as folder:
+        reused, fresh, _ = reused_and_fresh(Path(folder), old, new, block, changed)
+    np.testing.assert_array_equal(reused, fresh)
 
 
 def lock_some(folder: Path) -> LabelDocument:

@@ -190,6 +190,47 @@ def test_in_blocks_an_object_needs_its_seed_only_once(tmp_path: Path, block: tup
     assert not labels[:, 8:].any()
 
 
+def predicted(folder: Path, distance: np.ndarray) -> Path:
+    """Foreground, contour and distance, where all that is deeper than 0 is inside."""
+    inside = distance > 0
+    channels = np.stack([inside, ~inside, (distance + 1) / 2]).astype(np.float32)
+    return write_prediction(
+        folder / "prediction", channels, [ForegroundRole(), BoundaryRole(), InstanceDistanceRole()], SPACE
+    )
+
+
+@pytest.mark.parametrize("block", [(12, 12, 40), (12, 12, 30)])
+def test_tails_far_from_their_seeds_are_not_lost(tmp_path: Path, block: tuple[int, int, int]) -> None:
+    """To the blocks behind the first, which see no seed, the tails of two objects that touch are one piece."""
+    distance = np.full((12, 12, 120), -1.0)
+    distance[2:10, 2:10, 2:118] = 0.3
+    for y in (2, 8):
+        distance[4:8, y : y + 2, 3:8] = 0.9
+    decoder = BcdWatershedDecoder(smallest_seed=10, smallest_um3=0)
+    path = predicted(tmp_path, distance)
+    result = SegmentJob(prediction=path, decoder=decoder, output=tmp_path / "s", block_shape=block).run(
+        RecordingContext()
+    )
+    labels = labels_of(tmp_path / "s")
+    np.testing.assert_array_equal(labels > 0, distance > 0)
+    assert len(np.unique(labels)) == 3
+    assert result["notes"] == []
+
+
+def test_a_missing_seed_is_not_told_as_a_small_size(tmp_path: Path) -> None:
+    distance = np.full((12, 12, 80), -1.0)
+    distance[4:8, 1:5, 2:78] = 0.3
+    distance[5:7, 2:4, 3:8] = 0.9
+    distance[:3, 7:11, 2:78] = distance[8:, 7:11, 2:78] = 0.3  # without seeds
+    decoder = BcdWatershedDecoder(smallest_seed=10, smallest_um3=0)
+    job = SegmentJob(
+        prediction=predicted(tmp_path, distance), decoder=decoder, output=tmp_path / "s", block_shape=(12, 12, 40)
+    )
+    (note,) = job.run(RecordingContext())["notes"]
+    assert "objects hold no seed that is large enough" in note
+    assert len(np.unique(labels_of(tmp_path / "s"))) == 2
+
+
 def test_blocks_give_the_objects_of_the_whole(tmp_path: Path) -> None:
     inside, distance = two_balls()
     channels = np.stack([inside * 0.95, (inside & (distance < 0.35)) * 1.0, (distance + 1) / 2])

@@ -384,6 +384,15 @@ def test_classes_add_up_to_one_after_a_minimum() -> None:
     assert torch.equal(apart, torch.minimum(*values))
 
 
+def test_classes_of_which_none_is_in_all_copies_are_as_probable() -> None:
+    sure = torch.eye(2)[:, :, None, None]
+    values = [sure, sure.flip(0)]  # at either voxel each copy is sure of another class
+    found = ScaleCombination(("min",), [True, True], [0, 1])([one.clone() for one in values])
+    assert torch.equal(found, torch.full_like(found, 0.5))
+    tiny = [1e-20 * torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1)]
+    assert torch.equal(ScaleCombination(("min",), [True, True], [0, 1])(tiny), torch.full((2, 1, 1, 1), 0.5))
+
+
 # ---- predictors with all of it
 
 

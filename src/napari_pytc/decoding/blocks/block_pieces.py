@@ -11,6 +11,7 @@ from napari_pytc.decoding.blocks.stitching import (
     both_sides,
     opposite,
     overlapping_pairs,
+    shared_voxels,
     slabs,
     touching_pairs,
     unique_pairs,
@@ -35,11 +36,12 @@ class BlockPieces:
 
     def touching(self, index: int) -> np.ndarray:
         """Pairs of labels that touch, or whose faces the decoder joins, in and around a block: (m, 2)."""
+        if self._decoder.stitching == "joined":
+            return self._reused.allowed(self._joined(index))
         around = self._grid[index].write.grow((1, 1, 1)).intersect(self._grid.box)
-        touching = touching_pairs(self._results.read(around, self._grid), self._decoder.piece_connectivity)
-        if self._decoder.stitching == "touching":
-            return self._reused.allowed(touching)
-        return self._reused.allowed(self._joined(index), touching)
+        return self._reused.allowed(
+            touching_pairs(self._results.read(around, self._grid), self._decoder.piece_connectivity)
+        )
 
     def _joined(self, index: int) -> np.ndarray:
         """Pairs of labels whose faces the decoder joins, across the far faces of a block."""
@@ -56,9 +58,16 @@ class BlockPieces:
             found.append(unique_pairs(here[joined], there[joined]))
         return np.concatenate(found)
 
-    def overlapping(self, index: int) -> np.ndarray:
-        """Pairs of labels that match across the far faces of a block."""
-        found = [np.zeros((0, 2), np.uint32)]
+    def overlapping(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of labels that match across the far faces of a block, and those that touch there and may be joined.
+
+        Returns
+        -------
+        pairs : ndarray of uint32, shape (m, 2)
+        near : ndarray of int64, shape (k, 3)
+            Two labels, and the number of voxels that both blocks give them.
+        """
+        found, near = [np.zeros((0, 2), np.uint32)], [np.zeros((0, 3), np.int64)]
         tile = self._grid[index]
         beyond = self._beyond(index)
         for name, above in slabs(tile, self._grid):
@@ -73,13 +82,12 @@ class BlockPieces:
             )
             here, there = self._results.read(below, self._grid), self._results.read(above, self._grid)
             contact = np.stack([here.take(-1, axis).ravel(), there.take(0, axis).ravel()], axis=1)
-            pairs = overlapping_pairs(
-                np.concatenate([here, beyond[name]], axis),
-                np.concatenate([theirs, there], axis),
-                contact,
-            )
-            found.append(self._reused.allowed(pairs, contact))
-        return np.concatenate(found)
+            low, high = np.concatenate([here, beyond[name]], axis), np.concatenate([theirs, there], axis)
+            found.append(self._reused.allowed(overlapping_pairs(low, high, contact), contact))
+            pairs, shared = shared_voxels(low, high, contact)
+            may_join = self._reused.may_join(pairs)
+            near.append(np.concatenate([pairs.astype(np.int64), shared[:, None]], axis=1)[may_join])
+        return np.concatenate(found), np.concatenate(near)
 
     def _beyond(self, index: int) -> dict[str, np.ndarray]:
         """A block's labels of the voxels beyond its faces, with ids as `BlockResults.read` gives them."""

@@ -20,8 +20,9 @@ from napari_pytc.decoding.base import (
 from napari_pytc.decoding.blocks.block_pieces import BlockPieces
 from napari_pytc.decoding.blocks.block_results import BlockResults
 from napari_pytc.decoding.blocks.block_steps import BlockSteps
-from napari_pytc.decoding.blocks.reuse import PreviousSegmentation, Reused, keep_ids
+from napari_pytc.decoding.blocks.reuse import PreviousSegmentation, Reused, fallen_apart, keep_ids
 from napari_pytc.decoding.blocks.stitching import slabs
+from napari_pytc.decoding.blocks.unseeded import joined_to_seeded
 from napari_pytc.decoding.evidence import Evidence, EvidenceReader
 from napari_pytc.decoding.jobs import SegmentJob
 from napari_pytc.decoding.long_range import reach_of
@@ -140,7 +141,7 @@ class _Blockwise:
         self.steps = BlockSteps(self.grid, self.results, job.workers, self.ctx)
         self.steps.run_once("decode", self._decode, "decoding")
         self.results.count(n)
-        self.reused = self._load_reused()
+        self.reused, self.seeds = self._load_reused(), self._load_seeds()
         self._note(self.explain.on_blocks(self._block_counts()))
         self.stitched = self._stitch()
         self.steps.run_once("graph", self._measure, "measuring contacts")
@@ -151,9 +152,10 @@ class _Blockwise:
         self.ctx.check()
         locks = np.zeros(len(tables.sizes), np.uint32)
         locks[self.stitched] = np.maximum(locks[self.stitched], self.reused.locks)
-        keep = self.decoder.large_enough(tables.sizes, tables.graph, self.space) & self._well_seeded(len(tables.sizes))
-        keep |= locks > 0
-        self._note(self.explain.on_dropped(keep))
+        keep = self.decoder.large_enough(tables.sizes, tables.graph, self.space) | (locks > 0)
+        seeded = self._well_seeded(len(tables.sizes))
+        self._note(self.explain.on_dropped(keep, seeded))
+        keep &= True if seeded is None else seeded
         tables, final = tables.in_order_of(keep)
         fixed = np.zeros(len(tables.sizes), np.uint32)
         fixed[final] = self.previous.locked_segments(locks)
@@ -218,16 +220,15 @@ class _Blockwise:
             box = tile.read if self.decoder.stitching == "matching" else tile.write
             labelled = np.zeros(tile.read.shape, np.uint32)
             pieces, origins = self.previous.pieces(box, self.decoder.piece_connectivity)
+            if self.decoder.stitching == "joined" and self.previous.is_affected(origins).any():
+                # That two voxels touch does not say that they are still one: the faces between them do.
+                parts = self.decoder.supervoxels(self._evidence(tile, locked), self.space)[tile.inner.slices]
+                pieces, origins = fallen_apart(pieces, origins, parts, self.previous.is_affected(origins))
             labelled[box.relative_to(tile.read.start).slices] = pieces
         else:
-            evidence = replace(self.reader.read(tile.read), goes_on=_goes_on(tile.read, self.box))
-            if locked is not None:  # no object grows into a locked segment
-                free = locked == 0
-                evidence = replace(
-                    evidence, predicted=free if evidence.predicted is None else evidence.predicted & free
-                )
+            evidence = self._evidence(tile, locked)
             labelled = in_order(self.decoder.supervoxels(evidence, self.space))
-            counts[:] = self._left_out(evidence, labelled, tile)
+            counts[:] = self._left_out(evidence, labelled, tile, locked)
             seeds = self.decoder.seed_voxels(evidence)
             origins = np.zeros(int(labelled.max()) + 1, np.uint32)
         locks = np.zeros(len(origins), np.uint32)
@@ -238,24 +239,39 @@ class _Blockwise:
             locks, origins = np.r_[locks, ids], np.r_[origins, np.zeros(len(ids), np.uint32)]
         return labelled, origins, locks, counts, seeds
 
-    def _well_seeded(self, n: int) -> np.ndarray:
-        """Mask of n objects, the background included: those that hold enough of their seeds, in all blocks together."""
+    def _evidence(self, tile: Tile, locked: np.ndarray | None) -> Evidence:
+        """The evidence that a block reads, without the voxels of locked segments, which no object grows into."""
+        evidence = replace(self.reader.read(tile.read), goes_on=_goes_on(tile.read, self.box))
+        if locked is None:
+            return evidence
+        free = locked == 0
+        return replace(evidence, predicted=free if evidence.predicted is None else evidence.predicted & free)
+
+    def _load_seeds(self) -> np.ndarray | None:
+        """Seed voxels of each label of `BlockResults.read`, (n_labels + 1,); None where objects need none."""
         stored = [self.results.load("decode", index, ["seeds", "n"]) for index in range(len(self.grid))]
         if not any("seeds" in one for one in stored):
-            return np.ones(n, bool)
+            return None
         counts = [one["seeds"][1:] if "seeds" in one else np.full(int(one["n"]), _SEEDED) for one in stored]
-        found = np.zeros(n, np.int64)
-        np.add.at(found, self.stitched[1:], np.concatenate(counts))
-        return self.decoder.well_seeded(found)
+        return np.concatenate([np.zeros(1, np.int64), *counts])
 
-    def _left_out(self, evidence: Evidence, labelled: np.ndarray, tile: Tile) -> tuple[int, int]:
-        """Numbers of voxels in a block that are not predicted, and that the decoder dropped."""
+    def _well_seeded(self, n: int) -> np.ndarray | None:
+        """Mask of n objects, the background included: those that hold enough of their seeds, in all blocks together."""
+        if self.seeds is None:
+            return None
+        return self.decoder.well_seeded(np.bincount(self.stitched, weights=self.seeds, minlength=n))
+
+    def _left_out(
+        self, evidence: Evidence, labelled: np.ndarray, tile: Tile, locked: np.ndarray | None
+    ) -> tuple[int, int]:
+        """Numbers of voxels in a block that are not predicted and not locked, and that the decoder dropped."""
         n_unpredicted = n_dropped = 0
         kind = self.reader.kind
         # Only classes add up to 1: of other channels all may be 0 where there is nothing.
         is_of_classes = not (kind.boundary or kind.distance or kind.offsets or kind.mask_names)
         if evidence.predicted is not None and is_of_classes:
-            n_unpredicted = int(np.count_nonzero(~evidence.predicted[tile.inner.slices]))
+            missing = ~evidence.predicted if locked is None else ~evidence.predicted & (locked == 0)
+            n_unpredicted = int(np.count_nonzero(missing[tile.inner.slices]))
         dropped = self.decoder.dropped(evidence, labelled, self.space)
         if dropped is not None:
             n_dropped = int(np.count_nonzero(dropped[tile.inner.slices]))
@@ -285,24 +301,32 @@ class _Blockwise:
             graph = graph.take(~fixed[graph.edges].any(axis=1))
         groups = self.decoder.group(graph, tables.sizes, self.space)
         segments = self.decoder.join_small(groups, graph, tables.sizes, self.space)
-        self._note(self.explain.on_joined(groups, segments))
+        self._note(self.explain.on_joined(groups[fixed == 0], segments[fixed == 0]))
         return keep_ids(segments, fixed) if fixed.any() else segments
 
     def _stitch(self) -> np.ndarray:
         """The object of each label of `BlockResults.read`, counted from 1: uint32 (n_labels + 1,)."""
         found: dict[int, np.ndarray] = {}
+        near: dict[int, np.ndarray] = {}
         is_matching = self.decoder.stitching == "matching"
 
         pieces = BlockPieces(self.grid, self.results, self.reader, self.decoder, self.reused)
 
         def pairs_of(index: int) -> None:
-            found[index] = pieces.overlapping(index) if is_matching else pieces.touching(index)
+            if is_matching:
+                found[index], near[index] = pieces.overlapping(index)
+            else:
+                found[index] = pieces.touching(index)
 
         self.steps.run(pairs_of, "stitching blocks")
-        pairs = np.concatenate([self.reused.pairs(self.previous), *(found[index] for index in range(len(self.grid)))])
+        blocks = range(len(self.grid))
+        pairs = np.concatenate([self.reused.pairs(self.previous), *(found[index] for index in blocks)])
         groups = components_of(pairs, self.results.n_labels + 1)
         if is_matching:
             groups = components_of(self.reused.separated(pairs, groups), self.results.n_labels + 1)
+        if is_matching and self.seeds is not None:
+            every = np.concatenate([near[index] for index in blocks])
+            groups = joined_to_seeded(groups, self.seeds, every, self.decoder.well_seeded)
         return counted(groups)
 
     def _measure(self, index: int) -> None:

@@ -100,6 +100,10 @@ class PreviousSegmentation:
         """Mask of the supervoxels that lie wholly in reused blocks; bool."""
         return (origins > 0) & ~_among(origins, self._affected)
 
+    def is_affected(self, origins: np.ndarray) -> np.ndarray:
+        """Mask of the supervoxels that reach into blocks that are decoded anew; bool."""
+        return _among(origins, self._affected)
+
     def locked(self, box: Box) -> np.ndarray | None:
         """Supervoxels of a box that belong to locked segments, 0 elsewhere; None where there are none."""
         if self._keep is None or not len(self._keep.locked):
@@ -133,6 +137,10 @@ class Reused:
         whole = np.where(previous.is_whole(self.origins), self.origins, np.uint32(0))
         return np.concatenate([_same(whole), _same(self.locks)])
 
+    def may_join(self, pairs: np.ndarray) -> np.ndarray:
+        """Mask of the pairs of which at least one was decoded anew and none is locked: (m,)."""
+        return ~self.locks[pairs].any(axis=1) & (self.origins[pairs] == 0).any(axis=1)
+
     def allowed(self, pairs: np.ndarray, contact: np.ndarray | None = None) -> np.ndarray:
         """The pairs that may be joined, and touching pieces of one reused supervoxel: (m, 2).
 
@@ -141,11 +149,9 @@ class Reused:
         contact : ndarray of uint32, shape (k, 2), optional
             Labels that touch; the pairs by default.
         """
-        first, second = self.origins[pairs[:, 0]], self.origins[pairs[:, 1]]
-        free = ~self.locks[pairs].any(axis=1) & ((first == 0) | (second == 0))
         touching = pairs if contact is None else contact
         first, second = self.origins[touching[:, 0]], self.origins[touching[:, 1]]
-        return np.concatenate([pairs[free], touching[(first > 0) & (first == second)]])
+        return np.concatenate([pairs[self.may_join(pairs)], touching[(first > 0) & (first == second)]])
 
     def separated(self, pairs: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """The pairs without those through which decoded labels would merge two reused supervoxels: (m, 2).
@@ -161,6 +167,34 @@ class Reused:
         is_mixed = np.isin(groups[pairs[:, 0]], mixed[counts > 1])
         crosses = (self.origins[pairs] > 0).sum(axis=1) == 1
         return pairs[~(is_mixed & crosses)]
+
+
+def fallen_apart(
+    pieces: np.ndarray, origins: np.ndarray, parts: np.ndarray, is_affected: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of which those that are affected are divided among the parts that a decoder makes of their voxels.
+
+    Parameters
+    ----------
+    pieces : ndarray of uint32
+        From 1; 0 is background.
+    origins : ndarray of uint32, shape (n + 1,)
+        The supervoxel of each piece.
+    parts : ndarray of uint32, shape as pieces
+        Objects of the decoder. Voxels of a piece that are in none, as painted ones are, stay together.
+    is_affected : ndarray of bool, shape (n + 1,)
+        Which pieces are divided.
+
+    Returns
+    -------
+    pieces, origins : ndarray
+        As the parameters; pieces that are not affected keep their numbers.
+    """
+    here = is_affected[pieces] & (pieces > 0)
+    found, inverse = np.unique(np.stack([pieces[here], parts[here]], axis=1), axis=0, return_inverse=True)
+    divided = pieces.copy()
+    divided[here] = inverse.reshape(-1).astype(np.uint32) + np.uint32(len(origins))
+    return divided, np.concatenate([origins, origins[found[:, 0]]]).astype(np.uint32)
 
 
 def keep_ids(segments: np.ndarray, fixed: np.ndarray) -> np.ndarray:

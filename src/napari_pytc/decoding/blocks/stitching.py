@@ -70,22 +70,34 @@ def both_sides(box: Box, axis: int) -> Box:
     return Box((start[0], start[1], start[2]), beyond.stop)
 
 
-def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray) -> np.ndarray:
-    """Pairs of labels that two blocks gave to the same voxels, as far as these are mostly the same: (m, 2).
+def shared_voxels(low: np.ndarray, high: np.ndarray, contact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of labels of two blocks that touch across their face, (m, 2), and how many voxels both give them, (m,).
 
     Parameters
     ----------
     low, high : ndarray of uint32
         Labels that either block gives to the voxels that both decode.
     contact : ndarray of uint32, shape (k, 2)
-        Pairs (of low, of high) that touch across the face; no others are joined. Each label has at most one partner
-        with which it shares more than half of what is either's, so pieces cannot grow together.
+        Pairs (of low, of high) that touch across the face; 0 is background.
     """
+    touching = np.unique(packed(contact[(contact > 0).all(axis=1)]))
     common = (low > 0) & (high > 0)
-    keys, shared = np.unique(packed(np.stack([low[common], high[common]], axis=1)), return_counts=True)
-    keep = np.isin(keys, packed(contact))
-    keys, shared = keys[keep], shared[keep]
-    pairs = np.stack([keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+    keys, counts = np.unique(packed(np.stack([low[common], high[common]], axis=1)), return_counts=True)
+    shared = np.zeros(len(touching), np.int64)
+    has_both = np.isin(touching, keys)
+    shared[has_both] = counts[np.searchsorted(keys, touching[has_both])]
+    pairs = np.stack([touching >> np.uint64(32), touching & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+    return pairs, shared
+
+
+def overlapping_pairs(low: np.ndarray, high: np.ndarray, contact: np.ndarray) -> np.ndarray:
+    """Pairs of labels that two blocks gave to the same voxels, as far as these are mostly the same: (m, 2).
+
+    The parameters are those of `shared_voxels`; labels that do not touch are not joined. Each label has at most one
+    partner with which it shares more than half of what is either's, so pieces cannot grow together.
+    """
+    pairs, shared = shared_voxels(low, high, contact)
+    pairs, shared = pairs[shared > 0], shared[shared > 0]
     n_low, n_high = _counts(low, pairs[:, 0]), _counts(high, pairs[:, 1])
     return pairs[shared > MOSTLY * (n_low + n_high - shared)]
 

@@ -42,13 +42,6 @@ def brought_back(values: Tensor, orientation: Orientation) -> Tensor:
     return found.flip([axis - 3 for axis in orientation.mirrored]) if orientation.mirrored else found
 
 
-def distinct(orientations: Sequence[Orientation], shape: Sequence[int]) -> tuple[Orientation, ...]:
-    """Copies of a block that differ: an axis of a single voxel is not mirrored."""
-    lengths = tuple(shape)
-    kept = (one._replace(mirrored=tuple(axis for axis in one.mirrored if lengths[axis] > 1)) for one in orientations)
-    return tuple(dict.fromkeys(kept))
-
-
 def is_directed(roles: Sequence[Role], orientations: Sequence[Orientation]) -> bool:
     """Whether a channel of some copy, brought back, is not the same channel of the image at the same voxel."""
     in_place = [ChannelSource(channel, _NOWHERE) for channel in range(len(roles))]

@@ -20,7 +20,7 @@ from napari_pytc.jobs.ledger import Ledger
 from napari_pytc.learning.machine.devices import available_devices
 from napari_pytc.learning.machine.memory import free_memory_bytes
 from napari_pytc.learning.prediction.activations import OutputActivation
-from napari_pytc.learning.prediction.copies import notes_on_sources
+from napari_pytc.learning.prediction.copies import notes_on_sources, with_reach
 from napari_pytc.learning.prediction.inference import Inferer
 from napari_pytc.learning.prediction.model import TrainedModel
 from napari_pytc.learning.prediction.predictor import PredictionReport, Predictor
@@ -100,7 +100,7 @@ def predict_to_disk(job: PredictJob, ctx: JobContext) -> DiskPrediction:
     if job.plan.copies.stamp:
         work[_COPIES] = job.plan.copies.stamp
     view = _network_view(job, source, model)
-    copy_notes = _check_copies(job, source, view)
+    copy_notes = _check_copies(job, source, view, _smallest_block(job.plan, view, tiling, box))
     earlier = _earlier(job.output, source, view, work)
     normalisation = _normalisation(job, model, view.resampled or source, image, earlier)
     other = other_channels_note(model.info, source.channel_names)
@@ -241,8 +241,22 @@ def _voxel_sizes(job: PredictJob, source: ImageSource, view: _NetworkView) -> tu
     return own, own if view.resampled is None else view.model.info.voxel_size_nm
 
 
-def _check_copies(job: PredictJob, source: ImageSource, view: _NetworkView) -> list[str]:
-    """Notes on test-time augmentation.
+def _smallest_block(plan: PredictPlan, view: _NetworkView, tiling: Tiling, box: Box) -> Shape:
+    """The windows, or what a network of exact tiles sees of a box: its depth is 1 where it sees single sections."""
+    if isinstance(tiling, Windows):
+        return tiling.shape
+    limits = with_reach(tiling, view.model.roles, plan.copies.orientations)
+    tile = box.shape if plan.tile_shape is None else plan.tile_shape
+    # A margin that lies beyond the volume is filled, too.
+    z, y, x = (
+        max(min(n, t) + 2 * halo, multiple)
+        for n, t, halo, multiple in zip(box.shape, tile, limits.halo, limits.alignment, strict=True)
+    )
+    return (z, y, x)
+
+
+def _check_copies(job: PredictJob, source: ImageSource, view: _NetworkView, block: Shape) -> list[str]:
+    """Notes on test-time augmentation of blocks or windows of a shape.
 
     Raises
     ------
@@ -262,7 +276,7 @@ def _check_copies(job: PredictJob, source: ImageSource, view: _NetworkView) -> l
         )
     of_scales = note_on_scales(model.predicted_roles, copies)
     return [
-        copies.cost_note(),
+        copies.cost_note(block),
         *notes_on_sources(model.roles, model.kept, copies.orientations),
         *([of_scales] if of_scales else []),
     ]

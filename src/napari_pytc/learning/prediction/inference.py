@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from napari_pytc.errors import ModelError, OutOfMemory
-from napari_pytc.geometry import Box, Shape, TileGrid
+from napari_pytc.geometry import Box, Shape, TileGrid, distinct
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, distinct, with_reach
+from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, with_reach
 from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.plans.networks import NetworkLimits

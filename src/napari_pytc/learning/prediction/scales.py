@@ -50,7 +50,11 @@ class ScaleCombination:
                 mode = self._modes[channel % len(self._modes)]
                 total[channel] = combine(torch.stack([one[channel] for one in found])[:, None], None, (mode,))[0]
         if self._exclusive:
-            total[self._exclusive] /= total[self._exclusive].sum(0)
+            # Where each copy is sure of another class, no class is in all of them, and all are as probable.
+            sums = total[self._exclusive].sum(0)
+            total[self._exclusive] = torch.where(
+                sums > torch.finfo(sums.dtype).tiny, total[self._exclusive] / sums, 1 / len(self._exclusive)
+            )
         return total
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from napari_pytc.errors import InvalidInput, OutOfMemory
-from napari_pytc.geometry import Box, Shape, hull_of
+from napari_pytc.geometry import Box, Shape, distinct, hull_of
 from napari_pytc.geometry.windows import WindowGrid
 from napari_pytc.learning.machine.precision import Precision, autocast_for
 from napari_pytc.learning.networks.network import Network
-from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, combine, distinct
+from napari_pytc.learning.prediction.copies import Accumulator, DirectedCopies, brought_back, combine
 from napari_pytc.learning.prediction.network_inferer import NetworkInferer
 from napari_pytc.learning.prediction.predictor import ReadImage
 from napari_pytc.learning.prediction.window_blending import BlendedSums, RollingArray, blending_weights

@@ -105,8 +105,10 @@ class CopyFields(QWidget):
             self.fold.setText(_TITLE)
             self.about.setText("" if value is None else "No copies: the image is predicted once.")
         else:
-            self.fold.setText(f"{_TITLE}: {value.n_copies} copies")
-            self.about.setText(f"{value.n_copies} copies: about {value.cost:.3g} times as long.")
+            number = value.n_copies_text
+            self.fold.setText(f"{_TITLE}: {number}")
+            at_most = "up to" if number.startswith("up to") else "about"
+            self.about.setText(f"{number[0].upper()}{number[1:]}: {at_most} {value.cost:.3g} times as long.")
         self.about.setVisible(bool(self.about.text()))
         self.changed.emit()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_pytc.errors import InvalidInput
 from napari_pytc.session.records import PredictionRecord
 from napari_pytc.ui.widgets.buttons import allow
 from napari_pytc.ui.widgets.record_list import Column, Line, RecordList
@@ -104,11 +105,18 @@ def _about(record: PredictionRecord, is_shown: bool) -> str:
     lines = [f"Model {record.model}", long_date(record.created)]
     lines.append("The whole volume" if record.box is None else f"Voxels {record.box}")
     if record.tta:
-        from napari_pytc.plans.test_time import TtaSettings
-
-        lines.append(f"Test-time augmentation: {TtaSettings.of_stamp(record.tta, record.flips)}")
+        lines.append(_about_copies(record))
     elif record.flips:
         lines.append("Averaged over flips")
     if is_shown:
         lines.append("On the canvas now")
     return "\n".join(lines)
+
+
+def _about_copies(record: PredictionRecord) -> str:
+    from napari_pytc.plans.test_time import TtaSettings
+
+    try:
+        return f"Test-time augmentation: {TtaSettings.of_stamp(record.tta, record.flips)}"
+    except InvalidInput:
+        return "Test-time augmentation of another version"
