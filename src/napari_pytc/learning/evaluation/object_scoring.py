@@ -139,7 +139,7 @@ class ObjectScorer:
             ``tolerated_nodes``; ``n_voxels`` annotated ones, the kind of the ``decoder``, and a digest of the
             ``truth``.
         """
-        with_classes = np.count_nonzero(self._class_numbers) > 1
+        with_classes = bool(np.count_nonzero(self._class_numbers) > 1)
         counts, n_known, runs = InstanceCounts(with_classes), 0, _Runs()
         for number, found in enumerate(self._boxes(inferer, most_voxels, check)):
             n_known += int((found.truth != _UNKNOWN).sum())
