@@ -104,12 +104,24 @@ def test_what_names_no_kind_is_left_to_the_field(value: Any) -> None:
     assert Shapes.parse(value) is value
 
 
-@pytest.mark.parametrize(("value", "name"), [("oval", "'oval'"), ({"kind": "oval"}, "'oval'"), ({"side": 1}, "None")])
-def test_an_unknown_kind_is_refused_with_those_that_are_known(entry: Entry, value: Any, name: str) -> None:
+@pytest.mark.parametrize("value", ["oval", {"kind": "oval"}])
+def test_an_unknown_kind_is_refused_with_those_that_are_known(entry: Entry, value: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         Shapes.parse(value)
-    assert caught.value.message == f"No shape is called {name}."
+    assert caught.value.message == "No shape is called 'oval'."
     assert caught.value.hint == "Known are circle, square, triangle."
+
+
+@pytest.mark.parametrize(
+    ("value", "instead"), [({"side": 1}, ""), ({"kid": "oval"}, ": it has the key 'kid' instead"), ({3: 1}, "")]
+)
+def test_settings_without_a_kind_are_refused_with_the_key_that_may_be_meant(
+    entry: Entry, value: Any, instead: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Shapes.parse(value)
+    assert caught.value.message == f"The shape does not say its kind{instead}."
+    assert caught.value.hint == "For example kind: circle. Known are circle, square, triangle."
 
 
 def test_the_kind_of_another_family_is_unknown() -> None:

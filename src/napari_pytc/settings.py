@@ -160,7 +160,7 @@ class TaggedSettings(Settings):
 def _without_kind(noun: str, value: dict[Any, Any], known: str) -> tuple[str, str]:
     """A sentence and a hint on settings that do not say their kind, with the key that may be meant to."""
     keys = [key for key in value if isinstance(key, str) and key != "kind"]
-    misspelt = get_close_matches("kind", keys, n=1, cutoff=0.5)
+    misspelt = get_close_matches("kind", keys, n=1, cutoff=0.7)
     instead = f": it has the key {misspelt[0]!r} instead" if misspelt else ""
     return (
         f"The {noun} does not say its kind{instead}.",

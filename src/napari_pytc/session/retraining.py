@@ -69,7 +69,9 @@ class State(Settings):
     prediction: str = Field(description="Id of the prediction that it was made of.")
     parent: str = Field(description="Id of the model to go on from.")
     minutes: float = Field(MINUTES, gt=0, description="How long to train at most.")
-    tracking: Tracking | None = Field(None, description="Trackers that record the training.")
+    tracking: Tracking | None = Field(
+        None, exclude_if=lambda tracking: tracking is None, description="Trackers that record the training."
+    )
     insisted: bool = Field(False, description="The new model is used although it was found worse.")
     model: str | None = None
     new_prediction: str | None = None
