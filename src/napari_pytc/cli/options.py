@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +26,20 @@ VolumeName = Annotated[
 NewVolumeName = Annotated[
     str | None,
     typer.Option("--name", metavar="NAME", help="Name of the volume; by default that of the image's file."),
+]
+BoundaryClass = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Class that stands for the boundary, where no channel of its own does."),
+]
+MaskClass = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Class that restricts the objects, for example cytoplasm.")
+]
+MaskPrediction = Annotated[
+    str | None, typer.Option(metavar="ID|FOLDER", help="The prediction with that class; by default the same.")
+]
+MaskMode = Annotated[
+    Literal["inside", "not_through"],
+    typer.Option(help="Objects lie only inside of the class, or never reach through it."),
 ]
 AllVolumes = Annotated[
     bool, typer.Option("--all", help="All volumes of the project, one after the other; one that fails stops no other.")

@@ -72,3 +72,34 @@ class SilentContext:
     def messages(self) -> Iterator[JobMessage]:
         """No messages: they are for the job."""
         return iter(())
+
+
+class PassingContext:
+    """A context that passes everything on to a job's own; a subclass says what it does otherwise."""
+
+    def __init__(self, ctx: JobContext) -> None:
+        self._ctx = ctx
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """See `JobContext`."""
+        self._ctx.report(done, total, note)
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """See `JobContext`."""
+        self._ctx.metric(name, step, value)
+
+    def artifact(self, kind: str, box: Box) -> None:
+        """See `JobContext`."""
+        self._ctx.artifact(kind, box)
+
+    def warn(self, message: str) -> None:
+        """See `JobContext`."""
+        self._ctx.warn(message)
+
+    def messages(self) -> Iterator[JobMessage]:
+        """See `JobContext`."""
+        return self._ctx.messages()
+
+    def check(self) -> None:
+        """See `JobContext`."""
+        self._ctx.check()

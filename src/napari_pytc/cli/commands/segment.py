@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -12,7 +12,11 @@ from typer.core import TyperCommand
 from napari_pytc.cli.options import (
     AllVolumes,
     AsJson,
+    BoundaryClass,
     BoxText,
+    MaskClass,
+    MaskMode,
+    MaskPrediction,
     ProjectFolder,
     Settings,
     VolumeName,
@@ -62,20 +66,10 @@ def segment(
         str | None, typer.Option(metavar="ID|FOLDER", help="Segment this prediction; by default the newest.")
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Segment this model's prediction.")] = None,
-    boundary_class: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Class that stands for the boundary, where no channel of its own does."),
-    ] = None,
-    mask_class: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Class that restricts the objects, for example cytoplasm.")
-    ] = None,
-    mask_prediction: Annotated[
-        str | None, typer.Option(metavar="ID|FOLDER", help="The prediction with that class; by default the same.")
-    ] = None,
-    mask_mode: Annotated[
-        Literal["inside", "not_through"],
-        typer.Option(help="Objects lie only inside of the class, or never reach through it."),
-    ] = "inside",
+    boundary_class: BoundaryClass = None,
+    mask_class: MaskClass = None,
+    mask_prediction: MaskPrediction = None,
+    mask_mode: MaskMode = "inside",
     volume: VolumeName = None,
     every: AllVolumes = False,
     regroup: Annotated[

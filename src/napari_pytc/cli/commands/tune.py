@@ -14,8 +14,12 @@ from napari_pytc.cli.label_options import LabelVoxelSize, Map, Offset, Resample,
 from napari_pytc.cli.options import (
     AsJson,
     Axes,
+    BoundaryClass,
     BoxText,
     Channel,
+    MaskClass,
+    MaskMode,
+    MaskPrediction,
     MissingSections,
     ProjectFolder,
     Time,
@@ -83,20 +87,10 @@ def tune(
         str | None, typer.Option(metavar="ID|FOLDER", help="Tune on this prediction; by default the newest.")
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Tune on this model's prediction.")] = None,
-    boundary_class: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Class that stands for the boundary, where no channel of its own does."),
-    ] = None,
-    mask_class: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Class that restricts the objects, for example cytoplasm.")
-    ] = None,
-    mask_prediction: Annotated[
-        str | None, typer.Option(metavar="ID|FOLDER", help="The prediction with that class; by default the same.")
-    ] = None,
-    mask_mode: Annotated[
-        Literal["inside", "not_through"],
-        typer.Option(help="Objects lie only inside of the class, or never reach through it."),
-    ] = "inside",
+    boundary_class: BoundaryClass = None,
+    mask_class: MaskClass = None,
+    mask_prediction: MaskPrediction = None,
+    mask_mode: MaskMode = "inside",
     volume: VolumeName = None,
     box: BoxText = None,
     ignore: Annotated[

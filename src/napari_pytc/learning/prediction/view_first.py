@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from napari_pytc.geometry import Box
-from napari_pytc.jobs.context import JobContext, JobMessage
+from napari_pytc.jobs.context import JobContext, PassingContext
 from napari_pytc.learning.prediction.predictor import Predictor
 from napari_pytc.volumes.source import ImageSource, VolumeSink
 
@@ -51,32 +51,9 @@ def predict_view_first(
     return True
 
 
-class _ViewContext:
+class _ViewContext(PassingContext):
     """A job's context that passes on new voxels, but no progress: the view is predicted again with its tiles."""
-
-    def __init__(self, ctx: JobContext) -> None:
-        self._ctx = ctx
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Progress stays at the beginning."""
-        self._ctx.report(0, 1, "predicting what is in view")
-
-    def metric(self, name: str, step: int, value: float) -> None:
-        """As the job's."""
-        self._ctx.metric(name, step, value)
-
-    def artifact(self, kind: str, box: Box) -> None:
-        """As the job's."""
-        self._ctx.artifact(kind, box)
-
-    def warn(self, message: str) -> None:
-        """As the job's."""
-        self._ctx.warn(message)
-
-    def messages(self) -> Iterator[JobMessage]:
-        """As the job's."""
-        return self._ctx.messages()
-
-    def check(self) -> None:
-        """As the job's."""
-        self._ctx.check()
+        super().report(0, 1, "predicting what is in view")

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_pytc.errors import PytcError
-from napari_pytc.geometry import Box
-from napari_pytc.jobs.context import JobCancelled, JobContext, JobMessage
+from napari_pytc.jobs.context import JobCancelled, JobContext, PassingContext
 from napari_pytc.learning.tracking.tracker import TrackedTraining, Tracker, TrackerError, TrainingOutcome
 from napari_pytc.plans.tracking import TrackerSettings, Tracking
 from napari_pytc.settings import resolve
@@ -188,36 +187,17 @@ class Recorder:
         return next(one.title for one in self._settings if one.kind == kind)
 
 
-class RecordedContext:
+class RecordedContext(PassingContext):
     """A job's context whose metrics are recorded by trackers, too."""
 
     def __init__(self, ctx: JobContext, recorder: Recorder) -> None:
-        self._ctx, self._recorder = ctx, recorder
-
-    def report(self, done: int, total: int, note: str = "") -> None:
-        """See `JobContext`."""
-        self._ctx.report(done, total, note)
+        super().__init__(ctx)
+        self._recorder = recorder
 
     def metric(self, name: str, step: int, value: float) -> None:
         """See `JobContext`."""
-        self._ctx.metric(name, step, value)
+        super().metric(name, step, value)
         self._recorder.scalar(name, step, value)
-
-    def artifact(self, kind: str, box: Box) -> None:
-        """See `JobContext`."""
-        self._ctx.artifact(kind, box)
-
-    def warn(self, message: str) -> None:
-        """See `JobContext`."""
-        self._ctx.warn(message)
-
-    def messages(self) -> Iterator[JobMessage]:
-        """See `JobContext`."""
-        return self._ctx.messages()
-
-    def check(self) -> None:
-        """See `JobContext`."""
-        self._ctx.check()
 
 
 @contextmanager

@@ -123,7 +123,46 @@ class ChoiceEditor(Editor):
         self.combo.setCurrentIndex(self.combo.findData(value))
 
 
-class NumbersEditor(Editor):
+class SequenceEditor(Editor):
+    """Values in one line of text; a subclass reads and writes it.
+
+    Parameters
+    ----------
+    placeholder : str
+        What is shown while the line is empty.
+    width : int
+        Least width of the line, in pixels.
+    """
+
+    def __init__(self, placeholder: str, width: int) -> None:
+        super().__init__()
+        self.line = QLineEdit()
+        self.line.setPlaceholderText(placeholder)
+        self.line.setMinimumWidth(width)
+        self._row.addWidget(self.line)
+        self.line.textChanged.connect(self.changed)
+        self.setFocusProxy(self.line)
+
+    def value(self) -> tuple[Any, ...]:
+        """The values that are shown; none where the text has a problem."""
+        try:
+            return self._parse()
+        except ValueError:
+            return ()
+
+    def set_value(self, value: Any) -> None:
+        """Show values."""
+        self.line.setText(self._text(value))
+        self.line.setCursorPosition(0)
+
+    def _parse(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def _text(self, value: Any) -> str:
+        raise NotImplementedError
+
+
+class NumbersEditor(SequenceEditor):
     """Numbers separated by commas.
 
     Parameters
@@ -135,16 +174,10 @@ class NumbersEditor(Editor):
     """
 
     def __init__(self, whole: bool, count: int | None = None) -> None:
-        super().__init__()
         self._convert: Callable[[str], int | float] = int if whole else float
         self._kind = "whole numbers" if whole else "numbers"
         self._count = count
-        self.line = QLineEdit()
-        self.line.setPlaceholderText(f"{self._kind}, with commas")
-        self.line.setMinimumWidth(_NUMBERS_WIDTH)
-        self._row.addWidget(self.line)
-        self.line.textChanged.connect(self.changed)
-        self.setFocusProxy(self.line)
+        super().__init__(f"{self._kind}, with commas", _NUMBERS_WIDTH)
 
     @property
     def problem(self) -> str:
@@ -157,17 +190,8 @@ class NumbersEditor(Editor):
             return f"must be {self._count} {self._kind}, got {len(found)}"
         return ""
 
-    def value(self) -> tuple[int | float, ...]:
-        """The value that is shown."""
-        try:
-            return self._parse()
-        except ValueError:
-            return ()
-
-    def set_value(self, value: Any) -> None:
-        """Show a value."""
-        self.line.setText(", ".join(repr(number) for number in value))
-        self.line.setCursorPosition(0)
+    def _text(self, value: Any) -> str:
+        return ", ".join(repr(number) for number in value)
 
     def _parse(self) -> tuple[int | float, ...]:
         return tuple(self._convert(part) for part in self.line.text().replace(";", ",").split(",") if part.strip())

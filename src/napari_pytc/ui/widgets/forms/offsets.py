@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QLineEdit
-
 from napari_pytc.geometry import Shape
-from napari_pytc.ui.widgets.forms.editors import Editor
+from napari_pytc.ui.widgets.forms.editors import SequenceEditor
 
 _WIDTH = 90
 _EXAMPLE = "-1,0,0; 0,-1,0; 0,0,-1"
 
 
-class OffsetsEditor(Editor):
+class OffsetsEditor(SequenceEditor):
     """Offsets z, y, x in voxels, with semicolons between them."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.line = QLineEdit()
-        self.line.setPlaceholderText("z,y,x; z,y,x; …")
-        self.line.setMinimumWidth(_WIDTH)
-        self._row.addWidget(self.line)
-        self.line.textChanged.connect(self.changed)
-        self.setFocusProxy(self.line)
+        super().__init__("z,y,x; z,y,x; …", _WIDTH)
 
     @property
     def problem(self) -> str:
@@ -36,17 +28,8 @@ class OffsetsEditor(Editor):
             )
         return ""
 
-    def value(self) -> tuple[Shape, ...]:
-        """The offsets that are shown."""
-        try:
-            return self._parse()
-        except ValueError:
-            return ()
-
-    def set_value(self, value: Any) -> None:
-        """Show offsets."""
-        self.line.setText("; ".join(",".join(map(str, offset)) for offset in value))
-        self.line.setCursorPosition(0)
+    def _text(self, value: Any) -> str:
+        return "; ".join(",".join(map(str, offset)) for offset in value)
 
     def _parse(self) -> tuple[Shape, ...]:
         found = []
